@@ -1,0 +1,100 @@
+"""Every error and warning that amorsize itself raises.
+
+AmorsizeError
+├── WorkerDied          a worker process ended in the middle of its work
+├── ItemNotPicklable    an argument or result cannot travel between processes      (also a TypeError)
+├── RemoteError         a worker's exception that cannot be rebuilt here
+└── BackendUnavailable  a backend that this machine or installation does not have
+
+AmorsizeWarning         once per cause: amorsize did something else than what one might expect
+
+Wrong arguments raise the built-in TypeError or ValueError. An exception of the user's own function comes back as itself,
+with a note that names the item.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class AmorsizeError(Exception):
+    """Anything that amorsize raises on its own account; survives pickling with all its attributes."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild, (type(self), self.args, self.__dict__)
+
+
+def _rebuild(kind: type[AmorsizeError], arguments: tuple[object, ...], attributes: dict[str, object]) -> AmorsizeError:
+    made = kind.__new__(kind, *arguments)
+    made.__dict__.update(attributes)
+    return made
+
+
+class WorkerDied(AmorsizeError):
+    """Tell that a worker process ended in the middle of its work.
+
+    Attributes:
+        first: index of the first item that the worker may have died in; None where it had taken none.
+        stop: index after the last such item.
+        exitcode: its exit status; None where a signal ended it, or where somebody else had reaped it.
+        signal: number of the signal that ended it; None where none did.
+        finished: results that were finished, by index.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        first: int | None = None,
+        stop: int | None = None,
+        exitcode: int | None = None,
+        signal: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.first = first
+        self.stop = stop
+        self.exitcode = exitcode
+        self.signal = signal
+        self.finished: Mapping[int, object] = {}
+
+
+class ItemNotPicklable(AmorsizeError, TypeError):
+    """Tell that an argument or result cannot travel between processes.
+
+    Attributes:
+        index: which item.
+        type_name: the type that cannot be pickled.
+        path: where it sits inside the argument or result, such as `result.lock`.
+    """
+
+    def __init__(self, message: str, *, index: int, type_name: str, path: str) -> None:
+        super().__init__(message)
+        self.index = index
+        self.type_name = type_name
+        self.path = path
+
+
+class RemoteError(AmorsizeError):
+    """Stand in for a worker's exception that cannot be rebuilt in this process.
+
+    Attributes:
+        type_name: the exception's type in the worker.
+        text: its repr.
+        traceback_text: the worker's traceback.
+    """
+
+    def __init__(self, message: str, *, type_name: str, text: str, traceback_text: str) -> None:
+        super().__init__(message)
+        self.type_name = type_name
+        self.text = text
+        self.traceback_text = traceback_text
+
+
+class BackendUnavailable(AmorsizeError):
+    """Tell that a backend cannot be used here, and what to install."""
+
+
+class AmorsizeWarning(UserWarning):
+    """Tell, once per cause, that amorsize did something else than what one might expect."""
