@@ -145,7 +145,7 @@ def nothing_left_behind(home: Path) -> Iterator[None]:
 
 @pytest.fixture
 def fresh_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    """Return a function that runs a fresh interpreter with these arguments in `tmp_path` and returns what it printed."""
+    """Return a function that runs a new interpreter with these arguments in `tmp_path` and returns what it printed."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
 
     def run(*arguments: str) -> str:
