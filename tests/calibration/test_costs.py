@@ -1,0 +1,118 @@
+"""What a machine charges, and how it is learned."""
+
+from __future__ import annotations
+
+import json
+import math
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from amorsize.calibration.costs import Costs
+
+MB = 2**20
+
+
+def test_a_fork_costs_more_the_more_memory_is_resident() -> None:
+    costs = Costs()
+    assert costs.start_s(11 * MB) == pytest.approx(0.53e-3, rel=0.05)
+    assert costs.start_s(1024 * MB) == pytest.approx(16.7e-3, rel=0.05)
+
+
+def test_unknown_memory_is_taken_for_that_of_an_ordinary_program() -> None:
+    assert Costs().start_s(20 * MB) < Costs().start_s(None) < Costs().start_s(200 * MB)
+
+
+@given(st.lists(st.tuples(st.integers(1, 64), st.integers(0, 2**36), st.floats(1e-9, 100)), max_size=30))
+def test_learning_from_any_starts_leaves_possible_costs(starts: list[tuple[int, int, float]]) -> None:
+    costs = Costs()
+    for n_workers, rss_bytes, seconds in starts:
+        costs = costs.started(n_workers, rss_bytes, seconds)
+    assert 0 < costs.start_s(MB) < 1e4
+
+
+def test_learning_comes_nearer_to_what_starts_really_cost() -> None:
+    costs = Costs()
+    for _ in range(30):
+        costs = costs.started(2, 20 * MB, 2 * 1.5e-3)
+    assert costs.start_s(20 * MB) == pytest.approx(1.5e-3, rel=0.01)
+
+
+def test_one_stalled_start_changes_the_price_by_less_than_half() -> None:
+    assert Costs().started(1, 20 * MB, 10.0).start_s(20 * MB) < 1.5 * Costs().start_s(20 * MB)
+
+
+@pytest.mark.parametrize("seconds", [math.nan, -1.0, 0.0, math.inf])
+def test_an_impossible_start_teaches_nothing(seconds: float) -> None:
+    assert Costs().started(1, MB, seconds) == Costs()
+
+
+def test_cores_of_their_own_slow_nobody_down() -> None:
+    assert Costs().slowdown(4, physical_cores=4) == 1.0
+    assert Costs().slowdown(4, physical_cores=None) == 1.0
+
+
+def test_hyper_threads_share_their_core() -> None:
+    assert Costs().slowdown(4, physical_cores=2) == pytest.approx(2 / 1.3)
+
+
+@given(st.integers(1, 32))
+def test_more_hyper_threads_never_do_less_together(cores: int) -> None:
+    done = [n / Costs().slowdown(n, physical_cores=cores) for n in range(1, 2 * cores + 1)]
+    assert all(more >= less - 1e-9 for less, more in pairwise(done))
+
+
+def test_a_measured_slowdown_is_believed_step_by_step() -> None:
+    costs = Costs()
+    for _ in range(40):
+        costs = costs.crowded(4, 1.5)
+    assert costs.slowdown(4, physical_cores=None) == pytest.approx(1.5, rel=0.01)
+    assert costs.slowdown(8, physical_cores=None) == pytest.approx(1.5, rel=0.01)
+    assert costs.slowdown(2, physical_cores=None) == 1.0
+
+
+def test_running_faster_together_than_alone_is_noise() -> None:
+    assert Costs().crowded(2, 0.5).slowdown(2, physical_cores=None) == 1.0
+
+
+@pytest.mark.parametrize(("n_jobs", "slowdown"), [(1, 2.0), (2, math.nan), (2, -1.0)])
+def test_an_impossible_slowdown_teaches_nothing(n_jobs: int, slowdown: float) -> None:
+    assert Costs().crowded(n_jobs, slowdown) == Costs()
+
+
+@given(st.lists(st.tuples(st.integers(2, 128), st.floats(0.5, 10)), max_size=25))
+def test_facts_survive_json_and_give_the_same_costs(seen: list[tuple[int, float]]) -> None:
+    costs = Costs().started(2, 30 * MB, 3e-3)
+    for n_jobs, slowdown in seen:
+        costs = costs.crowded(n_jobs, slowdown)
+    assert Costs.from_facts(json.loads(json.dumps(costs.to_facts()))) == costs
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("fork_s", math.nan),
+        ("fork_s", -1.0),
+        ("fork_s", 0.0),
+        ("byte_s", 1e308),
+        ("join_s", "1"),
+        ("pool_s", None),
+        ("crowding", [2]),
+        ("crowding", [2, 0.5]),
+        ("crowding", [4, 1.2, 2, 1.1]),
+        ("crowding", [2.5, 1.2]),
+        ("crowding", [2, math.inf]),
+        ("crowding", {"2": 1.1}),
+        ("crowding", "22"),
+    ],
+)
+def test_an_impossible_fact_is_a_miss(name: str, value: Any) -> None:  # Any: whatever somebody may plant
+    assert Costs.from_facts({**Costs().to_facts(), name: value}) is None
+
+
+@pytest.mark.parametrize("facts", [None, [], "x", 3, {}, {"fork_s": 1.0}])
+def test_nonsense_instead_of_facts_is_no_costs(facts: object) -> None:
+    assert Costs.from_facts(facts) is None
