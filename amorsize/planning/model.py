@@ -1,0 +1,138 @@
+"""Predicted seconds: what N items of one function would take in each of the ways in which they can be run.
+
+N items of mean mu, n processes that compute:
+
+    T_serial   = N mu
+    T_parallel = start + max(what the caller must do for the others, all work / lanes) + tail + join
+
+    all work   = kappa(n) N mu + encoding and decoding of what workers send + taking and publishing of ranges
+    lanes      = min(n, cores or quota / cores that one item keeps busy)
+    tail       : until the last one is done: items are whole, and not of one length
+"""
+
+from __future__ import annotations
+
+from math import ceil, log, sqrt
+
+from amorsize.planning.chunks import SHARES_LEFT, target_s
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from amorsize.calibration.costs import Costs
+    from amorsize.calibration.profile import Profile
+    from amorsize.records import Capacity
+
+SUPERVISES_FROM_S = 5e-3
+"""Seconds of an item from which on the caller only supervises. Below, a caller between two items looks often enough
+after its workers, and its core is worth using; above, trouble would wait for the end of an item, and a crash would take
+the program with it."""
+
+
+class Model:
+    """One call: a function, its items and this machine, with all that the predictions share looked up once.
+
+    Attributes:
+        caller_computes: whether the caller runs items beside its workers.
+        encode_s: seconds a worker spends on sending one result.
+        decode_s: seconds the caller spends on receiving it.
+    """
+
+    __slots__ = (
+        "_costs",
+        "_first_call_s",
+        "_lanes",
+        "_longest_s",
+        "_n_items",
+        "_physical_cores",
+        "_pool_item_s",
+        "_sd_s",
+        "_start_s",
+        "caller_computes",
+        "decode_s",
+        "encode_s",
+    )
+
+    def __init__(
+        self, profile: Profile, costs: Costs, capacity: Capacity, n_items: int, *, isolate: bool = False
+    ) -> None:
+        self._costs = costs
+        self._n_items = n_items
+        self._physical_cores = capacity.physical_cores
+        self._start_s = costs.start_s(capacity.rss_bytes)
+        self._lanes = capacity.n_effective / (profile.cpu_share or 1.0)
+        self._sd_s = profile.sd_s
+        self._longest_s = profile.longest_of_s(n_items)
+        self.caller_computes = not isolate and profile.item.mean < SUPERVISES_FROM_S
+        # A caller that has run items itself forks workers that are warmed up already.
+        self._first_call_s = profile.first_call_s or 0.0 if isolate else 0.0
+        sent_s = costs.byte_s * (profile.result_bytes or 0.0)
+        if profile.send_s is None:
+            self.encode_s, self.decode_s = costs.encode_s + sent_s, costs.decode_s + sent_s
+        else:
+            self.encode_s = self.decode_s = profile.send_s / 2
+        self._pool_item_s = costs.pool_item_s + 2 * sent_s + 2 * costs.byte_s * (profile.argument_bytes or 0.0)
+
+    def start_s(self, n_jobs: int) -> float:
+        """Return the seconds by which starting workers delays the end of a run.
+
+        They are started one after the other, and those already there compute meanwhile: what counts is how late all
+        who compute are on average. Worker k of w begins after k starts, a computing caller after all w.
+        """
+        if self.caller_computes:
+            n_workers = n_jobs - 1
+            return self._start_s * n_workers * (n_workers + 3) / (2 * n_jobs)
+        return self._start_s * (n_jobs + 1) / 2 + self._first_call_s
+
+    def process_s(self, item_s: float, n_jobs: int) -> float:
+        """Return the seconds for all items, of mean `item_s`, in `n_jobs` processes, their start included."""
+        costs, n_items = self._costs, self._n_items
+        n_ranges = _n_ranges(n_items, item_s, n_jobs)
+        sent_share = (n_jobs - 1) / n_jobs if self.caller_computes else 1.0
+        caller_s = sent_share * (n_items * self.decode_s + n_ranges * costs.drain_s)
+        workers_s = sent_share * (n_items * self.encode_s + n_ranges * costs.publish_s)
+        return (
+            self.start_s(n_jobs)
+            + self._all_s(item_s, n_jobs, caller_s, workers_s + n_ranges * costs.range_s)
+            + self._tail_s(item_s, n_jobs, 1)  # ranges shrink to single items near the end
+            + costs.join_s
+        )
+
+    def pool_s(self, item_s: float, n_jobs: int, chunksize: int) -> float:
+        """Return the seconds for the same in a new multiprocessing.Pool, whose caller only sends and receives."""
+        costs, n_items = self._costs, self._n_items
+        # Half of what an item or a chunk costs falls on either side: one pickles what the other rebuilds.
+        side_s = (n_items * self._pool_item_s + ceil(n_items / chunksize) * costs.pool_chunk_s) / 2
+        start_s = costs.pool_s + n_jobs * costs.pool_worker_s
+        return start_s + self._all_s(item_s, n_jobs, side_s, side_s) + self._tail_s(item_s, n_jobs, chunksize)
+
+    def _all_s(self, item_s: float, n_jobs: int, caller_s: float, workers_s: float) -> float:
+        """Return the seconds until everything is done, if all finish together; the caller may be what limits."""
+        slowdown = self._costs.slowdown(n_jobs, self._physical_cores)
+        lanes = self._lanes if self._lanes < n_jobs else n_jobs
+        return max(caller_s, (slowdown * self._n_items * item_s + caller_s + workers_s) / lanes)
+
+    def _tail_s(self, item_s: float, n_jobs: int, chunksize: int) -> float:
+        """Return the seconds between the mean end and the last end of those who compute.
+
+        Chunks are whole: somebody runs one more than the mean. Chunks differ: the longest of n sums of k items is about
+        sigma sqrt(2 k ln n) above the mean (Kruskal & Weiss 1985). And never more than all but one waiting for the
+        longest (Graham 1969).
+        """
+        n_chunks = ceil(self._n_items / chunksize)
+        whole_s = (ceil(n_chunks / n_jobs) - n_chunks / n_jobs) * chunksize * item_s
+        spread_s = self._sd_s * sqrt(2 * chunksize * log(n_jobs))
+        longest_s = max(item_s, self._longest_s) + (chunksize - 1) * item_s
+        return min(whole_s + spread_s, (1 - 1 / n_jobs) * longest_s)
+
+
+def _n_ranges(n_items: int, item_s: float, n_jobs: int) -> float:
+    """Return about how many ranges are taken: of full length at first, then of a falling share of what is left."""
+    shares = SHARES_LEFT * n_jobs
+    size = n_items / shares
+    seconds = target_s(n_jobs)
+    if size * item_s > seconds:
+        size = seconds / item_s
+    if size <= 1:
+        return float(n_items)
+    full = (n_items - shares * size) / size
+    return full + shares * (1 + log(size))
