@@ -20,7 +20,17 @@ if TYPE_CHECKING:
 
 
 class AmorsizeError(Exception):
-    """Anything that amorsize raises on its own account; survives pickling with all its attributes."""
+    """Anything that amorsize raises on its own account; survives pickling with all its attributes.
+
+    Example:
+        >>> try:
+        ...     pmap(int, ["1", "two"])
+        ... except AmorsizeError:
+        ...     print("trouble of amorsize's own")
+        ... except ValueError:
+        ...     print("what the function raised, as itself")
+        what the function raised, as itself
+    """
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (type(self), self.args, self.__dict__)
@@ -41,6 +51,14 @@ class WorkerDied(AmorsizeError):
         exitcode: its exit status; None where a signal ended it, or where somebody else had reaped it.
         signal: number of the signal that ended it; None where none did.
         finished: results that were finished, by index.
+
+    Example:
+        >>> import os
+        >>> try:
+        ...     pmap(os._exit, [3], isolate=True)
+        ... except WorkerDied as died:
+        ...     print(f"item {died.first} ended its worker with exit code {died.exitcode}")
+        item 0 ended its worker with exit code 3
     """
 
     def __init__(
@@ -67,6 +85,14 @@ class ItemNotPicklable(AmorsizeError, TypeError):
         index: which item.
         type_name: the type that cannot be pickled.
         path: where it sits inside the argument or result, such as `result.lock`.
+
+    Example:
+        >>> import threading
+        >>> try:
+        ...     pmap(lambda _: threading.Lock(), [1], isolate=True)
+        ... except ItemNotPicklable as error:
+        ...     print(f"item {error.index}: {error.type_name} at {error.path}")
+        item 0: _thread.lock at result
     """
 
     def __init__(self, message: str, *, index: int, type_name: str, path: str) -> None:
@@ -83,6 +109,18 @@ class RemoteError(AmorsizeError):
         type_name: the exception's type in the worker.
         text: its repr.
         traceback_text: the worker's traceback.
+
+    Example:
+        >>> class Refused(Exception):
+        ...     def __init__(self, host, port):
+        ...         super().__init__(f"{host}:{port}")
+        >>> def connect(port):
+        ...     raise Refused("localhost", port)
+        >>> try:
+        ...     pmap(connect, [80], isolate=True)
+        ... except RemoteError as error:
+        ...     print(error.text)
+        Refused('localhost:80')
     """
 
     def __init__(self, message: str, *, type_name: str, text: str, traceback_text: str) -> None:
@@ -93,8 +131,21 @@ class RemoteError(AmorsizeError):
 
 
 class BackendUnavailable(AmorsizeError):
-    """Tell that a backend cannot be used here, and what to install."""
+    """Tell that a backend cannot be used here, and what to install.
+
+    Example:
+        >>> issubclass(BackendUnavailable, AmorsizeError)
+        True
+    """
 
 
 class AmorsizeWarning(UserWarning):
-    """Tell, once per cause, that amorsize did something else than what one might expect."""
+    """Tell, once per cause, that amorsize did something else than what one might expect.
+
+    Example:
+        >>> import warnings
+        >>> with warnings.catch_warnings():
+        ...     warnings.simplefilter("ignore", AmorsizeWarning)
+        ...     pmap(abs, [-1])
+        [1]
+    """

@@ -1,0 +1,55 @@
+"""Decorate a hot function, call `func.pmap(data)`: the first run learns, every later run is tuned.
+
+Example:
+    >>> from amorsize import parallelizable
+    >>> @parallelizable
+    ... def score(x):
+    ...     return x * x
+    >>> score.pmap([1, 2, 3])
+    [1, 4, 9]
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from amorsize.api import config, optimize, parallelizable, pmap, pstarmap
+    from amorsize.errors import (
+        AmorsizeError,
+        AmorsizeWarning,
+        BackendUnavailable,
+        ItemNotPicklable,
+        RemoteError,
+        WorkerDied,
+    )
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AmorsizeError",
+    "AmorsizeWarning",
+    "BackendUnavailable",
+    "ItemNotPicklable",
+    "RemoteError",
+    "WorkerDied",
+    "config",
+    "optimize",
+    "parallelizable",
+    "pmap",
+    "pstarmap",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name when it is first used: importing the package alone costs next to nothing."""
+    if name not in __all__:
+        raise AttributeError(f"module 'amorsize' has no attribute {name!r}")
+    if name[0].isupper():
+        from amorsize import errors as room
+    else:
+        from amorsize import api as room
+    value: object = getattr(room, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

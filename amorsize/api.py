@@ -1,0 +1,347 @@
+"""What people type. Decorating and importing load nothing but this module; the first call loads what it needs."""
+
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from types import CodeType
+    from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, Unpack, overload
+
+    from amorsize.optimizer import OptimizationResult
+    from amorsize.options import OptionArgs
+    from amorsize.records import Plan, RunReport
+
+    P = ParamSpec("P")
+    Q = ParamSpec("Q")
+    R = TypeVar("R")
+    R_co = TypeVar("R_co", covariant=True)
+    S_co = TypeVar("S_co", covariant=True)
+    X = TypeVar("X")
+
+    class Maps(Protocol[R_co]):
+        """The ways to run a function over data, bound to the function and to default options."""
+
+        def pmap(self, *iterables: Iterable[Any], **options: Unpack[OptionArgs]) -> list[R_co]: ...
+
+        def pstarmap(self, iterable: Iterable[Iterable[Any]], **options: Unpack[OptionArgs]) -> list[R_co]: ...
+
+        def explain(self, *iterables: Iterable[Any], **options: Unpack[OptionArgs]) -> Plan: ...
+
+        def options(self, **options: Unpack[OptionArgs]) -> Maps[R_co]: ...
+
+        def forget(self) -> int: ...
+
+    class Parallelizable(Maps[R_co], Protocol[P, R_co]):
+        """A decorated function: itself, with the ways to run it over data attached."""
+
+        __name__: str
+        __qualname__: str
+        __wrapped__: Callable[..., Any]
+        last_run: RunReport | None
+
+        def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
+
+        @overload
+        def __get__(self, instance: None, owner: type | None = None) -> Parallelizable[P, R_co]: ...
+
+        @overload
+        def __get__(
+            self: Parallelizable[Concatenate[Any, Q], S_co], instance: object, owner: type | None = None
+        ) -> Parallelizable[Q, S_co]: ...
+
+
+_GENERATES, _COROUTINE, _ASYNC_GENERATES = 0x20, 0x80, 0x200  # flags of code objects, as `inspect` names them
+_OWN = ("pmap", "pstarmap", "options", "explain", "forget")
+
+
+class Mapper:
+    """A function and its default options; its bound methods are what a decorated function carries.
+
+    Args:
+        func: what is called once an item.
+        decorator: options given to `@parallelizable`.
+        view: options given to `.options()`, which outrank `amorsize.config`.
+    """
+
+    __slots__ = ("_decorator", "_func", "_view")
+
+    def __init__(
+        self, func: "Callable[..., Any]", decorator: "Mapping[str, object]", view: "Mapping[str, object] | None" = None
+    ) -> None:
+        self._func = func
+        self._decorator = decorator
+        self._view = view or {}
+
+    def bound_to(self, instance: object) -> "Mapper":
+        """Return the mapper of the method of this object."""
+        return Mapper(type(self.bound_to)(self._func, instance), self._decorator, self._view)
+
+    def pmap(self, *iterables: "Iterable[Any]", **options: "Unpack[OptionArgs]") -> "list[Any]":
+        """Call the function with each item, in parallel where that pays, and return the results in input order.
+
+        Several iterables are zipped, as by the builtin `map`. Each item is called exactly once.
+
+        Example:
+            >>> score.pmap([1, 2, 3])
+            [1, 4, 9]
+
+        Raises:
+            TypeError: for an unknown option or something that is not iterable.
+            ValueError: for an option out of range.
+            BaseException: what the function raises, with a note that names the item and the finished results as
+                `error.finished`.
+        """
+        return self._run(iterables, options, star=False)
+
+    def pstarmap(self, iterable: "Iterable[Iterable[Any]]", **options: "Unpack[OptionArgs]") -> "list[Any]":
+        """Call the function with each item's elements as arguments; otherwise as `pmap`.
+
+        Example:
+            >>> power.pstarmap([(2, 5), (3, 2)])
+            [32, 9]
+        """
+        return self._run((iterable,), options, star=True)
+
+    def options(self, **options: "Unpack[OptionArgs]") -> "Mapper":
+        """Return a view of the function with other defaults.
+
+        Example:
+            >>> score.options(n_jobs=2).pmap([1, 2, 3])
+            [1, 4, 9]
+        """
+        from amorsize.options import checked
+
+        return Mapper(self._func, self._decorator, {**self._view, **checked(options)})
+
+    def explain(self, *iterables: "Iterable[Any]", **options: "Unpack[OptionArgs]") -> "Plan":
+        """Return the plan that `pmap` would begin with, and why; never calls the function, never consumes an iterator.
+
+        Example:
+            >>> score.explain([1, 2, 3]).backend
+            'serial'
+        """
+        from amorsize.call import explain
+
+        _check_iterables(iterables)
+        return explain(self._func, iterables, self._given(options), star=False)
+
+    def forget(self) -> int:
+        """Drop everything that is known about this function, in this process and on disk.
+
+        Returns:
+            How many records that were.
+
+        Example:
+            >>> score.forget()
+            2
+        """
+        from amorsize.knowledge import forget, name_of
+
+        return forget(name_of(self._func))
+
+    def _run(self, iterables: "tuple[Iterable[Any], ...]", options: "Mapping[str, object]", *, star: bool) -> "list[Any]":
+        from amorsize.call import run
+
+        _check_iterables(iterables)
+        _refuse_hidden(self._func)
+        return run(self._func, iterables, self._given(options), star=star, keep=self._keep)
+
+    def _given(self, options: "Mapping[str, object]") -> "tuple[Mapping[str, object], ...]":
+        """Return the options of decorator, view and call, all checked."""
+        if options:
+            from amorsize.options import checked
+
+            options = checked(options)
+        return self._decorator, self._view, options
+
+    def _keep(self, report: "RunReport") -> None:
+        attributes = getattr(getattr(self._func, "__func__", self._func), "__dict__", {})
+        if "last_run" in attributes:
+            attributes["last_run"] = report
+
+
+def _check_iterables(iterables: tuple[object, ...]) -> None:
+    if not iterables:
+        raise TypeError("pmap needs at least one iterable: func.pmap(items)")
+    for iterable in iterables:
+        if not hasattr(iterable, "__iter__") and not hasattr(iterable, "__getitem__"):
+            raise TypeError(f"pmap takes iterables, got {iterable!r} ({type(iterable).__name__}): write func.pmap([...])")
+
+
+def _check_function(func: object) -> None:
+    """Raise TypeError for what cannot be called once an item, with the cure."""
+    if not callable(func):
+        raise TypeError(f"amorsize needs a function, got {func!r} ({type(func).__name__})")
+    code: "CodeType | None" = getattr(getattr(func, "__func__", func), "__code__", None)
+    flags = code.co_flags if code is not None else 0
+    name = getattr(func, "__qualname__", repr(func))
+    if flags & _COROUTINE:
+        raise TypeError(f"{name} is an async def, whose calls only make coroutines: run them with asyncio.gather")
+    if flags & (_GENERATES | _ASYNC_GENERATES):
+        raise TypeError(f"{name} is a generator function, whose calls run nothing yet: return a list instead of yielding")
+
+
+def _refuse_hidden(func: "Callable[..., Any]") -> None:
+    """Raise TypeError where another decorator stands on top of ours: its work would silently be skipped.
+
+    `functools.wraps` copies our methods to its wrapper, but they still run the function underneath. A name that was
+    simply bound anew is none of our business.
+    """
+    qualname: str | None = getattr(func, "__qualname__", None)
+    found: object = sys.modules.get(getattr(func, "__module__", None) or "")
+    if qualname is None or found is None or "<locals>" in qualname:
+        return
+    for name in qualname.split("."):
+        found = getattr(found, name, None)
+    seen: set[int] = set()
+    while found is not func and found is not None and id(found) not in seen:
+        seen.add(id(found))
+        found = getattr(found, "__wrapped__", None)
+        if found is func:
+            raise TypeError(
+                f"{qualname} is wrapped by another decorator that pmap would skip: put @parallelizable outermost, above it"
+            )
+
+
+def _attach(func: "Callable[..., Any]", options: "Mapping[str, object]") -> "Callable[..., Any]":
+    mapper = Mapper(func, options)
+    attributes = func.__dict__
+    for name in _OWN:
+        attributes[name] = getattr(mapper, name)
+    attributes["last_run"] = None
+    return func
+
+
+def _decorate(func: object, options: "Mapping[str, object]", caller_globals: "Mapping[str, object]") -> "Any":
+    if isinstance(func, type):
+        raise TypeError(f"@parallelizable goes on a function, got the class {func.__qualname__}: use pmap({func.__name__}, items)")
+    if isinstance(func, (staticmethod, classmethod)):
+        raise TypeError(f"put @parallelizable below @{type(func).__name__}, next to the function")
+    _check_function(func)
+    if not hasattr(func, "__code__") or not hasattr(func, "__dict__") or hasattr(func, "__self__"):
+        raise TypeError(f"@parallelizable goes on a function defined with def or lambda, got {func!r}: use pmap(func, items)")
+    home = sys.modules.get(func.__module__)
+    is_finished = home is not None and getattr(home, func.__name__, None) is func
+    if is_finished and func.__globals__ is not caller_globals:
+        raise TypeError(
+            f"{func.__module__}.{func.__qualname__} belongs to another module, whose other users it would change: "
+            f"use pmap({func.__name__}, items)"
+        )
+    _attach(func, options)
+    place, _, _ = func.__qualname__.rpartition(".")
+    if place and not place.endswith("<locals>"):
+        from amorsize.methods import ParallelMethod
+
+        return ParallelMethod(func)
+    return func
+
+
+if TYPE_CHECKING:
+
+    @overload
+    def parallelizable(func: Callable[P, R], /) -> Parallelizable[P, R]: ...
+
+    @overload
+    def parallelizable(**options: Unpack[OptionArgs]) -> Callable[[Callable[P, R]], Parallelizable[P, R]]: ...
+
+
+def parallelizable(func: "Any" = None, /, **options: "Any") -> "Any":
+    """Give a function the methods `pmap`, `pstarmap`, `options`, `explain`, `forget`, and the attribute `last_run`.
+
+    The function stays the same object, and a plain call costs what it cost before. On a method, `obj.method.pmap(items)`
+    works too. The decorator is a promise: what the function does shows only in what it returns, or outside Python; items
+    are read-only for it.
+
+    Example:
+        >>> @parallelizable
+        ... def score(x):
+        ...     return x * x
+        >>> score(3), score.pmap([1, 2, 3])
+        (9, [1, 4, 9])
+
+    Raises:
+        TypeError: for what is no plain function, for a function of another module, and for an unknown option.
+        ValueError: for an option out of range.
+    """
+    if options:
+        from amorsize.options import checked
+
+        options = checked(options)
+    caller_globals = sys._getframe(1).f_globals
+    if func is not None:
+        return _decorate(func, options, caller_globals)
+    return lambda decorated: _decorate(decorated, options, caller_globals)
+
+
+def _mapper(func: "Callable[..., Any]") -> "Mapper":
+    """Return the mapper that a decorated function carries, or a new one."""
+    _check_function(func)
+    own = getattr(getattr(func, "pmap", None), "__self__", None)
+    return own if isinstance(own, Mapper) else Mapper(func, {})
+
+
+def pmap(func: "Callable[..., R]", *iterables: "Iterable[Any]", **options: "Unpack[OptionArgs]") -> "list[R]":
+    """Call any callable with each item, in parallel where that pays, and return the results in input order.
+
+    For lambdas, partials, bound methods, builtins, callable objects and other libraries' functions; for a decorated one it
+    is the same as `func.pmap`. Several iterables are zipped, as by the builtin `map`.
+
+    Example:
+        >>> pmap(abs, [-1, 2])
+        [1, 2]
+
+    Raises:
+        TypeError: for something that cannot be called or iterated, and for an unknown option.
+        ValueError: for an option out of range.
+        BaseException: what the function raises, with a note that names the item and the finished results as
+            `error.finished`.
+    """
+    return _mapper(func).pmap(*iterables, **options)
+
+
+def pstarmap(func: "Callable[..., R]", iterable: "Iterable[Iterable[Any]]", **options: "Unpack[OptionArgs]") -> "list[R]":
+    """Call any callable with each item's elements as arguments; otherwise as `pmap`.
+
+    Example:
+        >>> pstarmap(pow, [(2, 5), (3, 2)])
+        [32, 9]
+    """
+    return _mapper(func).pstarmap(iterable, **options)
+
+
+def optimize(
+    func: "Callable[[X], Any]", data: "Iterable[X]", *, sample_size: int = 5, verbose: bool = False
+) -> "OptimizationResult[X]":
+    """Try a function on a few items and say how to run it with `multiprocessing.Pool`.
+
+    A dry run: the sampled items are called once here, and again by whoever runs the result.
+
+    Args:
+        func: what a Pool would call.
+        data: what a Pool would map it over; an iterator is given back whole, as `result.data`.
+        sample_size: items to try, >= 1.
+        verbose: print what was found.
+
+    Example:
+        >>> optimize(abs, range(1000)).n_jobs
+        1
+
+    Raises:
+        TypeError: for something that cannot be called or iterated.
+        ValueError: for a sample size below 1.
+        BaseException: what the function raises for a sampled item.
+    """
+    from amorsize.optimizer import optimize as run
+
+    _check_function(func)
+    return run(func, data, sample_size=sample_size, verbose=verbose)
+
+
+def __getattr__(name: str) -> object:
+    """Load `config`, which lives with the options, when it is first used."""
+    if name == "config":
+        from amorsize.options import config
+
+        return config
+    raise AttributeError(f"module 'amorsize.api' has no attribute {name!r}")

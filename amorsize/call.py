@@ -1,0 +1,272 @@
+"""The story of one call, told once, in order.
+
+    run items in the caller          every call; a small one ends here and loads nothing else
+    ask the adviser for a plan       after 2.5 ms (at once where this process has asked before), then whenever the time
+                                     spent has doubled: it looks up what is known and weighs it with what was just timed
+    run with workers                 where the plan is parallel: the caller computes too, or supervises
+    report, learn                    after the results are ready
+"""
+
+import sys
+from time import perf_counter
+
+from amorsize.engine.inline import Timings, Work, advance
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from amorsize.advice import Adviser
+    from amorsize.engine.collect import Collector
+    from amorsize.engine.job import Job
+    from amorsize.options import Options
+    from amorsize.records import Plan, RunReport
+
+    Given = Mapping[str, object]
+
+FIRST_LOOK_S = 0.00025
+"""The caller computes alone for this long before it considers anything, and again as long as it has computed so far.
+
+Looking earlier makes a job of 0.3 ms pay for a decision; looking later delays the workers of a job of 4 ms."""
+
+STORE_PAYS_S = 0.0025
+"""In a process that has not looked before, the look (2-3 ms, imports included) waits for this much work.
+
+Earlier, small scripts pay more for the look than for their work; later, a tuned run starts its workers later."""
+
+BLOCK_S = 0.2
+"""An iterator of unknown length is pulled in blocks of about this many seconds of work for each core, so that starting
+workers anew for every block (0.6 ms) costs less than 1 %."""
+
+BLOCK_ITEMS = 65_536
+"""A block holds at most this many items, however small: what is pulled ahead of the results stays bounded."""
+
+NEVER = float("inf")
+
+SLICEABLE = frozenset((list, tuple, range, str, bytes))
+"""Types whose slices hold exactly the items that a loop over them would meet. Of a subclass nobody knows."""
+
+CONTAINERS = frozenset((dict, set, frozenset, type({}.keys()), type({}.values()), type({}.items())))
+"""Types that hold all their items already: a list of them costs a reference each."""
+
+
+def columns_of(iterables: "Sequence[Iterable[object]]") -> "tuple[Sequence[object], ...] | None":
+    """Return the iterables as sequences that can be sliced; None where one of them can only be iterated."""
+    columns: "list[Sequence[object]]" = []
+    for iterable in iterables:
+        kind = type(iterable)
+        if kind in SLICEABLE or (kind.__module__ == "numpy" and kind.__name__ == "ndarray" and _has_axes(iterable)):
+            columns.append(iterable)  # type: ignore[arg-type]  # pyright: ignore  # just tested
+        elif kind in CONTAINERS:
+            columns.append(list(iterable))
+        else:
+            return None
+    return tuple(columns)
+
+
+def _has_axes(array: object) -> bool:
+    return bool(getattr(array, "ndim", 0))
+
+
+def pull(rows: "Iterator[object]", n_items: int) -> tuple[list[object], Exception | None]:
+    """Return the next items, fewer at the end, and what the iterator raised instead of the rest."""
+    block: list[object] = []
+    try:
+        block.extend(islice(rows, n_items))  # what came before an exception stays in the list
+    except Exception as error:  # the iterator is the caller's: whatever it raises is passed on, after the items before it
+        return block, error
+    return block, None
+
+
+def run(
+    func: "Callable[..., object]",
+    iterables: "Sequence[Iterable[object]]",
+    given: "Sequence[Given]",
+    *,
+    star: bool,
+    keep: "Callable[[RunReport], None]",
+) -> "list[object]":
+    """Call the function with each item and return the results in input order.
+
+    Args:
+        func: called once an item.
+        iterables: one for each argument, as for the builtin `map`.
+        given: the options of decorator, view and call, each checked.
+        star: items are tuples of arguments.
+        keep: given the report when all is done.
+
+    Raises:
+        TypeError: for something that is not iterable.
+        WorkerDied: where a worker ended in the middle of its work.
+        ItemNotPicklable: where a worker's result cannot be sent back.
+        BaseException: whatever the function or an iterator raises.
+    """
+    call = Call(func, given)
+    columns = columns_of(iterables)
+    if columns is None:
+        rows: "Iterator[object]" = iter(iterables[0]) if len(iterables) == 1 else zip(*iterables, strict=False)
+        results = call.stream(rows, star=star or len(iterables) > 1)
+    else:
+        results = call.block(Work(func, columns, star=star), [])
+    keep(call.report(len(results)))
+    return results
+
+
+class Call:
+    """One top-level call, from its first item to its report."""
+
+    def __init__(self, func: "Callable[..., object]", given: "Sequence[Given]") -> None:
+        self.began_s = perf_counter()
+        self.func = func
+        self.given = given
+        self.timings = Timings()  # of the caller, computing alone
+        self.jobs: "list[Job]" = []
+        self.adviser: "Adviser | None" = None
+        self._options: "Options | None" = None
+        self._size = 1
+        self._look_at_s = 0.0 if "amorsize.advice" in sys.modules else STORE_PAYS_S
+        if any(given) or "amorsize.options" in sys.modules:
+            self._look_at_s = self._first_look_s()
+
+    @property
+    def options(self) -> "Options":
+        """All that was set for this call; worked out when first needed, which a small call in a fresh process spares."""
+        if self._options is None:
+            from amorsize.options import resolve
+
+            self._options = resolve(*self.given)
+        return self._options
+
+    def _first_look_s(self) -> float:
+        if self.options.disabled or self.options.backend == "serial":
+            return NEVER
+        return 0.0 if self.options.isolate else self._look_at_s
+
+    def block(self, work: Work, before: "list[object]") -> "list[object]":
+        """Return the results of items that can be sliced; `before` are those of the items before them."""
+        results: "list[object]" = []
+        timings = self.timings
+        try:
+            while len(results) < work.n_items:
+                if timings.total_s >= self._look_at_s:
+                    plan = self._ask(work, results)
+                    if plan is not None and plan.is_parallel:
+                        collector = self._together(work, results, before, plan)
+                        if collector is not None:
+                            return collector.ordered()
+                until_s = max(FIRST_LOOK_S, self._look_at_s - timings.total_s)
+                self._size = advance(work, results, timings, self._size, until_s)
+        except BaseException as error:
+            from amorsize.engine.collect import explain
+
+            if not hasattr(error, "finished"):
+                explain(error, work, len(results), dict(enumerate(before + results)))
+            raise
+        return results
+
+    def _ask(self, work: Work, results: "list[object]") -> "Plan | None":
+        """Ask the adviser for a plan for the items left, and note when to ask again."""
+        if self._first_look_s() == NEVER:
+            self._look_at_s = NEVER
+            return None
+        if self.adviser is None:
+            from amorsize.advice import Adviser
+
+            self.adviser = Adviser(self.func, self.options, work.sample())
+        plan = self.adviser.choose(work.n_items - len(results), self.timings, results)
+        self._look_at_s = NEVER if self.adviser.stays is not None else max(2 * self.timings.total_s, FIRST_LOOK_S)
+        return plan
+
+    def _together(
+        self, work: Work, results: "list[object]", before: "list[object]", plan: "Plan"
+    ) -> "Collector | None":
+        """Run what is left with workers; return None where none could be started, and nothing was run."""
+        from amorsize.engine.collect import Collector
+        from amorsize.engine.job import Job
+        from amorsize.engine.supervise import run
+
+        assert self.adviser is not None
+        collector = Collector(work, results, before)
+        item_s, alone_s = self.adviser.item_s, self.timings.mean_s
+        job = Job(
+            work, collector, plan, self.adviser.reconsider, item_s, alone_s, caller_may_run=not self.options.isolate
+        )
+        try:
+            started = run(job)
+        except BaseException as error:
+            collector.explain(error)
+            raise
+        if not started:
+            self.adviser.stay(job.shortage)
+            self._look_at_s = NEVER
+            return None
+        self.jobs.append(job)
+        if job.shortage is not None:
+            self.adviser.warn(job.shortage)
+        collector.raise_failure()
+        return collector
+
+    def stream(self, rows: "Iterator[object]", *, star: bool) -> list[object]:
+        """Return the results of an iterator's items, pulled by the caller alone, a bounded block at a time."""
+        results: list[object] = []
+        while True:
+            wanted = self._block_items()
+            block, error = pull(rows, wanted)
+            if block:
+                results += self.block(Work(self.func, (block,), star=star, offset=len(results)), results)
+            if error is not None:
+                from amorsize.engine.collect import explain
+
+                explain(error, None, len(results), dict(enumerate(results)))
+                raise error
+            if len(block) < wanted:
+                return results
+
+    def _block_items(self) -> int:
+        """Return how many items to pull: a batch for the caller, or enough that starting workers for them pays."""
+        if self.adviser is None or self.adviser.stays is not None:
+            return self._size
+        plan = self.adviser.choose(None, self.timings, ())
+        item_s = self.adviser.item_s
+        if not plan.is_parallel or item_s is None:
+            return self._size
+        self._look_at_s = 0.0
+        return max(plan.n_jobs, min(BLOCK_ITEMS, int(BLOCK_S * plan.n_jobs / max(item_s, 1e-9))))
+
+    def report(self, n_items: int) -> "RunReport":
+        """Return what happened, and have it learned."""
+        if self.adviser is not None:
+            return self.adviser.report(n_items, self.timings, self.jobs, self.began_s)
+        from amorsize.records import RunReport
+
+        measured_s = perf_counter() - self.began_s
+        if self._options is not None and self.options.disabled:
+            reason = "AMORSIZE_DISABLE is set: the plain loop"
+        elif self._options is not None and self.options.backend == "serial":
+            reason = 'backend="serial": the plain loop, as asked for'
+        else:
+            reason = f"over after {measured_s * 1e3:.3g} ms: too short for workers to be considered"
+        return RunReport(
+            function=getattr(self.func, "__qualname__", type(self.func).__qualname__),
+            n_items=n_items,
+            n_sampled=None,
+            backend="serial",
+            n_jobs=1,
+            chunksize=max(1, n_items),
+            measured_s=measured_s,
+            reason=reason,
+            serial_s=self.timings.total_s,
+        )
+
+
+def explain(
+    func: "Callable[..., object]", iterables: "Sequence[Iterable[object]]", given: "Sequence[Given]", *, star: bool
+) -> "Plan":
+    """Return the plan that a call would begin with; never calls the function, and consumes nothing."""
+    from amorsize.advice import Adviser
+    from amorsize.options import resolve
+
+    columns = columns_of(iterables)
+    work = None if columns is None else Work(func, columns, star=star)
+    adviser = Adviser(func, resolve(*given), work.sample() if work is not None and work.n_items else ())
+    return adviser.choose(None if work is None else work.n_items, Timings(), ())

@@ -1,0 +1,119 @@
+"""Put the parts in order, remember the first failure, account for every item."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from amorsize.engine.inline import Work
+
+
+class Collector:
+    """The results of one `Work`: what the caller ran first, then ranges in any order.
+
+    Args:
+        work: the items.
+        head: results of the items 0, 1, 2, ... that the caller ran before anybody else took part.
+        before: results of the items before them, in the caller's whole input.
+
+    Attributes:
+        n_done: results in hand.
+        failed_at: the lowest index whose item failed; None while none has.
+        error: what it failed with.
+    """
+
+    def __init__(self, work: Work, head: list[object], before: list[object]) -> None:
+        self.work = work
+        self.head = head
+        self._before = before
+        self.error: BaseException | None = None
+        self.failed_at: int | None = None
+        self._parts: dict[int, list[object]] = {}
+        self._n_in_parts = 0
+
+    @property
+    def n_done(self) -> int:
+        return len(self.head) + self._n_in_parts
+
+    def add(self, start: int, results: list[object]) -> None:
+        """Take the results of the items `start`, `start + 1`, ..."""
+        if results:
+            self._parts[start] = results
+            self._n_in_parts += len(results)
+
+    def fail(self, index: int, error: BaseException) -> None:
+        """Note that an item failed; of several, the lowest counts, as in the plain loop."""
+        if self.failed_at is None or index < self.failed_at:
+            self.failed_at, self.error = index, error
+
+    def first_missing(self, stop: int) -> int | None:
+        """Return the lowest index below `stop` that has no result; None where all have."""
+        position = len(self.head)
+        for start, results in sorted(self._parts.items()):
+            if start > position:
+                break
+            position = start + len(results)
+        return position if position < stop else None
+
+    def finished(self) -> dict[int, object]:
+        """Return every result in hand by its index in the caller's input."""
+        offset = self.work.offset
+        found = dict(enumerate(self._before))
+        found.update(enumerate(self.head, offset))
+        for start, results in sorted(self._parts.items()):
+            found.update(enumerate(results, offset + start))
+        return found
+
+    def ordered(self) -> list[object]:
+        """Return all results in input order; the collector gives up what it holds.
+
+        Raises:
+            AssertionError: where a range is missing or came twice: a defect of the engine, never of the caller.
+        """
+        results, parts = self.head, self._parts
+        for start in sorted(parts):
+            if start != len(results):
+                raise AssertionError(f"items {len(results)} to {start} were lost or came twice; please report this")
+            results.extend(parts.pop(start))
+        if len(results) != self.work.n_items:
+            raise AssertionError(f"{self.work.n_items - len(results)} items were lost; please report this")
+        return results
+
+    def raise_failure(self) -> None:
+        """Raise the failure, if there was one, with its item and the finished results on it."""
+        if self.error is not None and self.failed_at is not None:
+            self.explain(self.error)
+            raise self.error
+
+    def explain(self, error: BaseException) -> None:
+        """Put on the error what is known about its item, and the finished results."""
+        explain(error, self.work, len(self.head) if self.failed_at is None else self.failed_at, self.finished())
+
+
+def explain(error: BaseException, work: Work | None, index: int, finished: dict[int, object]) -> None:
+    """Put on the error a note that names its item, and the finished results as `error.finished`.
+
+    Args:
+        error: of the user's function or iterable, or ours.
+        work: the items; None where the iterable itself has failed.
+        index: which item; may lie behind the last one, where no single item is to blame.
+        finished: results by index in the caller's whole input.
+    """
+    from amorsize.errors import AmorsizeError, WorkerDied
+
+    if work is None:
+        error.add_note(f"amorsize: raised by the iterable, in place of item {index}")
+    elif not isinstance(error, AmorsizeError) and index < work.n_items:
+        error.add_note(f"amorsize: raised by item {work.offset + index}: {_short(work, index)}")
+    if isinstance(error, WorkerDied) or not hasattr(type(error), "finished"):
+        error.__dict__["finished"] = finished
+    if finished:
+        error.add_note(f"amorsize: its attribute `finished` holds {len(finished):,} finished results, by index")
+
+
+def _short(work: Work, index: int) -> str:
+    import reprlib
+
+    try:
+        return reprlib.repr(work.item(index))
+    except Exception as error:  # a user's broken __repr__ must not replace the error that is being reported
+        return f"<repr failed: {type(error).__name__}>"

@@ -1,0 +1,258 @@
+"""Start and end workers by fork (Linux).
+
+A worker is a copy of the caller: function and data are there already, nothing is pickled on the way in. What a forked
+child must not share with its parent is undone in `_become_worker`, once, in order.
+
+Everything that only Linux has is in this module and in `counter`: pidfd, memory files, SIGIO ownership, affinity.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import select
+import sys
+
+from amorsize.engine import wire
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal
+    from collections.abc import Callable
+    from typing import NoReturn
+else:
+    import _signal as signal  # the C half is loaded anyway; `signal` itself costs 3.3 ms
+
+F_SETSIG = 10  # fcntl has no name for it
+ALL_SIGNALS = signal.valid_signals()
+
+LINGER_MS = 1000
+"""A worker that has closed its pipe has this many ms to end by itself: flush its output, tear down its memory."""
+
+CELLS_PER_WORKER = 3
+"""Shared integers of each worker: start and stop of its range, and the bytes of its memory file that the caller has read."""
+
+
+class Lifeline:
+    """A pipe whose writing end only the caller holds: when the caller is gone, the kernel kills the workers.
+
+    The signal comes from the kernel itself (O_ASYNC with F_SETSIG), so it also ends a worker in the middle of C code that
+    holds the GIL, 1-4 ms after the caller. A thread that waits for end-of-file never runs there, and PR_SET_PDEATHSIG
+    fires when the forking *thread* ends and costs 4.7 ms of ctypes.
+    """
+
+    __slots__ = ("_read_end", "_write_end")
+
+    def __init__(self) -> None:
+        self._read_end, self._write_end = os.pipe()
+
+    def hold(self) -> None:
+        """Tie this worker's life to the caller's.
+
+        The pipe is opened anew because the owner of SIGIO belongs to the open file description: inherited as it is, only
+        the last worker would be killed.
+        """
+        import fcntl
+
+        os.close(self._write_end)
+        own = os.open(f"/proc/self/fd/{self._read_end}", os.O_RDONLY | os.O_NONBLOCK)
+        os.close(self._read_end)
+        fcntl.fcntl(own, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(own, F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(own, fcntl.F_SETFL, fcntl.fcntl(own, fcntl.F_GETFL) | os.O_ASYNC)
+
+    def close(self) -> None:
+        os.close(self._read_end)
+        os.close(self._write_end)
+
+
+class ForkedWorker:
+    """A running worker, seen from the caller.
+
+    Attributes:
+        pid: its process id.
+        pidfd: a descriptor that becomes readable when it has ended; None on a kernel without them (before 5.3).
+        pipe: where it announces results.
+        inbox: reads them.
+        cell: index of its shared integers.
+        expected: it has said that it is done, or was told to end: its end is no death.
+    """
+
+    __slots__ = ("_arena", "cell", "expected", "inbox", "pid", "pidfd", "pipe")
+
+    def __init__(self, pid: int, pipe: int, arena: int, cells: memoryview, cell: int) -> None:
+        self.pid = pid
+        self.pipe = pipe
+        self.cell = cell
+        self.expected = False
+        self._arena = arena
+        self.inbox = wire.Inbox(pipe, arena, cells, cell + 2)
+        try:
+            self.pidfd: int | None = os.pidfd_open(pid)
+        except OSError:
+            self.pidfd = None
+
+    def events(self) -> list[int]:
+        """Return the descriptors that become readable when it announces something or ends."""
+        return [self.pipe] if self.pidfd is None else [self.pipe, self.pidfd]
+
+    def descriptors(self) -> list[int]:
+        """Return what a sibling must close."""
+        return [fd for fd in (self.pipe, self._arena, self.pidfd) if fd is not None]
+
+    def kill(self) -> None:
+        """End it at once; harmless where it has ended already."""
+        try:
+            if self.pidfd is None:
+                os.kill(self.pid, signal.SIGKILL)
+            else:
+                signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+        except ProcessLookupError:
+            return
+
+    def end(self) -> tuple[int | None, int | None]:
+        """Wait for its end, which it has announced or was told, and take its exit status.
+
+        Only this child is waited for, never any child: the caller's other children are the caller's. One that has closed
+        its pipe and lives on (a function that closes all descriptors) is killed.
+
+        Returns:
+            (exit code, None), (None, signal), or (None, None) where somebody else took the status first.
+        """
+        kind, name = (os.P_PID, self.pid) if self.pidfd is None else (os.P_PIDFD, self.pidfd)
+        if self.pidfd is not None:
+            watch = select.poll()
+            watch.register(self.pidfd, select.POLLIN)
+            if not watch.poll(LINGER_MS):
+                self.kill()
+        try:
+            ended = os.waitid(kind, name, os.WEXITED)
+        except ChildProcessError:
+            return None, None
+        if ended is None:
+            return None, None
+        return (ended.si_status, None) if ended.si_code == os.CLD_EXITED else (None, ended.si_status)
+
+    def close(self) -> None:
+        """Give its descriptors back."""
+        for fd in self.descriptors():
+            os.close(fd)
+
+
+def start_worker(
+    serve: Callable[[wire.Outbox], None], cells: memoryview, cell: int, lifeline: Lifeline, siblings: list[ForkedWorker]
+) -> ForkedWorker:
+    """Fork one worker that runs `serve` and ends; it joins `siblings`.
+
+    All signals are blocked around the fork, so none can find a child that nobody knows of.
+
+    Raises:
+        OSError: where descriptors, processes or memory are exhausted; nothing is left behind.
+    """
+    read_end, write_end = os.pipe()
+    try:
+        arena = os.memfd_create("amorsize-results")
+    except OSError:
+        os.close(read_end)
+        os.close(write_end)
+        raise
+    inherited = signal.pthread_sigmask(signal.SIG_BLOCK, ALL_SIGNALS)
+    try:
+        pid = _fork()
+        if pid == 0:
+            siblings_fds = [fd for sibling in siblings for fd in sibling.descriptors()]
+            outbox = wire.Outbox(write_end, arena, cells, cell + 2)
+            _become_worker(lambda: serve(outbox), lifeline, [read_end, *siblings_fds], inherited)
+        worker = ForkedWorker(pid, read_end, arena, cells, cell)
+        siblings.append(worker)
+    except OSError:
+        os.close(read_end)
+        os.close(arena)
+        raise
+    finally:
+        os.close(write_end)
+        signal.pthread_sigmask(signal.SIG_SETMASK, inherited)
+    _wake_elsewhere(pid)
+    return worker
+
+
+def _fork() -> int:
+    """Fork; whether that is safe here was decided before (`safety.refusal`).
+
+    Python 3.12 warns of every native thread; those of a BLAS pool, which survive a fork, are the only ones here.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        _flush(stream)
+    warnings = sys.modules.get("warnings")
+    if warnings is None or sys.version_info < (3, 12):
+        return os.fork()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
+
+
+def _flush(stream: object) -> None:
+    """Flush a standard stream, so that what is in its buffer is not printed by both sides."""
+    try:
+        stream.flush()  # type: ignore[attr-defined]  # pyright: ignore  # None, or whatever a program put there
+    except (AttributeError, OSError, ValueError):
+        return
+
+
+def _become_worker(
+    serve: Callable[[], None], lifeline: Lifeline, foreign_fds: list[int], mask: set[signal.Signals]
+) -> NoReturn:
+    """Undo what a child must not share with its parent, serve, and leave without running the parent's exit code."""
+    status = 1
+    try:
+        lifeline.hold()
+        for fd in foreign_fds:
+            os.close(fd)
+        _reset_signals()
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        gc.freeze()
+        _reseed_numpy()
+        serve()
+        status = 0
+    except BrokenPipeError:
+        pass  # the caller has stopped listening and is about to end this worker
+    except BaseException:  # nothing may unwind into the parent's frames; what is left to tell goes to stderr
+        sys.excepthook(*sys.exc_info())
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            _flush(stream)
+        os._exit(status)
+
+
+def _reset_signals() -> None:
+    """Give every signal that the caller handles in Python its default again; Ctrl-C is the caller's to answer."""
+    signal.set_wakeup_fd(-1)
+    for number in signal.valid_signals():
+        if callable(signal.getsignal(number)):
+            signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _reseed_numpy() -> None:
+    """Give the worker its own random numbers; Python's `random` does that by itself at a fork."""
+    numpy_random = sys.modules.get("numpy.random")
+    if numpy_random is not None:
+        numpy_random.seed()
+
+
+def _wake_elsewhere(pid: int) -> None:
+    """Have a new worker start on another CPU than the caller's.
+
+    Left alone it often waits 1-4 ms for the caller's own CPU. Naming the other CPUs and taking the limit back at once
+    (37 us) made a job of 3.7 ms 1.23x the loop instead of 0.77x; from 12 ms of work on it makes no difference.
+    """
+    try:
+        usable = os.sched_getaffinity(0)
+        with open("/proc/self/stat", "rb") as stat:
+            here = int(stat.read().rpartition(b") ")[2].split()[36])
+        elsewhere = usable - {here}
+        if elsewhere:
+            os.sched_setaffinity(pid, elsewhere)
+            os.sched_setaffinity(pid, usable)
+    except (OSError, ValueError, IndexError):
+        return  # it has ended already, or a sandbox hides these files: it starts where it starts

@@ -1,0 +1,61 @@
+"""What a crew of caller and workers is to do, and what became of it."""
+
+from __future__ import annotations
+
+from amorsize.engine.inline import Timings
+from amorsize.engine.worker import Range
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from amorsize.engine.collect import Collector
+    from amorsize.engine.inline import Work
+    from amorsize.records import Evidence, Plan
+
+    Decide = Callable[[Evidence], Plan | None]
+
+
+class Job:
+    """What a crew is to do, and what becomes of it.
+
+    Args:
+        work: the items; those whose results are in `collector.head` are done.
+        collector: where results go.
+        plan: how to run it.
+        decide: asked now and then whether the plan still holds; returns a new one where not.
+        item_s: seconds an item is expected to take; None where nothing is known.
+        alone_s: seconds an item took while the caller computed alone.
+        caller_may_run: False keeps every item out of the caller, even where no worker can be started.
+
+    Attributes:
+        timings: what caller and workers timed.
+        n_started: workers that were started.
+        start_s: seconds that starting and reaping them took.
+        shortage: why not all workers could be started, in words; None where they could.
+        retreat: the reason for giving the workers up on the way; None where they stayed.
+    """
+
+    def __init__(
+        self,
+        work: Work,
+        collector: Collector,
+        plan: Plan,
+        decide: Decide,
+        item_s: float | None,
+        alone_s: float | None,
+        *,
+        caller_may_run: bool = True,
+    ) -> None:
+        self.work = work
+        self.collector = collector
+        self.plan = plan
+        self.decide = decide
+        self.sizes = Range(plan.n_jobs, plan.chunksize or None, item_s)
+        self.alone_s = alone_s
+        self.caller_may_run = caller_may_run
+        self.timings = Timings()
+        self.n_started = 0
+        self.start_s = 0.0
+        self.shortage: str | None = None
+        self.retreat: str | None = None

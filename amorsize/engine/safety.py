@@ -1,0 +1,113 @@
+"""When a fork is safe here: facts about this process, each with what goes wrong otherwise."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
+
+FORK_UNSAFE = {
+    "grpc": "gRPC's threads do not survive a fork",
+    "mpi4py.MPI": "MPI does not support a fork",
+    "gevent": "gevent's hub does not survive a fork",
+    "eventlet": "eventlet's hub does not survive a fork",
+    "pycuda.autoinit": "a CUDA context does not survive a fork",
+    "cupy": "a CUDA context does not survive a fork",
+}
+"""Modules that, once loaded, may have started what a forked child cannot use."""
+
+POOLS_THAT_SURVIVE = (b"openblas", b"libmkl_rt", b"libmkl_core", b"libblis", b"libiomp")
+"""Thread pools that end or restart their threads around a fork by pthread_atfork (OpenBLAS: blas_thread_shutdown; MKL and
+BLIS through Intel's OpenMP). GNU's libgomp does not: a child hangs in its first parallel region."""
+
+cores_are_taken = False
+"""Whether workers are running for a call of this process, or this process is one of them (it inherits the value)."""
+
+
+def refusal() -> str | None:
+    """Return why this process must not fork now, in words; None where it may. Costs about 15 us."""
+    if sys.platform != "linux" or not hasattr(os, "fork"):
+        return f"processes are started by fork, which {sys.platform} does not offer safely"
+    if not hasattr(os, "memfd_create"):
+        return "this Python was built without memory files"
+    return _not_top_level() or _watched() or _other_threads() or _unsafe_modules()
+
+
+def _not_top_level() -> str | None:
+    """Refuse where the cores are in use: inside another call, in a worker of anybody's."""
+    if cores_are_taken:
+        return "this call runs inside another one, whose workers use the cores"
+    multiprocessing = sys.modules.get("multiprocessing.process")
+    if multiprocessing is not None and multiprocessing.parent_process() is not None:
+        return "this process is a multiprocessing worker: its siblings use the other cores"
+    billiard = sys.modules.get("billiard.process")
+    if billiard is not None and billiard.current_process().name != "MainProcess":
+        return "this process is a Celery worker: its siblings use the other cores"
+    context = sys.modules.get("multiprocessing.context")
+    method = context._default_context.get_start_method(allow_none=True) if context is not None else None
+    if method not in (None, "fork"):
+        return f"multiprocessing.set_start_method({method!r}) was called: this program does not want forks"
+    return None
+
+
+def _watched() -> str | None:
+    """Refuse under a debugger, which would lose the breakpoints hit in a worker; a coverage tracer is none."""
+    trace = sys.gettrace()
+    if trace is not None and "coverage" not in (type(trace).__module__ or ""):
+        return "a debugger or tracer is active, which cannot follow into workers"
+    monitoring = getattr(sys, "monitoring", None)
+    if monitoring is not None and monitoring.get_tool(monitoring.DEBUGGER_ID) is not None:
+        return "a debugger is active, which cannot follow into workers"
+    return None
+
+
+def _other_threads() -> str | None:
+    """Refuse where other threads live: a lock that one of them holds would stay locked in the child for ever."""
+    n_python = len(sys._current_frames())
+    if n_python > 1:
+        return f"{n_python - 1} other threads are alive, and a lock that one of them holds would never open in a forked worker"
+    threading = sys.modules.get("threading")
+    if threading is not None and threading.current_thread() is not threading.main_thread():
+        return "this is not the main thread"
+    n_native = _n_native_threads()
+    if n_native is None:
+        return "/proc does not tell how many native threads are alive"
+    if n_native > 1 and n_native - 1 > _threads_of_surviving_pools():
+        return f"{n_native - 1} native threads are alive that do not belong to a known BLAS pool"
+    return None
+
+
+def _n_native_threads() -> int | None:
+    try:
+        with open("/proc/self/stat", "rb") as stat:
+            return int(stat.read().rpartition(b") ")[2].split()[17])
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def _threads_of_surviving_pools() -> int:
+    """Return how many threads the loaded pools that survive a fork may have started: one a core each, less the caller."""
+    try:
+        with open("/proc/self/maps", "rb") as maps:
+            files = {line.rpartition(b"/")[2] for line in maps if b".so" in line}
+    except OSError:
+        return 0
+    n_pools = sum(any(pool in name for pool in POOLS_THAT_SURVIVE) for name in files)
+    return n_pools * ((os.cpu_count() or 1) - 1)
+
+
+def _unsafe_modules() -> str | None:
+    for name, why in FORK_UNSAFE.items():
+        if name in sys.modules:
+            return f"{name} is loaded: {why}"
+    torch = sys.modules.get("torch.cuda")
+    if torch is not None and _cuda_is_up(torch):
+        return "torch has a CUDA context, which does not survive a fork"
+    return None
+
+
+def _cuda_is_up(torch_cuda: ModuleType) -> bool:
+    return bool(torch_cuda.is_initialized())

@@ -1,0 +1,285 @@
+"""Run a `Work` with workers beside the caller, and leave nothing behind.
+
+    caller                          counter                     workers
+      |-- starts workers -------------|---------------------------> take ranges
+      |-- takes ranges too, ----------|                             |
+      |   drains between them <-------|----- results, errors -------|
+      |-- waits, reaps, closes        |
+
+Where items are long (`plan.caller_computes` is False) the caller only drains, so that an error, a death or Ctrl-C is seen
+at once. Everything ends through `Crew.close`, whatever happens.
+"""
+
+from __future__ import annotations
+
+import mmap
+import select
+from time import perf_counter, thread_time
+
+from amorsize.engine import safety, wire
+from amorsize.engine.counter import open_counter
+from amorsize.engine.fork import ALL_SIGNALS, CELLS_PER_WORKER, ForkedWorker, Lifeline, start_worker
+from amorsize.engine.worker import Desk, serve
+from amorsize.errors import WorkerDied
+from amorsize.planning.model import SUPERVISES_FROM_S
+from amorsize.records import Evidence
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal
+
+    from amorsize.engine.job import Job
+else:
+    import _signal as signal
+
+GRACE_S = 0.1
+"""After a failure, workers that are above it may finish their item for this long before they are killed."""
+
+LOWER_GRACE_S = 0.5
+"""After a worker's death, workers below it may finish their ranges for this long: one of them may hold the lowest failure."""
+
+EVIDENCE_EVERY_S = 0.01
+"""How often the caller asks whether the plan still holds. A wrong plan costs at most this long; asking costs 5 us."""
+
+WAKE_MS = 10
+"""How long a supervising caller sleeps at most: the plan is reconsidered, and grace periods end, this exactly."""
+
+
+def run(job: Job) -> bool:
+    """Run the rest of the work; results, failure and timings are in the job afterwards.
+
+    Returns:
+        False where not even the shared memory could be made: no item was touched, and `job.shortage` says why.
+
+    Raises:
+        BaseException: what an item in the caller raised that is no Exception, and Ctrl-C; workers are gone by then.
+    """
+    try:
+        crew = Crew(job)
+    except OSError as error:
+        job.shortage = f"no worker could be started: {error}"
+        return False
+    safety.cores_are_taken = True
+    try:
+        crew.start()
+        if crew.workers and job.plan.caller_computes:
+            crew.compute()
+        crew.wait()
+        if job.caller_may_run:
+            crew.finish_alone()
+    except BaseException:
+        crew.drain(0)  # what was finished is kept, whatever ended the call
+        raise
+    finally:
+        safety.cores_are_taken = False
+        crew.close()
+    return True
+
+
+class Crew:
+    """The workers of one job, and what they share with the caller."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.workers: list[ForkedWorker] = []
+        self._n_items = job.work.n_items
+        self._most = job.plan.n_jobs - 1 if job.plan.caller_computes else job.plan.n_jobs
+        self._memory = mmap.mmap(-1, job.plan.n_jobs * CELLS_PER_WORKER * 8)
+        self._cells = memoryview(self._memory).cast("q")
+        self._lifeline = Lifeline()
+        try:
+            self._counter = open_counter()
+        except OSError:
+            self._lifeline.close()
+            raise
+        self._counter.take(len(job.collector.head))
+        self._poll = select.poll()
+        self._by_fd: dict[int, ForkedWorker] = {}
+        self._rest_from: int | None = None
+        self._silent_death: WorkerDied | None = None
+        self._up_s = self._asked_s = perf_counter()
+        self._up_cpu_s = thread_time()
+        self._n_before = job.collector.n_done
+
+    def start(self) -> None:
+        """Start the planned workers, or as many as the system has room for."""
+        began = perf_counter()
+        while len(self.workers) < self._most and self.job.shortage is None:
+            self._start_one()
+        self.job.n_started = len(self.workers)
+        self.job.start_s += perf_counter() - began
+
+    def _start_one(self) -> None:
+        cell = len(self.workers) * CELLS_PER_WORKER
+
+        def live(outbox: wire.Outbox) -> None:
+            serve(self.job.work, self._counter, self.job.sizes, Desk(outbox, self._cells, cell))
+
+        try:
+            worker = start_worker(live, self._cells, cell, self._lifeline, self.workers)
+        except OSError as error:
+            self.job.shortage = f"only {len(self.workers)} of {self._most} workers could be started: {error}"
+            return
+        for fd in worker.events():
+            self._by_fd[fd] = worker
+            self._poll.register(fd, select.POLLIN)
+
+    def compute(self) -> None:
+        """Take ranges like a worker, draining between them, until none is left or items turn out to be long."""
+        sizes, position = self.job.sizes, len(self.job.collector.head)
+        while self.job.collector.error is None:
+            wanted = sizes.wanted(self._n_items - position)
+            start = self._counter.take(wanted)
+            if start >= self._n_items:
+                return
+            position = min(start + wanted, self._n_items)
+            self._run_range(start, position)
+            self.drain(0)
+            self._reconsider()
+            if sizes.item_s is not None and sizes.item_s > SUPERVISES_FROM_S and position < self._n_items:
+                self._most += 1
+                self.start()
+                return
+
+    def _run_range(self, start: int, stop: int) -> None:
+        """Run items in the caller; those before a failing one are kept."""
+        results: list[object] = []
+        began = perf_counter()
+        try:
+            self.job.work.run(start, stop, results)
+        except BaseException as error:
+            self._fail(start + len(results), error)
+            if not isinstance(error, Exception):
+                raise
+        finally:
+            self.job.collector.add(start, results)
+        if results:
+            seconds = perf_counter() - began
+            self.job.timings.add(len(results), seconds)
+            self.job.sizes.saw(len(results), seconds)
+
+    def wait(self) -> None:
+        """Drain until every worker has ended, hurrying those that a failure has made useless."""
+        while self._by_fd and self.job.collector.error is None:
+            self.drain(WAKE_MS)
+            self._reconsider()
+        failed_s = perf_counter()
+        while self._by_fd:
+            self.drain(WAKE_MS)
+            if perf_counter() - failed_s > GRACE_S:
+                self._kill_useless(perf_counter() - failed_s)
+        if self._silent_death is not None and self.job.collector.error is None:
+            missing = self.job.collector.first_missing(self._stop_feeding())
+            if missing is not None:
+                self._fail(missing, self._silent_death)
+
+    def _kill_useless(self, waited_s: float) -> None:
+        """End the workers whose items the plain loop would not have reached.
+
+        Those below a failed item may hold a lower failure and are waited for; below a dead worker, for a while.
+        """
+        failed_at = self.job.collector.failed_at or 0
+        patience_is_over = isinstance(self.job.collector.error, WorkerDied) and waited_s > LOWER_GRACE_S
+        for worker in set(self._by_fd.values()):
+            if patience_is_over or self._cells[worker.cell] > failed_at:
+                worker.expected = True
+                worker.kill()
+
+    def finish_alone(self) -> None:
+        """Run in the caller what no worker was given: after a retreat, or where none could be started."""
+        start = self._stop_feeding()
+        while start < self._n_items and self.job.collector.error is None:
+            stop = min(self._n_items, start + self.job.sizes.wanted(self._n_items - start))
+            self._run_range(start, stop)
+            start = stop
+
+    def drain(self, timeout_ms: int) -> None:
+        """Take in whatever workers have announced, waiting up to `timeout_ms` for the first."""
+        for fd, _ in self._poll.poll(timeout_ms):
+            worker = self._by_fd.get(fd)
+            if worker is None:
+                continue
+            for message in worker.inbox.receive():
+                self._take(worker, message)
+            if worker.inbox.at_end or fd == worker.pidfd:
+                self._ended(worker)
+
+    def _take(self, worker: ForkedWorker, message: wire.Message) -> None:
+        if message.kind == wire.DONE:
+            worker.expected = True
+            return
+        try:
+            content = message.load()
+        except Exception as error:  # a user's __setstate__ may raise anything
+            from amorsize.engine import failure
+
+            self._fail(message.start, failure.not_rebuilt(message.start, message.count, self.job.work.offset, error))
+            return
+        if message.kind == wire.RESULTS:
+            self.job.collector.add(message.start, content)
+            self.job.timings.add(message.count, message.seconds)
+        else:
+            from amorsize.engine import failure
+
+            self._fail(message.start, failure.unpack(content))
+
+    def _ended(self, worker: ForkedWorker) -> None:
+        for fd in worker.events():
+            self._poll.unregister(fd)
+            del self._by_fd[fd]
+        status = worker.end()
+        if worker.expected:
+            return
+        first, stop = self._cells[worker.cell], self._cells[worker.cell + 1]
+        from amorsize.engine import failure
+
+        died = failure.worker_died(first, stop, self.job.work.offset, status)
+        if first < stop:
+            self._fail(first, died)
+        else:
+            self._silent_death = died  # between two ranges: nothing may be lost at all
+
+    def _fail(self, index: int, error: BaseException) -> None:
+        self.job.collector.fail(index, error)
+        self._stop_feeding()
+
+    def _stop_feeding(self) -> int:
+        """Let nobody take another range; return the first index that nobody had taken."""
+        if self._rest_from is None:
+            self._rest_from = min(self._counter.take(self._n_items), self._n_items)
+        return self._rest_from
+
+    def _reconsider(self) -> None:
+        """Ask, now and then, whether the plan still holds; stop feeding the workers where it does not."""
+        now = perf_counter()
+        if now - self._asked_s < EVIDENCE_EVERY_S or self._rest_from is not None:
+            return
+        self._asked_s = now
+        evidence = Evidence(
+            n_left=self._n_items - self.job.collector.n_done,
+            n_workers=len(self._by_fd),
+            alone_s=self.job.alone_s,
+            n_together=self.job.collector.n_done - self._n_before,
+            together_s=now - self._up_s,
+            cpu_share=(thread_time() - self._up_cpu_s) / (now - self._up_s) if self.job.plan.caller_computes else None,
+        )
+        plan = self.job.decide(evidence)
+        if plan is not None and not plan.is_parallel:
+            self.job.retreat = plan.reason
+            self._stop_feeding()
+
+    def close(self) -> None:
+        """End and reap every worker and give everything back; no signal interrupts it."""
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, ALL_SIGNALS)
+        try:
+            for worker in set(self._by_fd.values()):
+                worker.kill()
+                worker.end()
+            for worker in self.workers:
+                worker.close()
+            self._counter.close()
+            self._lifeline.close()
+            self._cells.release()
+            self._memory.close()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)

@@ -1,0 +1,161 @@
+"""What runs in a worker, between its birth and `os._exit`.
+
+    take a range -> run its items -> publish the results -> take the next ...
+
+A range that turns out longer than expected is published piece by piece: a timer that counts this process's computing
+time (ITIMER_VIRTUAL) interrupts it every 20 ms. No item pays for a clock reading, and because that timer stands still while
+the process is inside the kernel, it interrupts no system call of the user's.
+"""
+
+from __future__ import annotations
+
+from time import perf_counter
+
+from amorsize.engine import wire
+from amorsize.planning.chunks import range_size
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal
+    from amorsize.engine.counter import Counter
+    from amorsize.engine.inline import Work
+else:
+    import _signal as signal  # the C half is loaded anyway; `signal` itself costs 3.3 ms
+
+PUBLISH_EVERY_S = 0.02
+"""A finished result is in the caller's reach after at most this many seconds of computing."""
+
+FRESH_SHARE = 0.3
+"""Weight of the newest range in the running estimate of an item's seconds: about three ranges back are remembered."""
+
+
+class Range:
+    """How ranges are sized: what all who take part agree on.
+
+    Attributes:
+        n_jobs: how many take ranges.
+        chunksize: the largest range; None for no limit.
+        item_s: seconds an item is expected to take; None where nothing is known.
+    """
+
+    __slots__ = ("chunksize", "item_s", "n_jobs")
+
+    def __init__(self, n_jobs: int, chunksize: int | None, item_s: float | None) -> None:
+        self.n_jobs = n_jobs
+        self.chunksize = chunksize
+        self.item_s = item_s
+
+    def wanted(self, n_left: int) -> int:
+        """Return how many items to take next, when about `n_left` are left."""
+        return range_size(self.item_s, n_left, self.n_jobs, self.chunksize)
+
+    def saw(self, n_items: int, seconds: float) -> None:
+        """Learn from a range that has been run."""
+        seen_s = seconds / n_items
+        self.item_s = seen_s if self.item_s is None else self.item_s + FRESH_SHARE * (seen_s - self.item_s)
+
+
+class Desk:
+    """A worker's side of what it shares with the caller.
+
+    Args:
+        outbox: where results go.
+        cells: shared integers, in which the worker notes the range that it has taken, so that its death can be told
+            with the items that it may have died in.
+        cell: index of the first of its two integers.
+
+    Attributes:
+        start: index of the first item whose result is not yet sent.
+        results: the finished results from there on.
+    """
+
+    def __init__(self, outbox: wire.Outbox, cells: memoryview, cell: int) -> None:
+        self.outbox = outbox
+        self._cells = cells
+        self._cell = cell
+        self.results: list[object] = []
+        self.start = 0
+        self._busy = False
+        self._began_s = 0.0
+
+    def open(self, start: int, stop: int) -> list[object]:
+        """Note that a range was taken; return the list that its results go to."""
+        self._cells[self._cell] = start
+        self._cells[self._cell + 1] = stop
+        self.start, self.results = start, []
+        self._began_s = perf_counter()
+        return self.results
+
+    def publish(self) -> float:
+        """Send what is finished and not yet sent; return the seconds since the last time."""
+        self._busy = True
+        now = perf_counter()
+        seconds = now - self._began_s
+        n_done = len(self.results)
+        if n_done:
+            self.outbox.send_results(self.start, self.results[:n_done], seconds)
+            del self.results[:n_done]
+            self.start += n_done
+            self._cells[self._cell] = self.start
+        self._began_s = now
+        self._busy = False
+        return seconds
+
+    def publish_on_timer(self, _signal_number: int, _frame: object) -> None:
+        """Handle the timer: publish, unless that is what was interrupted.
+
+        A result that cannot be pickled must not raise in the middle of the user's code: the timer then stays silent
+        (`_busy` is left set), and the end of the range raises it again.
+        """
+        if not self._busy:
+            try:
+                self.publish()
+            except Exception:
+                return
+
+    @property
+    def position(self) -> int:
+        """Index of the item that is running, or runs next."""
+        return self.start + len(self.results)
+
+
+def serve(work: Work, counter: Counter, sizes: Range, desk: Desk) -> None:
+    """Take and run ranges until none is left or an item fails, and say which."""
+    signal.signal(signal.SIGVTALRM, desk.publish_on_timer)
+    signal.setitimer(signal.ITIMER_VIRTUAL, PUBLISH_EVERY_S, PUBLISH_EVERY_S)
+    try:
+        _take_and_run(work, counter, sizes, desk)
+    except BaseException as error:  # whatever an item raises, SystemExit included, is the caller's to raise
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        counter.take(work.n_items)
+        _report(error, work, desk)
+    signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+    desk.outbox.send(wire.DONE, 0, 0, 0.0, b"")
+
+
+def _take_and_run(work: Work, counter: Counter, sizes: Range, desk: Desk) -> None:
+    n_items, position = work.n_items, 0
+    while True:
+        wanted = sizes.wanted(n_items - position)
+        start = counter.take(wanted)
+        if start >= n_items:
+            return
+        position = stop = min(start + wanted, n_items)
+        began = perf_counter()
+        work.run(start, stop, desk.open(start, stop))
+        desk.publish()
+        sizes.saw(stop - start, perf_counter() - began)
+
+
+def _report(error: BaseException, work: Work, desk: Desk) -> None:
+    """Publish what was finished before the failure, then the failure."""
+    from amorsize.engine import failure
+
+    index = desk.position
+    try:
+        desk.publish()
+    except Exception as unpicklable:  # a result that pickle refuses, with whatever exception it likes
+        error = failure.not_picklable(desk.results, desk.start, work.offset, unpicklable)
+        index = error.index - work.offset
+        desk.outbox.send_results(desk.start, desk.results[: index - desk.start], 0.0)
+    desk.outbox.send(wire.ERROR, index, 1, 0.0, failure.pack(error))

@@ -1,0 +1,12 @@
+"""Who is asking, and where: the function, its items, and the machine, as far as they decide how long items take.
+
+    function.py   function_key: a function and everything that its code reaches, as one digest
+    reach.py      reach: live handles that a second process must not share
+    inputs.py     input_class: what kind of item
+    machine.py    machine, capacity, native_threads: what this computer is, and how much of it is ours
+
+    code.py, loads.py, origin.py   what both walks over a function stand on
+    cgroup.py                      what the kernel's control groups allow
+
+Facts are read here, never measured.
+"""

@@ -1,0 +1,154 @@
+"""Read a code object: what it computes, which names it loads, what it assigns. Done once per code object.
+
+    co_code, operands of constants blanked ─┐
+    the constants, where they are loaded   ─┼─> digest
+    names, free variables, exception table ─┘
+
+A constant counts where an instruction loads it. A docstring is loaded by none, so it drops out, added or changed.
+"""
+
+from __future__ import annotations
+
+import sys
+from _blake2 import blake2b
+
+from amorsize.identity.values import written
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import CodeType
+
+CODE_TYPE = type((lambda: None).__code__)
+
+# (opcodes that load a constant), then one each. `import opcode` has them too, but costs 0.7 ms in a fresh process: as
+# much as everything else here together. A test holds this table equal to that module; a newer Python asks it.
+_Opcodes = tuple[frozenset[int], int, int, int, int, int, int, int]
+_OPCODES: dict[tuple[int, int], _Opcodes] = {
+    (3, 11): (frozenset({100, 172}), 144, 97, 138, 95, 60, 108, 90),
+    (3, 12): (frozenset({100, 121, 172}), 144, 97, 138, 95, 60, 108, 90),
+    (3, 13): (frozenset({83, 103, 240}), 71, 113, 109, 108, 39, 75, 114),
+}
+_NAMED = ("EXTENDED_ARG", "STORE_GLOBAL", "STORE_DEREF", "STORE_ATTR", "STORE_SUBSCR", "IMPORT_NAME", "STORE_NAME")
+
+# What a class body stores about itself that decides nothing; the last one's order changes with the hash seed.
+_IDLE_NAMES = frozenset({"__doc__", "__firstlineno__", "__qualname__", "__module__", "__static_attributes__"})
+
+# Methods that change a list, dict, set or bytearray in place.
+_MUTATORS = frozenset({
+    "add", "append", "appendleft", "clear", "discard", "extend", "insert", "pop", "popitem", "popleft", "remove",
+    "setdefault", "sort", "update",
+})  # fmt: skip
+
+# The flags that change what a call does: *args, **kwargs, generator, coroutine, asynchronous generator.
+_CALL_FLAGS = 0x04 | 0x08 | 0x20 | 0x80 | 0x200
+
+# Code objects remembered. One costs about 1 KB; too few would read big programs' code again at every call (30 us each).
+_MAX_REMEMBERED = 4096
+
+
+def _read_opcodes() -> _Opcodes:
+    import opcode
+
+    number = opcode.opmap
+    extended, to_global, to_cell, to_attribute, to_item, imported, to_name = (number[name] for name in _NAMED)
+    return frozenset(opcode.hasconst), extended, to_global, to_cell, to_attribute, to_item, imported, to_name
+
+
+_CONSTANT, _EXTENDED, _TO_GLOBAL, _TO_CELL, _TO_ATTRIBUTE, _TO_ITEM, _IMPORT, _TO_NAME = (
+    sys.implementation.name == "cpython" and _OPCODES.get(sys.version_info[:2])
+) or _read_opcodes()
+
+
+class CodeFacts:
+    """What a code object and the code nested in it say.
+
+    Attributes:
+        code: the code object; held, so that its id stays its own.
+        digest: 16 bytes over everything that decides what it computes.
+        names: every global or attribute name in it, in order of appearance, `__dunder__` names left out.
+        imports: names of the modules that it imports itself.
+        globals_written: names of the globals that it assigns.
+        written: these, and the attributes and outer variables that it assigns.
+        mutates: whether it may change a container in place.
+        values_seen: name of a global -> the values it was seen with in this process.
+        unsteady: names of globals that keep changing.
+    """
+
+    __slots__ = (
+        "code", "digest", "globals_written", "imports", "mutates", "names", "unsteady", "values_seen", "written",
+    )  # fmt: skip
+
+    def __init__(self, code: CodeType) -> None:
+        self.code = code
+        nested = [code_facts(const) for const in code.co_consts if type(const) is CODE_TYPE]
+        plain = [name for name in code.co_names if not (name[:2] == "__" == name[-2:])]
+        self.names: tuple[str, ...] = tuple(dict.fromkeys(plain + [name for inner in nested for name in inner.names]))
+        self.imports: set[str] = {name for inner in nested for name in inner.imports}
+        self.globals_written: set[str] = {name for inner in nested for name in inner.globals_written}
+        self.written: set[str] = {name for inner in nested for name in inner.written}
+        self.mutates: bool = not _MUTATORS.isdisjoint(self.names) or any(inner.mutates for inner in nested)
+        self.values_seen: dict[str, set[object]] = {}
+        self.unsteady: set[str] = set()
+        blanked, constants = self._scan()
+        called = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags & _CALL_FLAGS)
+        said = (blanked, constants, code.co_names, code.co_freevars, code.co_exceptiontable, called)
+        self.digest: bytes = blake2b(written(said), digest_size=16).digest()
+
+    def _scan(self) -> tuple[bytes, tuple[object, ...]]:
+        """Note what the instructions assign; return them with blanked constants, and the constants."""
+        code = self.code
+        blanked = bytearray(code.co_code)
+        constants: list[object] = []
+        extended = 0
+        for at in range(0, len(blanked), 2):
+            operation, operand = blanked[at], blanked[at + 1] | extended
+            extended = operand << 8 if operation == _EXTENDED else 0
+            if operation in _CONSTANT:
+                blanked[at + 1] = 0
+                constants.append(_constant(code.co_consts[operand]))
+            elif operation == _TO_NAME and code.co_names[operand] in _IDLE_NAMES and constants:
+                constants[-1] = None
+            elif operation:
+                self._note(operation, operand)
+        return bytes(blanked), tuple(constants)
+
+    def _note(self, operation: int, operand: int) -> None:
+        code = self.code
+        if operation == _TO_GLOBAL:
+            self.globals_written.add(code.co_names[operand])
+            self.written.add(code.co_names[operand])
+        elif operation == _TO_ATTRIBUTE:
+            self.written.add(code.co_names[operand])
+        elif operation == _TO_CELL:
+            # Free variables come last among the locals; an operand below them is a variable of this code itself.
+            own = len(set(code.co_varnames + code.co_cellvars))
+            if operand >= own:
+                self.written.add(code.co_freevars[operand - own])
+        elif operation == _TO_ITEM:
+            self.mutates = True
+        elif operation == _IMPORT:
+            self.imports.add(code.co_names[operand])
+
+
+def _constant(const: object) -> object:
+    """Turn a constant into what `marshal` writes alike in every process."""
+    if type(const) is CODE_TYPE:
+        return code_facts(const).digest
+    if type(const) is tuple:
+        return tuple([_constant(inner) for inner in const])
+    if type(const) is frozenset:  # its order depends on the hash seed
+        return "frozenset", tuple(sorted(written(_constant(inner)) for inner in const))
+    return repr(const) if type(const) is slice else const
+
+
+_remembered: dict[int, CodeFacts] = {}
+
+
+def code_facts(code: CodeType) -> CodeFacts:
+    """Return the facts of a code object, read the first time it is asked about."""
+    known = _remembered.get(id(code))
+    if known is None:
+        if len(_remembered) >= _MAX_REMEMBERED:
+            _remembered.clear()
+        known = _remembered[id(code)] = CodeFacts(code)
+    return known

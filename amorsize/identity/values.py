@@ -1,0 +1,70 @@
+"""Write a value as something that every process writes alike: small values as they are, all others as their type."""
+
+from __future__ import annotations
+
+from marshal import dumps
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+PLAIN = frozenset({bool, int, float, complex, str, bytes, type(None), type(...)})
+MUTABLE = frozenset({list, dict, set, bytearray})
+CONTAINERS = MUTABLE | {tuple, frozenset}
+
+# Elements up to which a container is read. More are data, not settings: reading them would cost more at each call
+# (0.3 us an element) than the difference that they make is worth.
+MAX_ELEMENTS = 32
+
+# How deep containers are read inside one another.
+MAX_DEPTH = 3
+
+# Characters or bytes up to which text is taken whole; of longer text, the length and both ends.
+_MAX_TEXT = 1024
+_TEXT_END = 256
+
+# Bits up to which an integer is taken whole.
+_MAX_INT_BITS = 1024
+
+
+def value_token(value: object, deep: int = MAX_DEPTH) -> object:
+    """Return a hashable stand-in for a value, of nothing but what `marshal` knows."""
+    if type(value) is int:
+        return _int_token(value)
+    if type(value) is str or type(value) is bytes:
+        return _text_token(value)
+    if type(value) in PLAIN:
+        return value
+    if type(value) in CONTAINERS and isinstance(value, list | tuple | dict | set | frozenset | bytearray):
+        return _container_token(value, deep)
+    return (type(value).__qualname__,)
+
+
+def _int_token(value: int) -> object:
+    bits = value.bit_length()
+    return value if bits <= _MAX_INT_BITS else ("int", bits)
+
+
+def _text_token(text: str | bytes) -> object:
+    return text if len(text) <= _MAX_TEXT else (type(text).__name__, len(text), text[:_TEXT_END], text[-_TEXT_END:])
+
+
+def _container_token(
+    container: list[object] | tuple[object, ...] | dict[object, object] | set[object] | frozenset[object] | bytearray,
+    deep: int,
+) -> tuple[object, ...]:
+    kind = type(container)
+    if len(container) > MAX_ELEMENTS or not deep:
+        return (kind.__name__,)
+    if isinstance(container, dict):  # the tuple is made in one step: another thread may be writing
+        found = [(value_token(key, deep - 1), value_token(value, deep - 1)) for key, value in tuple(container.items())]
+        return (kind.__name__, tuple(sorted(found, key=written)))
+    tokens = [value_token(element, deep - 1) for element in tuple(container)]
+    if kind is set or kind is frozenset:  # their order changes with the hash seed
+        tokens.sort(key=written)
+    return (kind.__name__, tuple(tokens))
+
+
+def written(token: Any) -> bytes:  # Any: marshal's own type is private
+    """Return a token's bytes; version 2 of the format does not depend on how often an object is referred to."""
+    return dumps(token, 2)

@@ -1,0 +1,192 @@
+"""What is known about a function before it runs, and what is kept of its run afterwards.
+
+    look_up:  memo of this process  ->  store on disk  ->  nothing yet
+    learn:    memo at once; the store after the results are ready, inside the call only where that costs < 1 % of it
+
+Loaded only when a call has lasted long enough for a look to pay, or when an earlier call of this process has loaded it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+from time import time
+
+from _blake2 import blake2b
+
+from amorsize.calibration.costs import Costs
+from amorsize.calibration.profile import Profile
+from amorsize.identity.function import function_key
+from amorsize.identity.inputs import input_class
+from amorsize.identity.machine import machine
+from amorsize.options import cache_settings
+from amorsize.store.base import default_directory
+from amorsize.store.disk import DiskStore
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from amorsize.records import Facts, FunctionKey, InputClass, Machine
+    from amorsize.store.rows import Merge
+
+FIRST_WRITE_S = 0.025
+"""What the first write of a process costs: importing diskcache and opening its database."""
+
+WRITE_S = 0.001
+"""What a later write costs."""
+
+WRITE_SHARE = 0.01
+"""A write may take this share of a call; otherwise it waits for a longer call, or for the end of the process."""
+
+_profiles: dict[str, Profile] = {}  # by row key: what this process knows, its own runs included
+_names: dict[str, str] = {}  # by row key: the function's name
+_costs: dict[str, Costs] = {}  # by row key
+_unwritten: dict[str, dict[str, Merge]] = {}  # by directory and row key: what the store has yet to be told
+_stores: dict[str, DiskStore] = {}  # by directory
+_owner_pid = 0  # a child forked by the user has a copy of all this, and must not write it a second time
+
+
+class Knowledge:
+    """What is known about one function with one kind of input on this machine.
+
+    Attributes:
+        function: the function's key.
+        profile: its statistics; empty where nothing is known.
+        costs: what this machine charges for running in parallel.
+        is_hit: whether anything was known.
+        has_run_here: whether the function has run in this process: its first call is behind it.
+    """
+
+    __slots__ = ("_costs_key", "_directory", "_labels", "costs", "function", "has_run_here", "is_hit", "profile")
+
+    def __init__(self, function: FunctionKey, kind: InputClass, place: Machine, *, cache: bool) -> None:
+        self.function = function
+        kinds = [kind] if kind.parent is None else [kind, kind.parent]
+        self._labels = {_row_key(function, place, each): _labels(function, place, each) for each in kinds}
+        self._costs_key = f"costs:{place.digest}:fork"
+        self._directory = directory() if cache else None
+        self.has_run_here = any(key in _profiles for key in self._labels)
+        if not self.has_run_here and self._directory is not None:
+            self._read(self._directory)
+        known = [_profiles[key] for key in self._labels if key in _profiles]
+        self.profile = known[0] if known else Profile.empty()
+        self.costs = _costs.get(self._costs_key) or Costs()
+        self.is_hit = bool(known)
+
+    def _read(self, where: str) -> None:
+        """Take from the store into the memo what this process does not know; what does not read as a profile is a miss."""
+        store = open_store(where)
+        rows = store.read([*self._labels, self._costs_key])
+        store.close()  # no descriptor outlives a call
+        for key in self._labels:
+            profile = Profile.from_facts(rows.get(key))
+            if profile is not None and profile.is_known:
+                _profiles[key] = profile.aged(time())
+                _names[key] = self.function.name
+        costs = Costs.from_facts(rows.get(self._costs_key))
+        if costs is not None:
+            _costs.setdefault(self._costs_key, costs)
+
+    def learn(self, seen: Profile, costs: Costs, call_s: float) -> None:
+        """Keep what a call of `call_s` seconds has shown about the function and about the machine's prices."""
+        _costs[self._costs_key] = costs
+        for key in self._labels:
+            _profiles[key] = _profiles.get(key, Profile.empty()).learn(seen)
+            _names[key] = self.function.name
+        if self._directory is None:
+            return
+        for key, labels in self._labels.items():
+            _keep(self._directory, key, _merging(seen, labels))
+        if costs != Costs():
+            _keep(self._directory, self._costs_key, lambda _facts: costs.to_facts())
+        write_s = WRITE_S if "diskcache" in sys.modules else FIRST_WRITE_S
+        if write_s <= WRITE_SHARE * call_s:
+            write(self._directory)
+
+
+def look_up(func: object, sample: Sequence[object], *, cache: bool) -> Knowledge:
+    """Return what is known about this function with items like these."""
+    return Knowledge(function_key(func), input_class(sample), machine(), cache=cache)
+
+
+def directory() -> str | None:
+    """Return where the store lives; None where the environment turns it off."""
+    is_on, chosen = cache_settings()
+    return os.path.abspath(chosen or default_directory(os.environ)) if is_on else None
+
+
+def _row_key(function: FunctionKey, place: Machine, kind: InputClass) -> str:
+    return f"profile:{function.digest}:{place.digest}:{blake2b(kind.label.encode(), digest_size=6).hexdigest()}"
+
+
+def _labels(function: FunctionKey, place: Machine, kind: InputClass) -> Facts:
+    return {"function": function.name, "input": kind.label, "machine": place.description}
+
+
+def _merging(seen: Profile, labels: Facts) -> Merge:
+    def merge(facts: Facts | None) -> Facts:
+        known = Profile.from_facts(facts) or Profile.empty()
+        return {**known.learn(seen).to_facts(), **labels}
+
+    return merge
+
+
+def _keep(where: str, key: str, merge: Merge) -> None:
+    """Remember what the store has yet to be told; several changes of one row become one."""
+    global _owner_pid
+    if _owner_pid != os.getpid():
+        _owner_pid = os.getpid()
+        _unwritten.clear()
+        atexit.register(_write_at_exit, _owner_pid)
+    waiting = _unwritten.setdefault(where, {})
+    before = waiting.get(key)
+    waiting[key] = merge if before is None else lambda facts: merge(before(facts))
+
+
+def open_store(where: str) -> DiskStore:
+    """Return this process's store in that directory."""
+    from amorsize.store.rows import Merge
+
+    if where not in _stores:
+        _stores[where] = DiskStore(where)
+    return _stores[where]
+
+
+def write(where: str) -> None:
+    """Tell the store what it has yet to be told; what finds it locked waits there for the next time."""
+    waiting = _unwritten.pop(where, None)
+    if waiting:
+        store = open_store(where)
+        store.update(waiting)
+        store.close()
+
+
+def _write_at_exit(owner_pid: int) -> None:
+    if os.getpid() == owner_pid:
+        for where in list(_unwritten):
+            write(where)
+            _stores[where].flush()
+            _stores[where].close()
+
+
+def forget(name: str) -> int:
+    """Drop what is known about the function `module:qualname`, here and in the store; return how many rows that were."""
+    known = {key for key, owner in _names.items() if owner == name}
+    for key in known:
+        _profiles.pop(key, None)
+        del _names[key]
+    where = directory()
+    if where is None:
+        return len(known)
+    write(where)
+    store = open_store(where)
+    gone = store.delete([key for key, facts in store.entries() if facts.get("function") == name])
+    store.close()
+    return max(gone, len(known))
+
+
+def name_of(func: object) -> str:
+    """Return the name under which the store knows a function: `module:qualname`."""
+    return function_key(func).name

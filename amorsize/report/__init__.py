@@ -1,0 +1,1 @@
+"""Show it: decisions, reports and the machine, for people and for `--json`."""

@@ -1,0 +1,274 @@
+"""The store on disk: what every process of this user on this machine has learned.
+
+    read    waiting merges applied to what the database says (`read.Reader`)
+    update  merges wait in memory  ->  one transaction for all that wait (`safe_disk.Writer`)
+              locked for 20 ms     ->  they go on waiting, join the next write, or `flush` at exit
+              damaged or foreign   ->  the database is put aside and a new one begun
+              full, read-only, ... ->  memory only from here on, and `problem` says why
+
+Nothing is raised for what a disk does. Light: diskcache is loaded by the first write.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from _thread import allocate_lock
+
+from amorsize.store import place, rows
+from amorsize.store.base import Patience, StoreError, StoreForeign, StoreLocked, StoreUnusable, temporary_directory
+from amorsize.store.read import Reader
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from typing import TypeVar
+
+    from amorsize.records import Facts
+    from amorsize.store.rows import Merge
+    from amorsize.store.safe_disk import Writer
+
+    T = TypeVar("T")
+
+_LOCKED_S = 20e-3  # a transaction takes 0.2 ms: who holds the lock for longer is no update; 60 ms is all that we have
+_ASKED_S = 2.0  # `delete`, `clear`: somebody waits for it to be done
+_MOST_WAITING = 100  # merges a key: more than a run learns, and one behind a lock for ever keeps no more than 100 KB
+
+_lock = allocate_lock()  # one thing at a time in this process: see `place._read`
+
+
+def _after_fork() -> None:
+    global _lock
+    _lock = allocate_lock()  # the old one may be held by a thread that is not in this child
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+class DiskStore:
+    """Facts in diskcache's database in `directory`; opened by the first use, closed by `close`.
+
+    Args:
+        directory: absolute path; made (0700) by the first update.
+        clock: seconds, monotonic.
+        file_system: returns the type of the network file system a directory is on, None for a local one.
+
+    Attributes:
+        problem: why nothing can be written any more, in words; None while it can.
+        note: what a person should know about where the store is; None for nothing.
+    """
+
+    def __init__(
+        self,
+        directory: str,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        file_system: Callable[[str], str | None] = place.network_file_system,
+    ) -> None:
+        self.problem: str | None = None
+        self.note: str | None = None
+        self._wanted = directory
+        self._directory: str | None = None
+        self._clock = clock
+        self._file_system = file_system
+        self._patience_s = _LOCKED_S
+        self._pid = os.getpid()
+        self._waiting: dict[str, list[Merge]] = {}
+        self._reader: Reader | None = None
+        self._writer: Writer | None = None
+
+    @property
+    def path(self) -> str:
+        """The directory in use: the one asked for, or a local one where that is on a network file system."""
+        if self._directory is None:
+            self._directory = self._wanted
+            kind = self._file_system(self._wanted)
+            if kind is not None:
+                self._directory = temporary_directory(os.environ)
+                self.note = f"kept in {self._directory}, because {self._wanted} is on a network file system ({kind})"
+        return self._directory
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes that the store takes on disk."""
+        try:
+            return place.size_bytes(self.path)
+        except OSError:  # a directory that may not even be looked into
+            return 0
+
+    def read(self, keys: Sequence[str]) -> dict[str, Facts]:
+        with _lock:
+            self._leave_parent()
+            found = ((key, self._with_waiting(key, self._stored(key))) for key in keys)
+            return {key: facts for key, facts in found if facts is not None}
+
+    def update(self, merges: Mapping[str, Merge]) -> bool:
+        with _lock:
+            self._leave_parent()
+            for key, merge in merges.items():
+                waiting = self._waiting.setdefault(key, [])
+                waiting.append(merge)
+                del waiting[:-_MOST_WAITING]
+            return self._write(self._patience_s)
+
+    def flush(self, deadline_s: float = 2.0) -> bool:
+        """Write what waits; return whether nothing waits any more. For the end of the process."""
+        with _lock:
+            self._leave_parent()
+            return self._write(deadline_s)
+
+    def entries(self) -> Iterator[tuple[str, Facts]]:
+        with _lock:
+            self._leave_parent()
+            stored = dict(self._all_stored())
+            for key in self._waiting:
+                facts = self._with_waiting(key, stored.get(key))
+                if facts is not None:
+                    stored[key] = facts
+        yield from stored.items()
+
+    def delete(self, keys: Iterable[str]) -> int:
+        unwanted = set(keys)
+        with _lock:
+            self._leave_parent()
+            removed = self._remove(lambda writer, patience: writer.delete(unwanted, patience))
+            return removed + sum(self._waiting.pop(key, None) is not None for key in unwanted)
+
+    def clear(self) -> int:
+        with _lock:
+            self._leave_parent()
+            removed = self._remove(lambda writer, patience: writer.clear(patience)) + len(self._waiting)
+            self._waiting.clear()
+            return removed
+
+    def close(self) -> None:
+        """Close the files; the next use opens them again. What waits goes on waiting."""
+        with _lock:
+            self._leave_parent()
+            self._close_reader()
+            self._close_writer()
+
+    # Reading.
+
+    def _stored(self, key: str) -> Facts | None:
+        try:
+            return self._current_reader().get(key) if rows.is_key(key) else None
+        except (OSError, StoreError):  # nothing there, or nothing that may be read: a miss; `_write` says why
+            self._close_reader()
+            return None
+
+    def _all_stored(self) -> Iterator[tuple[str, Facts]]:
+        try:
+            yield from self._current_reader().entries()
+        except (OSError, StoreError):  # as above; what was read before stays
+            self._close_reader()
+
+    def _current_reader(self) -> Reader:
+        if self._reader is not None and not self._reader.is_current:
+            self._close_reader()
+        if self._reader is None:
+            self._reader = Reader(self.path, self._clock)
+        return self._reader
+
+    def _with_waiting(self, key: str, facts: Facts | None) -> Facts | None:
+        for merge in self._waiting.get(key, ()):
+            facts = rows.merged(key, merge, facts)
+        return facts
+
+    # Writing.
+
+    def _write(self, patience_s: float) -> bool:
+        """Write what waits; return whether nothing waits any more."""
+        if self.problem is None and self._waiting:
+            waiting, self._waiting = self._waiting, {}  # a merge that raises is not tried again
+            merges = [(key, merge) for key, each in waiting.items() for merge in each]
+            try:
+                self._with_writer(lambda writer, patience: writer.merge(merges, patience), patience_s)
+                self._patience_s = _LOCKED_S
+            except StoreLocked:
+                self._waiting = waiting
+                self._patience_s = 0.0  # who was locked out for 20 ms only knocks, until the door is open again
+            except StoreUnusable:
+                self._waiting = waiting
+        if self.problem is not None:
+            self._keep_in_memory()
+        return not self._waiting
+
+    def _remove(self, act: Callable[[Writer, Patience], int]) -> int:
+        self._write(_ASKED_S)
+        try:
+            if place.identity(self.path) is None:
+                return 0
+            removed = self._with_writer(act, _ASKED_S)
+            place.forget_aside(self.path)
+        except (OSError, StoreError) as exc:
+            self.note = f"nothing was removed from {self.path}: {exc}"
+            return 0
+        return removed
+
+    def _with_writer(self, act: Callable[[Writer, Patience], T], patience_s: float) -> T:
+        """Do it, twice where the first database was no good.
+
+        Raises:
+            StoreLocked: for later.
+            StoreUnusable: for good; `problem` is set.
+        """
+        patience = Patience(patience_s, self._clock)
+        try:
+            seen = place.identity(self.path)
+            try:
+                return act(self._current_writer(patience), patience)
+            except StoreForeign:
+                self._close_writer()
+                place.put_aside(self.path, seen, patience)
+                return act(self._current_writer(patience), patience)
+        except StoreLocked:
+            self._close_writer()
+            raise
+        except (OSError, ImportError, StoreError) as exc:
+            self._close_writer()
+            self.problem = f"nothing can be written to {self.path}: {exc}"
+            raise StoreUnusable(self.problem) from exc
+
+    def _current_writer(self, patience: Patience) -> Writer:
+        if self._writer is not None and not self._writer.is_current:
+            self._close_writer()
+        if self._writer is None:
+            from amorsize.store.safe_disk import Writer  # 20 ms, with diskcache: not before results are ready
+
+            self._writer = Writer(self.path, patience)
+        return self._writer
+
+    def _keep_in_memory(self) -> None:
+        """Reduce what waits for a write that will not come to the facts it makes."""
+        facts = {key: self._with_waiting(key, self._stored(key)) for key in self._waiting}
+        self._waiting = {key: [_constant(made)] for key, made in facts.items() if made is not None}
+
+    # Closing.
+
+    def _close_reader(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
+    def _close_writer(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def _leave_parent(self) -> None:
+        """After a fork, leave connections and waiting merges to the parent, whose they are."""
+        if self._pid != os.getpid():
+            self._pid = os.getpid()
+            _of_parents.extend((self._reader, self._writer))
+            self._reader = self._writer = None
+            self._waiting = {}
+
+
+_of_parents: list[object] = []
+"""Connections that came with a fork: SQLite forbids to use them here, closing them included."""
+
+
+def _constant(facts: Facts) -> Merge:
+    return lambda _: facts
