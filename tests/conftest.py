@@ -116,6 +116,7 @@ def _signal_handlers() -> frozenset[str]:
 @pytest.fixture(autouse=True)
 def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give the test an empty HOME, and return it; the cache is in `.cache/amorsize`, temp files in `tmp`."""
+    _know_nothing()
     home = tmp_path_factory.mktemp("home")
     temp_directory = home / "tmp"
     temp_directory.mkdir()
@@ -131,11 +132,22 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     return home
 
 
+def _know_nothing() -> None:
+    """Empty this process's memory of earlier calls, and what it would write at its exit into homes that are gone."""
+    knowledge = sys.modules.get("amorsize.knowledge")
+    if knowledge is None:
+        return
+    for name, memo in vars(knowledge).items():
+        if name.startswith("_") and not name.startswith("__") and isinstance(memo, dict):
+            memo.clear()
+
+
 @pytest.fixture(autouse=True)
 def nothing_left_behind(home: Path) -> Iterator[None]:
     """Fail the test that leaves a process, thread, descriptor, memory file, temp file or signal handler behind."""
     before = Holdings.now(home / "tmp")
     yield
+    _know_nothing()
     left = Holdings.now(home / "tmp").beyond(before)
     if left:
         gc.collect()  # a cycle, such as an exception and its traceback, may hold them: that is the test's, not a leak
