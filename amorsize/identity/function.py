@@ -60,6 +60,9 @@ _MAX_WRAPPERS = 8
 # Characters of a name that people type; longer ones come from generated code.
 _MAX_NAME = 200
 
+# What these assign to an object stays as it is afterwards.
+_CONSTRUCTORS = frozenset({"__init__", "__new__", "__post_init__", "__setstate__"})
+
 _GetSetType = type(FunctionType.__dict__["__code__"])
 
 _NO_FACTS = code_facts((lambda: None).__code__)
@@ -87,7 +90,7 @@ def function_key(func: object) -> FunctionKey:
             return known
         if walk.note_unsteady():
             said = walk.written_down()
-    except Exception:  # an object whose class fails when it is looked at must not stop a pmap; given up: all but its type
+    except Exception:  # a class that fails when it is looked at must not stop a pmap; given up: all but its name
         kind = type(func)
         name, said = f"{kind.__module__}:{kind.__qualname__}", b""
     if len(_keys) >= _MAX_KEYS:
@@ -190,7 +193,7 @@ class _Walk:
 
     def _read_code(self, function: FunctionType, facts: CodeFacts, owner: type | None) -> None:
         self.tokens.append(facts.digest)
-        self.written |= facts.written
+        self.written |= facts.globals_written if function.__name__ in _CONSTRUCTORS else facts.written
         for name, value in loaded_globals(function, facts):
             if name not in facts.globals_written:
                 self._meet(facts, name, value)
@@ -250,7 +253,7 @@ def _own_name(value: object) -> object:
     """Return what tells an object from others of its type: a C function's name, a pattern's text, an enum's member."""
     kind = type(value)
     for attribute in ("__qualname__", "__name__"):
-        if type(kind.__dict__.get(attribute)) is _GetSetType:
+        if any(type(base.__dict__.get(attribute)) is _GetSetType for base in kind.__mro__[:-1]):
             module = getattr(value, "__module__", None)
             return f"{module_library(module) or module}:{getattr(value, attribute)}"
     if kind.__qualname__ == "Pattern" and kind.__module__ == "re":

@@ -109,8 +109,8 @@ def is_live(handle: object) -> bool:
 
 
 def _is_over(handle: Any) -> bool:  # Any: each library has its own way to tell
-    if hasattr(handle, "returncode"):  # a subprocess
-        return handle.returncode is not None
+    if type(getattr(handle, "returncode", None)) is int:  # a subprocess that has ended
+        return True
     for attribute in ("closed", "is_closed"):
         state = getattr(handle, attribute, False)
         if state() if callable(state) else state:

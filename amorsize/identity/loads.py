@@ -90,7 +90,7 @@ def defaults(function: FunctionType) -> Named:
     """List the default values of a function's parameters."""
     code, values = function.__code__, function.__defaults__ or ()
     first = code.co_argcount - len(values)
-    positional = list(zip(code.co_varnames[first : code.co_argcount], values, strict=False))
+    positional: Named = list(zip(code.co_varnames[first : code.co_argcount], values, strict=False))
     return positional + sorted((function.__kwdefaults__ or {}).items())
 
 

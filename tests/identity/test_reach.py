@@ -1,0 +1,365 @@
+"""Which live handles a function can lay its hands on, and which globals it assigns."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import io
+import logging
+import multiprocessing
+import queue
+import select
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from types import FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from amorsize.identity.reach import reach
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def connection() -> Iterator[sqlite3.Connection]:
+    made = sqlite3.connect(":memory:")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def plug() -> Iterator[socket.socket]:
+    with socket.socket() as made:
+        yield made
+
+
+def function_over(source: str, **names: object) -> Callable[..., Any]:
+    """Return the function `f` of a source text whose globals hold these names."""
+    namespace: dict[str, Any] = {"__name__": "users_module", **names}
+    exec(source, namespace)
+    found: FunctionType = namespace["f"]
+    return found
+
+
+def handles_of(held: object) -> tuple[str, ...]:
+    return reach(function_over("def f(x): return HELD", HELD=held)).handles
+
+
+# ---- what is a live handle
+
+
+def test_a_database_connection_and_its_cursor_are_handles(connection: sqlite3.Connection) -> None:
+    assert handles_of(connection) == ("HELD (sqlite3.Connection)",)
+    assert handles_of(connection.cursor()) == ("HELD (sqlite3.Cursor)",)
+
+
+def test_a_socket_is_a_handle_until_it_is_closed(plug: socket.socket) -> None:
+    assert handles_of(plug) == ("HELD (socket.socket)",)
+    plug.close()
+    assert handles_of(plug) == ()
+
+
+@pytest.mark.parametrize(("mode", "name"), [("r", "TextIOWrapper"), ("rb", "BufferedReader"), ("wb", "BufferedWriter")])
+def test_a_file_is_a_handle_until_it_is_closed(mode: str, name: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with (tmp_path / "file").open(mode) as file:
+        assert handles_of(file) == (f"HELD (_io.{name})",)
+    assert handles_of(file) == ()
+
+
+def test_a_temporary_file_is_found_inside_its_wrapper() -> None:
+    with tempfile.NamedTemporaryFile() as file:
+        assert handles_of(file) == ("HELD.file (_io.BufferedRandom)",)
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (threading.Lock, "_thread.lock"),
+        (threading.RLock, "_thread.RLock"),
+        (threading.Condition, "threading.Condition"),
+        (threading.Semaphore, "threading.Semaphore"),
+        (threading.Event, "threading.Event"),
+        (queue.Queue, "queue.Queue"),
+        (queue.SimpleQueue, "_queue.SimpleQueue"),
+        (ThreadPoolExecutor, "concurrent.futures.thread.ThreadPoolExecutor"),
+    ],
+)
+def test_what_threads_share_is_a_handle(make: Callable[[], object], name: str) -> None:
+    assert handles_of(make()) == (f"HELD ({name})",)
+
+
+def test_an_event_loop_is_a_handle_until_it_is_closed() -> None:
+    loop = asyncio.new_event_loop()
+    try:
+        assert len(handles_of(loop)) == 1
+    finally:
+        loop.close()
+    assert handles_of(loop) == ()
+
+
+def test_a_subprocess_is_a_handle_until_it_has_ended() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        assert handles_of(child) == ("HELD (subprocess.Popen)",)
+    assert handles_of(child) == ()
+
+
+def test_an_epoll_object_is_a_handle() -> None:
+    if sys.platform != "linux":
+        pytest.skip("epoll is Linux's")
+    with select.epoll() as poll:
+        assert handles_of(poll) == ("HELD (select.epoll)",)
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("psycopg2.extensions", "connection"),
+        ("pymysql.connections", "Connection"),
+        ("pymongo.mongo_client", "MongoClient"),
+        ("redis.client", "Redis"),
+        ("sqlalchemy.engine.base", "Engine"),
+        ("requests.sessions", "Session"),
+        ("urllib3.poolmanager", "PoolManager"),
+        ("aiohttp.client", "ClientSession"),
+    ],
+)
+def test_a_client_of_a_known_library_is_a_handle_and_so_is_a_user_s_subclass(module: str, name: str) -> None:
+    base = type(name, (), {"__module__": module})
+    derived = type("Mine", (base,), {"__module__": "users_module"})
+    assert handles_of(base()) == (f"HELD ({module}.{name})",)
+    assert handles_of(derived()) == ("HELD (users_module.Mine)",)
+
+
+def test_a_client_that_says_that_it_is_closed_is_none() -> None:
+    class Session:
+        __module__ = "aiohttp.client"
+        closed = True
+
+    assert handles_of(Session()) == ()
+
+
+class Strict:
+    """Like a Mongo database: every attribute is a collection, and collections are neither called nor true."""
+
+    def __getattr__(self, name: str) -> Strict:
+        return self
+
+    def __call__(self) -> None:
+        raise TypeError
+
+    def __bool__(self) -> bool:
+        raise NotImplementedError
+
+
+def test_a_client_that_cannot_be_asked_counts_as_live() -> None:
+    kind = type("Database", (Strict,), {"__module__": "pymongo.database"})
+    assert handles_of(kind()) == ("HELD (pymongo.database.Database)",)
+
+
+# ---- what is none
+
+
+class Unusable:
+    @property
+    def __dict__(self) -> dict[str, object]:  # type: ignore[override]  # fails on purpose
+        raise RuntimeError
+
+
+@functools.lru_cache
+def cached(x: object) -> object:
+    return x
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        logging,
+        logging.getLogger("users"),
+        sys.stdout,
+        sys.__stderr__,
+        io.StringIO(),
+        io.BytesIO(),
+        cached,
+        logging.StreamHandler(),
+        urllib.request,
+        threading.local(),
+        Unusable(),
+        [1, "a", None],
+        object(),
+    ],
+    ids=lambda held: type(held).__name__,
+)
+def test_no_handle_is(held: object) -> None:
+    assert handles_of(held) == ()
+
+
+@pytest.mark.needs_fork  # the other start methods would start a process of multiprocessing's own
+def test_what_multiprocessing_makes_to_be_shared_is_no_handle() -> None:
+    context = multiprocessing.get_context("fork")
+    shared = context.Queue()
+    try:
+        assert handles_of([context.Lock(), context.Event(), shared]) == ()
+    finally:
+        shared.close()
+
+
+def test_a_lock_inside_a_library_s_object_is_the_library_s_affair() -> None:
+    kind = type("Model", (), {"__module__": "lib"})
+    sys.modules["lib"] = module = ModuleType("lib")
+    module.__file__ = "/somewhere/site-packages/lib.py"
+    try:
+        model: Any = kind()
+        model.lock = threading.Lock()
+        assert handles_of(model) == ()
+    finally:
+        del sys.modules["lib"]
+
+
+# ---- where it looks
+
+
+def test_it_looks_through_helpers_and_modules_of_the_user(plug: socket.socket) -> None:
+    helping = ModuleType("helping")
+    helping.__dict__["PLUG"] = plug
+    assert reach(function_over("def g(x): return h.PLUG\ndef f(x): return g(x)", h=helping)).handles == (
+        "h.PLUG (socket.socket)",
+    )
+
+
+def test_it_looks_into_cells_and_defaults(plug: socket.socket) -> None:
+    def closing(x: object) -> object:
+        return plug, x
+
+    def defaulting(x: object, wire: object = plug, *, lock: object = threading.Lock()) -> object:
+        return x, wire, lock
+
+    assert reach(closing).handles == ("plug (socket.socket)",)
+    assert reach(defaulting).handles == ("wire (socket.socket)", "lock (_thread.lock)")
+
+
+class Client:
+    def __init__(self, wire: socket.socket) -> None:
+        self._sock = wire
+
+
+class Service:
+    shared: object = None
+
+    def __init__(self, client: object) -> None:
+        self.client = client
+
+    def ask(self, x: object) -> object:
+        return self.pass_on(x)
+
+    def pass_on(self, x: object) -> object:
+        return self.shared, x
+
+    def __call__(self, x: object) -> object:
+        return x
+
+
+class Slotted:
+    __slots__ = ("unset", "wire")
+
+    def __init__(self, wire: object) -> None:
+        self.wire = wire
+
+    def ask(self, x: object) -> object:
+        return x
+
+
+def test_it_looks_into_the_object_of_a_bound_method(plug: socket.socket) -> None:
+    assert reach(Service(Client(plug)).ask).handles == ("self.client._sock (socket.socket)",)
+    assert reach(Slotted(plug).ask).handles == ("self.wire (socket.socket)",)
+
+
+def test_it_looks_at_class_attributes_that_a_method_s_methods_name(
+    plug: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Service, "shared", plug)
+    assert reach(Service(None).ask).handles == ("Service.shared (socket.socket)",)
+
+
+def test_it_looks_into_callable_objects_and_partials(plug: socket.socket) -> None:
+    assert reach(Service(Client(plug))).handles == ("client._sock (socket.socket)",)
+    assert reach(functools.partial(print, plug)).handles == ("args[0] (socket.socket)",)
+    assert reach(functools.partial(dict, file=Client(plug))).handles == ("keywords['file']._sock (socket.socket)",)
+
+
+def test_it_looks_behind_wrappers(plug: socket.socket) -> None:
+    def asks(x: object) -> object:
+        return plug, x
+
+    assert reach(functools.lru_cache(asks)).handles == ("plug (socket.socket)",)
+    assert reach(functools.wraps(asks)(lambda x: x)).handles == ("plug (socket.socket)",)
+
+
+def test_it_looks_into_containers(plug: socket.socket) -> None:
+    assert handles_of({"a": [1, (plug,)]}) == ("HELD['a'][1][0] (socket.socket)",)
+    assert handles_of({plug}) == ("HELD[0] (socket.socket)",)
+
+
+def test_it_names_a_handle_once(plug: socket.socket) -> None:
+    assert reach(function_over("def g(): return P\ndef f(x): return P, Q, g()", P=plug, Q=plug)).handles == (
+        "P (socket.socket)",
+    )
+
+
+def test_a_huge_or_endless_structure_comes_to_an_end() -> None:
+    endless: dict[str, object] = {}
+    endless["self"] = endless
+    node: Any = Client.__new__(Client)
+    node._sock = node
+    assert handles_of([endless, node, list(range(10**6)), [object() for _ in range(10**4)]]) == ()
+
+
+def test_code_of_the_root_s_own_package_is_looked_at_where_it_is_installed(plug: socket.socket) -> None:
+    source = "def g(x): return PLUG\ndef f(x): return g(x)"
+    assert reach(function_over(source, PLUG=plug, __file__="/somewhere/site-packages/users_module.py")).handles == (
+        "PLUG (socket.socket)",
+    )
+
+
+def test_a_handle_opened_since_the_last_look_is_seen(tmp_path: Path) -> None:
+    function = function_over("def f(x): return HELD", HELD=None)
+    assert reach(function).handles == ()
+    with (tmp_path / "file").open("w") as function.__globals__["HELD"]:
+        assert len(reach(function).handles) == 1
+
+
+# ---- what it assigns
+
+
+def test_globals_that_are_assigned_are_named() -> None:
+    source = """
+def g():
+    global total
+    total = 1
+def f(x):
+    global count
+    count = 1
+    def inner():
+        global nested
+        nested += 1
+    return g() + inner()
+"""
+    assert reach(function_over(source)).writes == ("count", "nested", "total")
+
+
+def test_attributes_and_local_variables_are_no_globals() -> None:
+    assert reach(function_over("def f(x):\n y = x\n x.a = y\n def g():\n  nonlocal y\n  y = 1")).writes == ()
+
+
+@pytest.mark.parametrize("callable_", [len, print, int, "a".join, None, 3, Unusable()], ids=repr)
+def test_nothing_makes_it_raise(callable_: object) -> None:
+    assert reach(callable_).handles == ()
