@@ -11,8 +11,8 @@ from time import perf_counter, time
 from amorsize.calibration.profile import Profile
 from amorsize.calibration.runs import Run
 from amorsize.identity.machine import capacity
-from amorsize.knowledge import look_up
-from amorsize.planning.planner import Limits, choose_plan, revise
+from amorsize.planning.limits import Limits
+from amorsize.planning.planner import choose_plan, revise
 from amorsize.records import RunReport
 
 TYPE_CHECKING = False
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from amorsize.engine.inline import Timings
     from amorsize.engine.job import Job
+    from amorsize.knowledge import Knowledge
     from amorsize.options import Options
     from amorsize.records import Evidence, Plan
 
@@ -36,17 +37,17 @@ class Adviser:
     Args:
         func: the function; never called here.
         options: of the call.
-        sample: one to three of its items, to tell their kind.
+        known: what is known about it with items of this kind.
 
     Attributes:
         plan: the latest plan.
         stays: why the call stays in the caller, in words; None while it may leave.
     """
 
-    def __init__(self, func: Callable[..., object], options: Options, sample: Sequence[object]) -> None:
+    def __init__(self, func: Callable[..., object], options: Options, known: Knowledge) -> None:
         self._func = func
         self._options = options
-        self._knowledge = look_up(func, sample, cache=options.cache)
+        self._knowledge = known
         self._profile = self._knowledge.profile
         self._sending: dict[str, float] = {}
         self._is_cleared = False

@@ -124,7 +124,7 @@ class Mapper:
         from amorsize.call import explain
 
         _check_iterables(iterables)
-        return explain(self._func, iterables, self._given(options), star=False)
+        return explain(self._func, iterables, self.given(options), star=False)
 
     def forget(self) -> int:
         """Drop everything that is known about this function, in this process and on disk.
@@ -145,9 +145,9 @@ class Mapper:
 
         _check_iterables(iterables)
         _refuse_hidden(self._func)
-        return run(self._func, iterables, self._given(options), star=star, keep=self._keep)
+        return run(self._func, iterables, self.given(options), star=star, keep=self._keep)
 
-    def _given(self, options: "Mapping[str, object]") -> "tuple[Mapping[str, object], ...]":
+    def given(self, options: "Mapping[str, object]") -> "tuple[Mapping[str, object], ...]":
         """Return the options of decorator, view and call, all checked."""
         if options:
             from amorsize.options import checked

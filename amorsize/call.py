@@ -70,6 +70,8 @@ def _has_axes(array: object) -> bool:
 
 def pull(rows: "Iterator[object]", n_items: int) -> tuple[list[object], Exception | None]:
     """Return the next items, fewer at the end, and what the iterator raised instead of the rest."""
+    from itertools import islice
+
     block: list[object] = []
     try:
         block.extend(islice(rows, n_items))  # what came before an exception stays in the list
@@ -145,24 +147,26 @@ class Call:
     def block(self, work: Work, before: "list[object]") -> "list[object]":
         """Return the results of items that can be sliced; `before` are those of the items before them."""
         results: "list[object]" = []
-        timings = self.timings
+        while len(results) < work.n_items:
+            if self.timings.total_s >= self._look_at_s:
+                plan = self._ask(work, results)
+                if plan is not None and plan.is_parallel:
+                    collector = self._together(work, results, before, plan)
+                    if collector is not None:
+                        return collector.ordered()
+            self._alone(work, results, before)
+        return results
+
+    def _alone(self, work: Work, results: "list[object]", before: "list[object]") -> None:
+        """Run items in the caller until it is time to look again."""
+        until_s = max(FIRST_LOOK_S, self._look_at_s - self.timings.total_s)
         try:
-            while len(results) < work.n_items:
-                if timings.total_s >= self._look_at_s:
-                    plan = self._ask(work, results)
-                    if plan is not None and plan.is_parallel:
-                        collector = self._together(work, results, before, plan)
-                        if collector is not None:
-                            return collector.ordered()
-                until_s = max(FIRST_LOOK_S, self._look_at_s - timings.total_s)
-                self._size = advance(work, results, timings, self._size, until_s)
+            self._size = advance(work, results, self.timings, self._size, until_s)
         except BaseException as error:
             from amorsize.engine.collect import explain
 
-            if not hasattr(error, "finished"):
-                explain(error, work, len(results), dict(enumerate(before + results)))
+            explain(error, work, len(results), dict(enumerate(before + results)))
             raise
-        return results
 
     def _ask(self, work: Work, results: "list[object]") -> "Plan | None":
         """Ask the adviser for a plan for the items left, and note when to ask again."""
@@ -171,8 +175,10 @@ class Call:
             return None
         if self.adviser is None:
             from amorsize.advice import Adviser
+            from amorsize.knowledge import look_up
 
-            self.adviser = Adviser(self.func, self.options, work.sample())
+            known = look_up(self.func, work.sample(), cache=self.options.cache)
+            self.adviser = Adviser(self.func, self.options, known)
         plan = self.adviser.choose(work.n_items - len(results), self.timings, results)
         self._look_at_s = NEVER if self.adviser.stays is not None else max(2 * self.timings.total_s, FIRST_LOOK_S)
         return plan
@@ -237,7 +243,7 @@ class Call:
         """Return what happened, and have it learned."""
         if self.adviser is not None:
             return self.adviser.report(n_items, self.timings, self.jobs, self.began_s)
-        from amorsize.records import RunReport
+        from amorsize.record import RunReport
 
         measured_s = perf_counter() - self.began_s
         if self._options is not None and self.options.disabled:
@@ -264,9 +270,11 @@ def explain(
 ) -> "Plan":
     """Return the plan that a call would begin with; never calls the function, and consumes nothing."""
     from amorsize.advice import Adviser
+    from amorsize.knowledge import look_up
     from amorsize.options import resolve
 
     columns = columns_of(iterables)
     work = None if columns is None else Work(func, columns, star=star)
-    adviser = Adviser(func, resolve(*given), work.sample() if work is not None and work.n_items else ())
+    options, sample = resolve(*given), work.sample() if work is not None and work.n_items else ()
+    adviser = Adviser(func, options, look_up(func, sample, cache=options.cache))
     return adviser.choose(None if work is None else work.n_items, Timings(), ())

@@ -147,8 +147,6 @@ def _keep(where: str, key: str, merge: Merge) -> None:
 
 def open_store(where: str) -> DiskStore:
     """Return this process's store in that directory."""
-    from amorsize.store.rows import Merge
-
     if where not in _stores:
         _stores[where] = DiskStore(where)
     return _stores[where]

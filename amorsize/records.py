@@ -1,108 +1,14 @@
-"""The values that cross from one room to another.
+"""The values that cross from one room to another. `None` always means "not known"."""
 
-Every record is frozen, compares by value and is changed only by `replace`. `None` always means "not known".
-They are small `__slots__` classes instead of dataclasses because this module is loaded before the first item runs:
-`import dataclasses` alone costs 13 ms in a fresh process, and `from __future__ import annotations` 0.2 ms.
-"""
-
-import sys
+from amorsize.record import Record as Record
+from amorsize.record import RunReport as RunReport
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from typing import Any, Self, TypeAlias, dataclass_transform
+    from typing import TypeAlias
 
     Scalar: TypeAlias = int | float | str | None
     Facts: TypeAlias = dict[str, Scalar | list[Scalar]]  # what a store keeps of a record: flat, and plain JSON
-else:
-
-    def dataclass_transform(**_settings: object) -> "Callable[[type], type]":
-        """Stand in for the marker that tells type checkers how `RecordType` makes its `__init__`."""
-        return lambda decorated: decorated
-
-
-def _annotated(body: "dict[str, Any]") -> tuple[str, ...]:
-    """Return the names that a class body annotates; since Python 3.14 it holds a function that tells them."""
-    if sys.version_info < (3, 14):
-        return tuple(body.get("__annotations__", ()))
-    import annotationlib
-
-    annotate = annotationlib.get_annotate_from_class_namespace(body)
-    return () if annotate is None else tuple(annotationlib.call_annotate_function(annotate, annotationlib.Format.STRING))
-
-
-class RecordType(type):
-    """Turn the annotations of a class body into slots, and its assigned values into defaults."""
-
-    def __new__(mcs, name: str, bases: tuple[type, ...], body: "dict[str, Any]") -> "RecordType":
-        fields = _annotated(body)
-        defaults = {field: body.pop(field) for field in fields if field in body}
-        body["__slots__"] = fields
-        made = super().__new__(mcs, name, bases, body)
-        inherited: tuple[str, ...] = getattr(made, "_fields", ())
-        made._fields = inherited + fields
-        made._defaults = {**getattr(made, "_defaults", {}), **defaults}
-        return made
-
-    _fields: tuple[str, ...]
-    _defaults: "dict[str, Any]"
-
-
-@dataclass_transform(kw_only_default=True, frozen_default=True)
-class Record(metaclass=RecordType):
-    """A frozen value with named fields; fields are given by keyword.
-
-    Raises:
-        TypeError: for a field that is missing or unknown.
-    """
-
-    def __init__(self, **values: "Any") -> None:  # Any: each field's own type is checked statically
-        fields = type(self)._fields
-        if len(values) != len(fields):
-            values = {**type(self)._defaults, **values}
-        if values.keys() != set(fields):
-            wrong = ", ".join(sorted(values.keys() ^ set(fields)))
-            raise TypeError(f"{type(self).__name__} has the fields {', '.join(fields)}; missing or unknown: {wrong}")
-        put = object.__setattr__
-        for field, value in values.items():
-            put(self, field, value)
-        self.check()
-
-    def check(self) -> None:
-        """Raise ValueError where the fields do not fit together; a record is checked where it is made."""
-
-    def replace(self, **changes: "Any") -> "Self":
-        """Return a copy with these fields changed."""
-        return type(self)(**{**dict(self.items()), **changes})
-
-    def items(self) -> "Iterator[tuple[str, Any]]":
-        """Yield (field, value) in the order of declaration."""
-        for field in type(self)._fields:
-            yield field, getattr(self, field)
-
-    def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(f"{type(self).__name__} is frozen: use replace({name}=...)")
-
-    def __delattr__(self, name: str) -> None:
-        raise AttributeError(f"{type(self).__name__} is frozen")
-
-    def __eq__(self, other: object) -> bool:
-        if type(other) is not type(self):
-            return NotImplemented
-        return tuple(self.items()) == tuple(other.items())
-
-    def __hash__(self) -> int:
-        return hash((type(self).__name__, *self.items()))
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{field}={value!r}' for field, value in self.items())})"
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return _rebuild, (type(self), dict(self.items()))
-
-
-def _rebuild(kind: "type[Record]", values: "dict[str, Any]") -> "Record":
-    return kind(**values)
 
 
 class FunctionKey(Record):
@@ -255,43 +161,3 @@ class Evidence(Record):
     n_together: int
     together_s: float
     cpu_share: float | None = None
-
-
-class RunReport(Record):
-    """What really happened in one call.
-
-    Attributes:
-        function: `module:qualname`.
-        n_items: items that came back.
-        n_sampled: items timed because the store knew nothing: 0 on a hit, None where the call was over before a
-            look into the store was worth its time.
-        backend: `serial` or `process`, as it was really run.
-        n_jobs: processes that computed, the caller included.
-        chunksize: the largest range that was taken at once.
-        predicted_s: what the plan predicted, in seconds.
-        serial_s: the estimated seconds of the plain loop: the sum of all items' own seconds.
-        measured_s: seconds from call to return.
-        reason: why it was run so.
-        warnings: what was warned about.
-    """
-
-    function: str
-    n_items: int
-    n_sampled: int | None
-    backend: str
-    n_jobs: int
-    chunksize: int
-    measured_s: float
-    reason: str
-    predicted_s: float | None = None
-    serial_s: float | None = None
-    warnings: tuple[str, ...] = ()
-
-    @property
-    def speedup(self) -> float | None:
-        """Estimated seconds of the plain loop over the measured ones; None where no item was timed."""
-        return None if self.serial_s is None or not self.measured_s else self.serial_s / self.measured_s
-
-    def __reduce__(self) -> tuple[object, ...]:
-        """Stay in this process: a report is an attribute of its function, and pickled with it becomes None."""
-        return type(None), ()

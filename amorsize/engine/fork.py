@@ -8,6 +8,7 @@ Everything that only Linux has is in this module and in `counter`: pidfd, memory
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import os
 import select
@@ -52,8 +53,6 @@ class Lifeline:
         The pipe is opened anew because the owner of SIGIO belongs to the open file description: inherited as it is, only
         the last worker would be killed.
         """
-        import fcntl
-
         os.close(self._write_end)
         own = os.open(f"/proc/self/fd/{self._read_end}", os.O_RDONLY | os.O_NONBLOCK)
         os.close(self._read_end)
