@@ -121,7 +121,7 @@ class _Walk:
             elif is_class(reached):
                 self._read_class(reached, facts)
             else:
-                self._read_object(reached, facts)
+                self._read_object(reached, facts, owner)
 
     def written_down(self) -> bytes:
         """Return everything that counts as bytes that are equal in every process."""
@@ -220,10 +220,9 @@ class _Walk:
         if facts is not _NO_FACTS:
             self.tokens.append(self._enqueue(_NO_FACTS, kind, None))
 
-    def _read_object(self, value: object, facts: CodeFacts) -> None:
+    def _read_object(self, value: object, facts: CodeFacts, owner: type | None) -> None:
         """Read what is neither function, class nor module: its type, its name if it has one, and what it wraps."""
         kind = type(value)
-        owner = None
         if type(value) is MethodType:
             owner = value.__self__ if is_class(value.__self__) else type(value.__self__)
         else:
@@ -263,13 +262,13 @@ def _own_name(value: object) -> object:
 
 def _name(func: object) -> str:
     """Return `module:qualname` of a callable, of what it wraps, or of its type."""
-    target, qualname = func, _qualname(func)
+    target = func
     for _ in range(_MAX_WRAPPERS):
-        parts = [] if qualname else inner_parts(target)
+        parts = [] if type(target) is FunctionType or is_class(target) else inner_parts(target)
         if not parts:
             break
         target = parts[0][1]
-        qualname = _qualname(target)
+    qualname = _qualname(target)
     if not qualname:
         target, qualname = type(func), type(func).__qualname__
     module = getattr(target, "__module__", None) or "builtins"

@@ -187,6 +187,12 @@ MUTATIONS = {
         "class C:\n @classmethod\n def s(cls): return 1\ndef f(x): return C.s()",
         "class C:\n @classmethod\n def s(cls): return 2\ndef f(x): return C.s()",
     ),
+    "a method that a decorated method calls": (
+        "from amorsize import parallelizable\n"
+        "class C:\n @parallelizable\n def m(self): return self.n()\n def n(self): return 1\ndef f(x): return C().m()",
+        "from amorsize import parallelizable\n"
+        "class C:\n @parallelizable\n def m(self): return self.n()\n def n(self): return 2\ndef f(x): return C().m()",
+    ),
     "a cached property": (
         "import functools\nclass C:\n @functools.cached_property\n def p(self): return 1\ndef f(x): return C().p",
         "import functools\nclass C:\n @functools.cached_property\n def p(self): return 2\ndef f(x): return C().p",
@@ -542,7 +548,10 @@ def test_very_many_helpers_and_a_very_long_chain_of_them_are_no_obstacle(module:
 
 
 def test_the_name_is_what_people_type(module: Callable[..., Module]) -> None:
-    users = module("class C:\n def m(self, x): return x\n def __call__(self, x): return x\ndef f(x): return x")
+    users = module(
+        "from amorsize import parallelizable as p\n"
+        "class C:\n @p\n def m(self, x): return x\n def __call__(self, x): return x\ndef f(x): return x"
+    )
     named = [users.f, users.C().m, users.C(), users.C, functools.partial(users.f, 1), len, "a".join]
     assert [function_key(each).name for each in named] == [
         "users_module:f",
