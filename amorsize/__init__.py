@@ -42,11 +42,9 @@ def __getattr__(name: str) -> object:
     """Load a public name when it is first used: importing the package alone costs next to nothing."""
     if name not in __all__:
         raise AttributeError(f"module 'amorsize' has no attribute {name!r}")
-    if name[0].isupper():
-        from amorsize import errors as room
-    else:
-        from amorsize import api as room
-    value: object = getattr(room, name)
+    from amorsize import api, errors
+
+    value: object = getattr(errors if name[0].isupper() else api, name)
     globals()[name] = value
     return value
 

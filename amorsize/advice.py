@@ -1,4 +1,5 @@
-"""The adviser of one call: from what is known, and from what the call itself has shown, to a plan; and afterwards, to a lesson.
+"""The adviser of one call: from what is known, and from what the call itself has shown, to a plan; and afterwards, to a
+lesson.
 
 Loaded once a call has lasted long enough for advice to pay.
 """
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from amorsize.records import Evidence, Plan
 
 SENT_ON_TRIAL = 64
-"""Real results encoded and rebuilt before workers join: enough to tell the price of one, at most a few ms of large ones."""
+"""Real results encoded and rebuilt before workers join: enough to tell the price of one, at most a few ms of large
+ones."""
 
 _warned: set[str] = set()
 
@@ -156,7 +158,7 @@ class Adviser:
 
         Where no item has run yet, an earlier run on this machine has shown it.
         """
-        from amorsize.engine.wire import trial
+        from amorsize.engine.encoding import trial
 
         tried = list(results[-SENT_ON_TRIAL:])
         if not tried:
@@ -197,7 +199,8 @@ class Adviser:
         assert self.plan is not None
         plan, now_s = (jobs[-1].plan if jobs else self.plan), perf_counter()
         reasons = [plan.reason, *(job.retreat for job in jobs if job.retreat is not None)]
-        is_one_run = plan.predicted_s is not None and self._n_chosen_for is not None and len(jobs) <= 1
+        is_one_run = self._n_chosen_for is not None and len(jobs) <= 1
+        predicted_s = plan.predicted_s if is_one_run else None
         report = RunReport(
             function=self._knowledge.function.name,
             n_items=n_items,
@@ -207,27 +210,28 @@ class Adviser:
             chunksize=plan.chunksize,
             measured_s=now_s - began_s,
             reason="; ".join(reasons),
-            predicted_s=self._chosen_at_s - began_s + plan.predicted_s if is_one_run else None,
+            predicted_s=None if predicted_s is None else self._chosen_at_s - began_s + predicted_s,
             serial_s=timings.total_s + sum(job.timings.total_s for job in jobs),
             warnings=tuple(self._warnings),
         )
-        run = self._run(plan, now_s - self._chosen_at_s) if is_one_run else None
+        run = None if predicted_s is None else self._run(plan, predicted_s, now_s - self._chosen_at_s)
         self._learn(timings, jobs, run, now_s - began_s)
         return report
 
-    def _run(self, plan: Plan, measured_s: float) -> Run:
-        assert plan.predicted_s is not None and self._n_chosen_for is not None
+    def _run(self, plan: Plan, predicted_s: float, measured_s: float) -> Run:
+        assert self._n_chosen_for is not None
         return Run(
             backend=plan.backend,
             n_jobs=plan.n_jobs,
             chunksize=plan.chunksize,
             n_items=self._n_chosen_for,
-            predicted_s=plan.predicted_s,
+            predicted_s=predicted_s,
             measured_s=measured_s,
         )
 
     def _learn(self, timings: Timings, jobs: Sequence[Job], run: Run | None, call_s: float) -> None:
-        """Keep what caller and workers have timed; a run that was given up on tells of the machine, not the function."""
+        """Keep what caller and workers have timed; a run that was given up on tells of the machine, not the
+        function."""
         seen, costs = self._seen(timings), self._knowledge.costs
         for job in jobs:
             if job.retreat is None:

@@ -6,49 +6,17 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from types import CodeType
-    from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, Unpack, overload
+    from typing import Any, ParamSpec, TypeVar, Unpack, overload
 
     from amorsize.optimizer import OptimizationResult
     from amorsize.options import OptionArgs
-    from amorsize.records import Plan, RunReport
+    from amorsize.protocols import Parallelizable
+    from amorsize.record import RunReport
+    from amorsize.records import Plan
 
     P = ParamSpec("P")
-    Q = ParamSpec("Q")
     R = TypeVar("R")
-    R_co = TypeVar("R_co", covariant=True)
-    S_co = TypeVar("S_co", covariant=True)
     X = TypeVar("X")
-
-    class Maps(Protocol[R_co]):
-        """The ways to run a function over data, bound to the function and to default options."""
-
-        def pmap(self, *iterables: Iterable[Any], **options: Unpack[OptionArgs]) -> list[R_co]: ...
-
-        def pstarmap(self, iterable: Iterable[Iterable[Any]], **options: Unpack[OptionArgs]) -> list[R_co]: ...
-
-        def explain(self, *iterables: Iterable[Any], **options: Unpack[OptionArgs]) -> Plan: ...
-
-        def options(self, **options: Unpack[OptionArgs]) -> Maps[R_co]: ...
-
-        def forget(self) -> int: ...
-
-    class Parallelizable(Maps[R_co], Protocol[P, R_co]):
-        """A decorated function: itself, with the ways to run it over data attached."""
-
-        __name__: str
-        __qualname__: str
-        __wrapped__: Callable[..., Any]
-        last_run: RunReport | None
-
-        def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
-
-        @overload
-        def __get__(self, instance: None, owner: type | None = None) -> Parallelizable[P, R_co]: ...
-
-        @overload
-        def __get__(
-            self: Parallelizable[Concatenate[Any, Q], S_co], instance: object, owner: type | None = None
-        ) -> Parallelizable[Q, S_co]: ...
 
 
 _GENERATES, _COROUTINE, _ASYNC_GENERATES = 0x20, 0x80, 0x200  # flags of code objects, as `inspect` names them
@@ -75,7 +43,8 @@ class Mapper:
 
     def bound_to(self, instance: object) -> "Mapper":
         """Return the mapper of the method of this object."""
-        return Mapper(type(self.bound_to)(self._func, instance), self._decorator, self._view)
+        bound: Callable[..., Any] = self._func.__get__(instance)
+        return Mapper(bound, self._decorator, self._view)
 
     def pmap(self, *iterables: "Iterable[Any]", **options: "Unpack[OptionArgs]") -> "list[Any]":
         """Call the function with each item, in parallel where that pays, and return the results in input order.
@@ -123,7 +92,6 @@ class Mapper:
         """
         from amorsize.call import explain
 
-        _check_iterables(iterables)
         return explain(self._func, iterables, self.given(options), star=False)
 
     def forget(self) -> int:
@@ -133,18 +101,17 @@ class Mapper:
             How many records that were.
 
         Example:
-            >>> score.forget()
-            2
+            >>> n_records = score.forget()
         """
         from amorsize.knowledge import forget, name_of
 
         return forget(name_of(self._func))
 
-    def _run(self, iterables: "tuple[Iterable[Any], ...]", options: "Mapping[str, object]", *, star: bool) -> "list[Any]":
+    def _run(
+        self, iterables: "tuple[Iterable[Any], ...]", options: "Mapping[str, object]", *, star: bool
+    ) -> "list[Any]":
         from amorsize.call import run
 
-        _check_iterables(iterables)
-        _refuse_hidden(self._func)
         return run(self._func, iterables, self.given(options), star=star, keep=self._keep)
 
     def given(self, options: "Mapping[str, object]") -> "tuple[Mapping[str, object], ...]":
@@ -161,14 +128,6 @@ class Mapper:
             attributes["last_run"] = report
 
 
-def _check_iterables(iterables: tuple[object, ...]) -> None:
-    if not iterables:
-        raise TypeError("pmap needs at least one iterable: func.pmap(items)")
-    for iterable in iterables:
-        if not hasattr(iterable, "__iter__") and not hasattr(iterable, "__getitem__"):
-            raise TypeError(f"pmap takes iterables, got {iterable!r} ({type(iterable).__name__}): write func.pmap([...])")
-
-
 def _check_function(func: object) -> None:
     """Raise TypeError for what cannot be called once an item, with the cure."""
     if not callable(func):
@@ -179,29 +138,9 @@ def _check_function(func: object) -> None:
     if flags & _COROUTINE:
         raise TypeError(f"{name} is an async def, whose calls only make coroutines: run them with asyncio.gather")
     if flags & (_GENERATES | _ASYNC_GENERATES):
-        raise TypeError(f"{name} is a generator function, whose calls run nothing yet: return a list instead of yielding")
-
-
-def _refuse_hidden(func: "Callable[..., Any]") -> None:
-    """Raise TypeError where another decorator stands on top of ours: its work would silently be skipped.
-
-    `functools.wraps` copies our methods to its wrapper, but they still run the function underneath. A name that was
-    simply bound anew is none of our business.
-    """
-    qualname: str | None = getattr(func, "__qualname__", None)
-    found: object = sys.modules.get(getattr(func, "__module__", None) or "")
-    if qualname is None or found is None or "<locals>" in qualname:
-        return
-    for name in qualname.split("."):
-        found = getattr(found, name, None)
-    seen: set[int] = set()
-    while found is not func and found is not None and id(found) not in seen:
-        seen.add(id(found))
-        found = getattr(found, "__wrapped__", None)
-        if found is func:
-            raise TypeError(
-                f"{qualname} is wrapped by another decorator that pmap would skip: put @parallelizable outermost, above it"
-            )
+        raise TypeError(
+            f"{name} is a generator function, whose calls run nothing yet: return a list instead of yielding"
+        )
 
 
 def _attach(func: "Callable[..., Any]", options: "Mapping[str, object]") -> "Callable[..., Any]":
@@ -213,14 +152,18 @@ def _attach(func: "Callable[..., Any]", options: "Mapping[str, object]") -> "Cal
     return func
 
 
-def _decorate(func: object, options: "Mapping[str, object]", caller_globals: "Mapping[str, object]") -> "Any":
+def _decorate(func: "Any", options: "Mapping[str, object]", caller_globals: "Mapping[str, object]") -> "Any":
     if isinstance(func, type):
-        raise TypeError(f"@parallelizable goes on a function, got the class {func.__qualname__}: use pmap({func.__name__}, items)")
+        raise TypeError(
+            f"@parallelizable goes on a function, got the class {func.__qualname__}: use pmap({func.__name__}, items)"
+        )
     if isinstance(func, (staticmethod, classmethod)):
         raise TypeError(f"put @parallelizable below @{type(func).__name__}, next to the function")
     _check_function(func)
     if not hasattr(func, "__code__") or not hasattr(func, "__dict__") or hasattr(func, "__self__"):
-        raise TypeError(f"@parallelizable goes on a function defined with def or lambda, got {func!r}: use pmap(func, items)")
+        raise TypeError(
+            f"@parallelizable goes on a function defined with def or lambda, got {func!r}: use pmap(func, items)"
+        )
     home = sys.modules.get(func.__module__)
     is_finished = home is not None and getattr(home, func.__name__, None) is func
     if is_finished and func.__globals__ is not caller_globals:
@@ -249,9 +192,9 @@ if TYPE_CHECKING:
 def parallelizable(func: "Any" = None, /, **options: "Any") -> "Any":
     """Give a function the methods `pmap`, `pstarmap`, `options`, `explain`, `forget`, and the attribute `last_run`.
 
-    The function stays the same object, and a plain call costs what it cost before. On a method, `obj.method.pmap(items)`
-    works too. The decorator is a promise: what the function does shows only in what it returns, or outside Python; items
-    are read-only for it.
+    The function stays the same object, and a plain call costs what it cost before. On a method,
+    `obj.method.pmap(items)` works too. The decorator is a promise: what the function does shows only in what it
+    returns, or outside Python; items are read-only for it.
 
     Example:
         >>> @parallelizable
@@ -284,8 +227,8 @@ def _mapper(func: "Callable[..., Any]") -> "Mapper":
 def pmap(func: "Callable[..., R]", *iterables: "Iterable[Any]", **options: "Unpack[OptionArgs]") -> "list[R]":
     """Call any callable with each item, in parallel where that pays, and return the results in input order.
 
-    For lambdas, partials, bound methods, builtins, callable objects and other libraries' functions; for a decorated one it
-    is the same as `func.pmap`. Several iterables are zipped, as by the builtin `map`.
+    For lambdas, partials, bound methods, builtins, callable objects and other libraries' functions; for a decorated one
+    it is the same as `func.pmap`. Several iterables are zipped, as by the builtin `map`.
 
     Example:
         >>> pmap(abs, [-1, 2])
@@ -300,7 +243,9 @@ def pmap(func: "Callable[..., R]", *iterables: "Iterable[Any]", **options: "Unpa
     return _mapper(func).pmap(*iterables, **options)
 
 
-def pstarmap(func: "Callable[..., R]", iterable: "Iterable[Iterable[Any]]", **options: "Unpack[OptionArgs]") -> "list[R]":
+def pstarmap(
+    func: "Callable[..., R]", iterable: "Iterable[Iterable[Any]]", **options: "Unpack[OptionArgs]"
+) -> "list[R]":
     """Call any callable with each item's elements as arguments; otherwise as `pmap`.
 
     Example:

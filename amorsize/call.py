@@ -1,16 +1,16 @@
 """The story of one call, told once, in order.
 
-    run items in the caller          every call; a small one ends here and loads nothing else
-    ask the adviser for a plan       after 2.5 ms (at once where this process has asked before), then whenever the time
-                                     spent has doubled: it looks up what is known and weighs it with what was just timed
-    run with workers                 where the plan is parallel: the caller computes too, or supervises
-    report, learn                    after the results are ready
+run items in the caller          every call; a small one ends here and loads nothing else
+ask the adviser for a plan       after 2.5 ms (at once where this process has asked before), then whenever the time
+                                 spent has doubled: it looks up what is known and weighs it with what was just timed
+run with workers                 where the plan is parallel: the caller computes too, or supervises
+report, learn                    after the results are ready
 """
 
 import sys
 from time import perf_counter
 
-from amorsize.engine.inline import Timings, Work, advance
+from amorsize.engine.inline import Timings, Work, advance, check_iterables, columns_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,29 +43,27 @@ BLOCK_ITEMS = 65_536
 
 NEVER = float("inf")
 
-SLICEABLE = frozenset((list, tuple, range, str, bytes))
-"""Types whose slices hold exactly the items that a loop over them would meet. Of a subclass nobody knows."""
 
-CONTAINERS = frozenset((dict, set, frozenset, type({}.keys()), type({}.values()), type({}.items())))
-"""Types that hold all their items already: a list of them costs a reference each."""
+def refuse_hidden(func: "Callable[..., object]") -> None:
+    """Raise TypeError where another decorator stands on top of ours: its work would silently be skipped.
 
-
-def columns_of(iterables: "Sequence[Iterable[object]]") -> "tuple[Sequence[object], ...] | None":
-    """Return the iterables as sequences that can be sliced; None where one of them can only be iterated."""
-    columns: "list[Sequence[object]]" = []
-    for iterable in iterables:
-        kind = type(iterable)
-        if kind in SLICEABLE or (kind.__module__ == "numpy" and kind.__name__ == "ndarray" and _has_axes(iterable)):
-            columns.append(iterable)  # type: ignore[arg-type]  # pyright: ignore  # just tested
-        elif kind in CONTAINERS:
-            columns.append(list(iterable))
-        else:
-            return None
-    return tuple(columns)
-
-
-def _has_axes(array: object) -> bool:
-    return bool(getattr(array, "ndim", 0))
+    `functools.wraps` copies our methods to its wrapper, but they still run the function underneath. A name that was
+    simply bound anew is none of our business.
+    """
+    qualname: str | None = getattr(func, "__qualname__", None)
+    found: object = sys.modules.get(getattr(func, "__module__", None) or "")
+    if qualname is None or found is None or "<locals>" in qualname:
+        return
+    for name in qualname.split("."):
+        found = getattr(found, name, None)
+    seen: set[int] = set()
+    while found is not func and found is not None and id(found) not in seen:
+        seen.add(id(found))
+        found = getattr(found, "__wrapped__", None)
+        if found is func:
+            raise TypeError(
+                f"{qualname} is wrapped by another decorator, which pmap would skip: put @parallelizable outermost"
+            )
 
 
 def pull(rows: "Iterator[object]", n_items: int) -> tuple[list[object], Exception | None]:
@@ -74,8 +72,10 @@ def pull(rows: "Iterator[object]", n_items: int) -> tuple[list[object], Exceptio
 
     block: list[object] = []
     try:
-        block.extend(islice(rows, n_items))  # what came before an exception stays in the list
-    except Exception as error:  # the iterator is the caller's: whatever it raises is passed on, after the items before it
+        block.extend(islice(rows, n_items))  # keeps what came before an exception
+    except (
+        Exception
+    ) as error:  # the iterator is the caller's: whatever it raises is passed on, after the items before it
         return block, error
     return block, None
 
@@ -103,6 +103,8 @@ def run(
         ItemNotPicklable: where a worker's result cannot be sent back.
         BaseException: whatever the function or an iterator raises.
     """
+    check_iterables(iterables)
+    refuse_hidden(func)
     call = Call(func, given)
     columns = columns_of(iterables)
     if columns is None:
@@ -132,7 +134,8 @@ class Call:
 
     @property
     def options(self) -> "Options":
-        """All that was set for this call; worked out when first needed, which a small call in a fresh process spares."""
+        """All that was set for this call; worked out when first needed, which a small call in a fresh process
+        spares."""
         if self._options is None:
             from amorsize.options import resolve
 
@@ -189,7 +192,6 @@ class Call:
         """Run what is left with workers; return None where none could be started, and nothing was run."""
         from amorsize.engine.collect import Collector
         from amorsize.engine.job import Job
-        from amorsize.engine.supervise import run
 
         assert self.adviser is not None
         collector = Collector(work, results, before)
@@ -198,12 +200,12 @@ class Call:
             work, collector, plan, self.adviser.reconsider, item_s, alone_s, caller_may_run=not self.options.isolate
         )
         try:
-            started = run(job)
+            started = _supervise(job)
         except BaseException as error:
             collector.explain(error)
             raise
         if not started:
-            self.adviser.stay(job.shortage)
+            self.adviser.stay(job.shortage or "")
             self._look_at_s = NEVER
             return None
         self.jobs.append(job)
@@ -265,6 +267,14 @@ class Call:
         )
 
 
+def _supervise(job: "Job") -> bool:
+    if sys.platform == "linux":
+        from amorsize.engine.supervise import run
+
+        return run(job)
+    raise AssertionError(f"engine.safety.refusal lets no plan for workers pass on {sys.platform}")
+
+
 def explain(
     func: "Callable[..., object]", iterables: "Sequence[Iterable[object]]", given: "Sequence[Given]", *, star: bool
 ) -> "Plan":
@@ -273,6 +283,7 @@ def explain(
     from amorsize.knowledge import look_up
     from amorsize.options import resolve
 
+    check_iterables(iterables)
     columns = columns_of(iterables)
     work = None if columns is None else Work(func, columns, star=star)
     options, sample = resolve(*given), work.sample() if work is not None and work.n_items else ()

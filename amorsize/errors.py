@@ -8,8 +8,8 @@ AmorsizeError
 
 AmorsizeWarning         once per cause: amorsize did something else than what one might expect
 
-Wrong arguments raise the built-in TypeError or ValueError. An exception of the user's own function comes back as itself,
-with a note that names the item.
+Wrong arguments raise the built-in TypeError or ValueError. An exception of the user's own function comes back as
+itself, with a note that names the item.
 """
 
 from __future__ import annotations

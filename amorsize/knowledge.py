@@ -11,9 +11,8 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-from time import time
-
 from _blake2 import blake2b
+from time import time
 
 from amorsize.calibration.costs import Costs
 from amorsize.calibration.profile import Profile
@@ -76,7 +75,8 @@ class Knowledge:
         self.is_hit = bool(known)
 
     def _read(self, where: str) -> None:
-        """Take from the store into the memo what this process does not know; what does not read as a profile is a miss."""
+        """Take from the store into the memo what this process does not know; what does not read as a profile is a
+        miss."""
         store = open_store(where)
         rows = store.read([*self._labels, self._costs_key])
         store.close()  # no descriptor outlives a call
@@ -170,7 +170,8 @@ def _write_at_exit(owner_pid: int) -> None:
 
 
 def forget(name: str) -> int:
-    """Drop what is known about the function `module:qualname`, here and in the store; return how many rows that were."""
+    """Drop what is known about the function `module:qualname`, here and in the store; return how many rows that
+    were."""
     known = {key for key, owner in _names.items() if owner == name}
     for key in known:
         _profiles.pop(key, None)

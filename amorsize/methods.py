@@ -5,20 +5,24 @@ Loaded only where a class body uses the decorator.
 
 from __future__ import annotations
 
-from _functools import partial  # the C half: `functools` itself costs 1.9 ms
 from types import MethodType
-
-from amorsize.api import Mapper
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from functools import partial
     from typing import Any
 
-    from amorsize.records import RunReport
+    from amorsize.record import RunReport
+
+    BoundArguments = partial[Any]
+else:
+    import _functools  # the C half: `functools` itself costs 1.9 ms
+
+    BoundArguments = _functools.partial
 
 
-class BoundParallel(partial):
+class BoundParallel(BoundArguments):
     """A decorated method bound to its object.
 
     A `partial` because that is called by C code: a Python `__call__` would cost twice as much.
@@ -36,13 +40,14 @@ class BoundParallel(partial):
 
     @property
     def last_run(self) -> RunReport | None:
-        return self.func.__dict__["last_run"]
+        report: RunReport | None = self.func.__dict__["last_run"]
+        return report
 
     def __getattr__(self, name: str) -> Any:  # Any: whatever the function's attribute is
         """Offer the mapping methods, bound to the object; anything else is the function's own."""
         found = getattr(self.func, name)
-        mapper = getattr(found, "__self__", None)
-        return getattr(mapper.bound_to(self.args[0]), name) if isinstance(mapper, Mapper) else found
+        bound_to = getattr(getattr(found, "__self__", None), "bound_to", None)
+        return found if bound_to is None else getattr(bound_to(self.args[0]), name)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, BoundParallel) and self.func is other.func and self.args[0] is other.args[0]

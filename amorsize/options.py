@@ -8,6 +8,7 @@ reads `AMORSIZE_*`. `AMORSIZE_N_JOBS` and `AMORSIZE_DISABLE` are no defaults but
 
 from __future__ import annotations
 
+import operator
 import os
 from _contextvars import ContextVar
 
@@ -94,7 +95,7 @@ class Options(Record):
 def _whole_number(name: str, value: object) -> int:
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise TypeError(f'{name} must be an int or "auto", got {value!r} ({type(value).__name__})')
-    return value.__index__()
+    return operator.index(value)
 
 
 def _check_n_jobs(value: object) -> object:

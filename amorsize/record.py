@@ -20,12 +20,12 @@ else:
 
 def _annotated(body: "dict[str, Any]") -> tuple[str, ...]:
     """Return the names that a class body annotates; since Python 3.14 it holds a function that tells them."""
-    if sys.version_info < (3, 14):
-        return tuple(body.get("__annotations__", ()))
-    import annotationlib
+    if sys.version_info >= (3, 14):
+        import annotationlib
 
-    annotate = annotationlib.get_annotate_from_class_namespace(body)
-    return () if annotate is None else tuple(annotationlib.call_annotate_function(annotate, annotationlib.Format.STRING))
+        annotate = annotationlib.get_annotate_from_class_namespace(body)
+        return tuple(annotationlib.call_annotate_function(annotate, annotationlib.Format.STRING)) if annotate else ()
+    return tuple(body.get("__annotations__", ()))
 
 
 class RecordType(type):

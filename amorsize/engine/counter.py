@@ -1,14 +1,18 @@
 """The shared position from which caller and workers take their next range of items.
 
 It is the file offset of one open file description, which fork shares and the kernel advances atomically: 0.2-0.5 us a
-take, no lock, and a taker that is killed leaves nothing locked (0 of 30 hung; multiprocessing.Lock 1 of 30, a token in a
-pipe 14 of 30). The memory file must be re-opened by name: on the descriptor that `memfd_create` returns the kernel does
-not serialise offsets, and 7,833 of 10^6 takes were duplicates. `LockedCounter` is for kernels that do not promise it.
+take, no lock, and a taker that is killed leaves nothing locked (0 of 30 hung; multiprocessing.Lock 1 of 30, a token in
+a pipe 14 of 30). The memory file must be re-opened by name: on the descriptor that `memfd_create` returns the kernel
+does not serialise offsets, and 7,833 of 10^6 takes were duplicates. `LockedCounter` is for kernels that do not promise
+it.
 """
 
 from __future__ import annotations
 
 import os
+import sys
+
+assert sys.platform == "linux"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

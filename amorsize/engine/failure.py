@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 DEEPEST = 8
-"""Levels of attributes and elements that the search for the culprit goes down; deeper ones are blamed on their parent."""
+"""Levels of attributes and elements that the search for the culprit goes down; deeper ones are blamed on their
+parent."""
 
 
 def pack(error: BaseException) -> bytes:
@@ -27,7 +28,8 @@ def pack(error: BaseException) -> bytes:
 
 
 def unpack(content: tuple[bytes | None, str, str, str]) -> BaseException:
-    """Return the worker's exception, or the RemoteError that stands in for it, with the worker's traceback as a note."""
+    """Return the worker's exception, or the RemoteError that stands in for it, with the worker's traceback as a
+    note."""
     pickled, type_name, text, traceback_text = content
     if pickled is None:
         return RemoteError(
@@ -72,8 +74,8 @@ def not_picklable(results: Sequence[object], start: int, offset: int, cause: Bas
     index, result = next(refused, (start, results[0] if results else None))
     path, type_name = culprit(result, "result")
     return ItemNotPicklable(
-        f"the result of item {offset + index} cannot be pickled, so a worker cannot send it back: {path} is a {type_name} "
-        f"({cause}). Return what it was made from instead, or run with backend=\"serial\".",
+        f"the result of item {offset + index} cannot be pickled, so a worker cannot send it back: "
+        f'{path} is a {type_name} ({cause}). Return what it was made from instead, or run with backend="serial".',
         index=offset + index,
         type_name=type_name,
         path=path,
@@ -141,8 +143,9 @@ def worker_died(first: int, stop: int, offset: int, status: tuple[int | None, in
     """
     exitcode, number = status
     if number is not None:
-        how = f"was ended by signal {number} ({signal.Signals(number).name})"
-        if number == signal.SIGKILL:
+        named = signal.Signals(number).name if number in set(signal.Signals) else "real-time"
+        how = f"was ended by signal {number} ({named})"
+        if signal.Signals(number).name == "SIGKILL":
             how += ", which is also how the kernel ends a process when memory runs out,"
     elif exitcode is not None:
         how = f"ended itself with exit code {exitcode}"

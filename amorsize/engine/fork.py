@@ -16,6 +16,8 @@ import sys
 
 from amorsize.engine import wire
 
+assert sys.platform == "linux"
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
@@ -31,15 +33,16 @@ LINGER_MS = 1000
 """A worker that has closed its pipe has this many ms to end by itself: flush its output, tear down its memory."""
 
 CELLS_PER_WORKER = 3
-"""Shared integers of each worker: start and stop of its range, and the bytes of its memory file that the caller has read."""
+"""Shared integers of each worker: start and stop of its range, and the bytes of its memory file that the caller has
+read."""
 
 
 class Lifeline:
     """A pipe whose writing end only the caller holds: when the caller is gone, the kernel kills the workers.
 
-    The signal comes from the kernel itself (O_ASYNC with F_SETSIG), so it also ends a worker in the middle of C code that
-    holds the GIL, 1-4 ms after the caller. A thread that waits for end-of-file never runs there, and PR_SET_PDEATHSIG
-    fires when the forking *thread* ends and costs 4.7 ms of ctypes.
+    The signal comes from the kernel itself (O_ASYNC with F_SETSIG), so it also ends a worker in the middle of C code
+    that holds the GIL, 1-4 ms after the caller. A thread that waits for end-of-file never runs there, and
+    PR_SET_PDEATHSIG fires when the forking *thread* ends and costs 4.7 ms of ctypes.
     """
 
     __slots__ = ("_read_end", "_write_end")
@@ -50,8 +53,8 @@ class Lifeline:
     def hold(self) -> None:
         """Tie this worker's life to the caller's.
 
-        The pipe is opened anew because the owner of SIGIO belongs to the open file description: inherited as it is, only
-        the last worker would be killed.
+        The pipe is opened anew because the owner of SIGIO belongs to the open file description: inherited as it is,
+        only the last worker would be killed.
         """
         os.close(self._write_end)
         own = os.open(f"/proc/self/fd/{self._read_end}", os.O_RDONLY | os.O_NONBLOCK)
@@ -112,8 +115,8 @@ class ForkedWorker:
     def end(self) -> tuple[int | None, int | None]:
         """Wait for its end, which it has announced or was told, and take its exit status.
 
-        Only this child is waited for, never any child: the caller's other children are the caller's. One that has closed
-        its pipe and lives on (a function that closes all descriptors) is killed.
+        Only this child is waited for, never any child: the caller's other children are the caller's. One that has
+        closed its pipe and lives on (a function that closes all descriptors) is killed.
 
         Returns:
             (exit code, None), (None, signal), or (None, None) where somebody else took the status first.
@@ -193,13 +196,13 @@ def _fork() -> int:
 def _flush(stream: object) -> None:
     """Flush a standard stream, so that what is in its buffer is not printed by both sides."""
     try:
-        stream.flush()  # type: ignore[attr-defined]  # pyright: ignore  # None, or whatever a program put there
+        stream.flush()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]  # None, or whatever a program put there
     except (AttributeError, OSError, ValueError):
         return
 
 
 def _become_worker(
-    serve: Callable[[], None], lifeline: Lifeline, foreign_fds: list[int], mask: set[signal.Signals]
+    serve: Callable[[], None], lifeline: Lifeline, foreign_fds: list[int], mask: set[int | signal.Signals]
 ) -> NoReturn:
     """Undo what a child must not share with its parent, serve, and leave without running the parent's exit code."""
     status = 1

@@ -8,6 +8,7 @@ from time import perf_counter
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from typing import Any
 
 BATCH_S = 0.0005
 """A batch grows until it lasts this long, in seconds.
@@ -19,6 +20,41 @@ the moment when workers start, which a job of 4 ms feels.
 LONGEST_SHARE = 1 / 64
 """A batch may last this share of the time already spent: hours of a plain loop leave a few thousand timings, not
 millions, and a change in the items' cost is still seen within 2 % of the run."""
+
+
+SLICEABLE = frozenset((list, tuple, range, str, bytes))
+"""Types whose slices hold exactly the items that a loop over them would meet. Of a subclass nobody knows."""
+
+CONTAINERS = frozenset((dict, set, frozenset, type({}.keys()), type({}.values()), type({}.items())))
+"""Types that hold all their items already: a list of them costs a reference each."""
+
+
+def columns_of(iterables: "Sequence[Iterable[object]]") -> "tuple[Sequence[object], ...] | None":
+    """Return the iterables as sequences that can be sliced; None where one of them can only be iterated."""
+    columns: "list[Any]" = []  # Any: the test of its type makes each a sequence
+    for iterable in iterables:
+        kind = type(iterable)
+        if kind in SLICEABLE or (kind.__module__ == "numpy" and kind.__name__ == "ndarray" and _has_axes(iterable)):
+            columns.append(iterable)
+        elif kind in CONTAINERS:
+            columns.append(list(iterable))
+        else:
+            return None
+    return tuple(columns)
+
+
+def _has_axes(array: object) -> bool:
+    return bool(getattr(array, "ndim", 0))
+
+
+def check_iterables(iterables: "Sequence[object]") -> None:
+    if not iterables:
+        raise TypeError("pmap needs at least one iterable: func.pmap(items)")
+    for iterable in iterables:
+        if not hasattr(iterable, "__iter__") and not hasattr(iterable, "__getitem__"):
+            raise TypeError(
+                f"pmap takes iterables, got {iterable!r} ({type(iterable).__name__}): write func.pmap([...])"
+            )
 
 
 class Work:
@@ -34,7 +70,12 @@ class Work:
     __slots__ = ("columns", "func", "n_items", "offset", "star")
 
     def __init__(
-        self, func: "Callable[..., object]", columns: "tuple[Sequence[object], ...]", *, star: bool = False, offset: int = 0
+        self,
+        func: "Callable[..., object]",
+        columns: "tuple[Sequence[object], ...]",
+        *,
+        star: bool = False,
+        offset: int = 0,
     ) -> None:
         self.func = func
         self.columns = columns
@@ -57,7 +98,7 @@ class Work:
         func = self.func
         if self.star:
             for arguments in self.batch(start, stop):
-                results.append(func(*arguments))  # type: ignore[misc]  # pyright: ignore
+                results.append(func(*arguments))  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
         else:
             for item in self.batch(start, stop):
                 results.append(func(item))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from amorsize.engine.inline import Timings
-from amorsize.engine.worker import Range
+from amorsize.planning.chunks import range_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,6 +14,36 @@ if TYPE_CHECKING:
     from amorsize.records import Evidence, Plan
 
     Decide = Callable[[Evidence], Plan | None]
+
+
+FRESH_SHARE = 0.3
+"""Weight of the newest range in the running estimate of an item's seconds: about three ranges back are remembered."""
+
+
+class Range:
+    """How ranges are sized: what all who take part agree on.
+
+    Attributes:
+        n_jobs: how many take ranges.
+        chunksize: the largest range; None for no limit.
+        item_s: seconds an item is expected to take; None where nothing is known.
+    """
+
+    __slots__ = ("chunksize", "item_s", "n_jobs")
+
+    def __init__(self, n_jobs: int, chunksize: int | None, item_s: float | None) -> None:
+        self.n_jobs = n_jobs
+        self.chunksize = chunksize
+        self.item_s = item_s
+
+    def wanted(self, n_left: int) -> int:
+        """Return how many items to take next, when about `n_left` are left."""
+        return range_size(self.item_s, n_left, self.n_jobs, self.chunksize)
+
+    def saw(self, n_items: int, seconds: float) -> None:
+        """Learn from a range that has been run."""
+        seen_s = seconds / n_items
+        self.item_s = seen_s if self.item_s is None else self.item_s + FRESH_SHARE * (seen_s - self.item_s)
 
 
 class Job:

@@ -20,8 +20,8 @@ FORK_UNSAFE = {
 """Modules that, once loaded, may have started what a forked child cannot use."""
 
 POOLS_THAT_SURVIVE = (b"openblas", b"libmkl_rt", b"libmkl_core", b"libblis", b"libiomp")
-"""Thread pools that end or restart their threads around a fork by pthread_atfork (OpenBLAS: blas_thread_shutdown; MKL and
-BLIS through Intel's OpenMP). GNU's libgomp does not: a child hangs in its first parallel region."""
+"""Thread pools that end or restart their threads around a fork by pthread_atfork (OpenBLAS: blas_thread_shutdown; MKL
+and BLIS through Intel's OpenMP). GNU's libgomp does not: a child hangs in its first parallel region."""
 
 cores_are_taken = False
 """Whether workers are running for a call of this process, or this process is one of them (it inherits the value)."""
@@ -68,7 +68,7 @@ def _other_threads() -> str | None:
     """Refuse where other threads live: a lock that one of them holds would stay locked in the child for ever."""
     n_python = len(sys._current_frames())
     if n_python > 1:
-        return f"{n_python - 1} other threads are alive, and a lock that one of them holds would never open in a forked worker"
+        return f"{n_python - 1} other threads are alive, and a lock that one holds would never open in a forked worker"
     threading = sys.modules.get("threading")
     if threading is not None and threading.current_thread() is not threading.main_thread():
         return "this is not the main thread"
@@ -89,7 +89,8 @@ def _n_native_threads() -> int | None:
 
 
 def _threads_of_surviving_pools() -> int:
-    """Return how many threads the loaded pools that survive a fork may have started: one a core each, less the caller."""
+    """Return how many threads the loaded pools that survive a fork may have started: one a core each, less the
+    caller."""
     try:
         with open("/proc/self/maps", "rb") as maps:
             files = {line.rpartition(b"/")[2] for line in maps if b".so" in line}

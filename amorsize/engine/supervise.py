@@ -6,15 +6,18 @@
       |   drains between them <-------|----- results, errors -------|
       |-- waits, reaps, closes        |
 
-Where items are long (`plan.caller_computes` is False) the caller only drains, so that an error, a death or Ctrl-C is seen
-at once. Everything ends through `Crew.close`, whatever happens.
+Where items are long (`plan.caller_computes` is False) the caller only drains, so that an error, a death or Ctrl-C is
+seen at once. Everything ends through `Crew.close`, whatever happens.
 """
 
 from __future__ import annotations
 
 import mmap
 import select
+import sys
 from time import perf_counter, thread_time
+
+assert sys.platform == "linux"  # before the imports: elsewhere, type checkers find nothing behind them
 
 from amorsize.engine import safety, wire
 from amorsize.engine.counter import open_counter
@@ -36,7 +39,8 @@ GRACE_S = 0.1
 """After a failure, workers that are above it may finish their item for this long before they are killed."""
 
 LOWER_GRACE_S = 0.5
-"""After a worker's death, workers below it may finish their ranges for this long: one of them may hold the lowest failure."""
+"""After a worker's death, workers below it may finish their ranges for this long: one of them may hold the lowest
+failure."""
 
 EVIDENCE_EVERY_S = 0.01
 """How often the caller asks whether the plan still holds. A wrong plan costs at most this long; asking costs 5 us."""

@@ -3,56 +3,31 @@
     take a range -> run its items -> publish the results -> take the next ...
 
 A range that turns out longer than expected is published piece by piece: a timer that counts this process's computing
-time (ITIMER_VIRTUAL) interrupts it every 20 ms. No item pays for a clock reading, and because that timer stands still while
-the process is inside the kernel, it interrupts no system call of the user's.
+time (ITIMER_VIRTUAL) interrupts it every 20 ms. No item pays for a clock reading, and because that timer stands still
+while the process is inside the kernel, it interrupts no system call of the user's.
 """
 
 from __future__ import annotations
 
+import sys
 from time import perf_counter
 
 from amorsize.engine import wire
-from amorsize.planning.chunks import range_size
+
+assert sys.platform == "linux"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
+
     from amorsize.engine.counter import Counter
     from amorsize.engine.inline import Work
+    from amorsize.engine.job import Range
 else:
     import _signal as signal  # the C half is loaded anyway; `signal` itself costs 3.3 ms
 
 PUBLISH_EVERY_S = 0.02
 """A finished result is in the caller's reach after at most this many seconds of computing."""
-
-FRESH_SHARE = 0.3
-"""Weight of the newest range in the running estimate of an item's seconds: about three ranges back are remembered."""
-
-
-class Range:
-    """How ranges are sized: what all who take part agree on.
-
-    Attributes:
-        n_jobs: how many take ranges.
-        chunksize: the largest range; None for no limit.
-        item_s: seconds an item is expected to take; None where nothing is known.
-    """
-
-    __slots__ = ("chunksize", "item_s", "n_jobs")
-
-    def __init__(self, n_jobs: int, chunksize: int | None, item_s: float | None) -> None:
-        self.n_jobs = n_jobs
-        self.chunksize = chunksize
-        self.item_s = item_s
-
-    def wanted(self, n_left: int) -> int:
-        """Return how many items to take next, when about `n_left` are left."""
-        return range_size(self.item_s, n_left, self.n_jobs, self.chunksize)
-
-    def saw(self, n_items: int, seconds: float) -> None:
-        """Learn from a range that has been run."""
-        seen_s = seconds / n_items
-        self.item_s = seen_s if self.item_s is None else self.item_s + FRESH_SHARE * (seen_s - self.item_s)
 
 
 class Desk:
