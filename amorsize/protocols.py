@@ -1,0 +1,47 @@
+"""What type checkers know of a decorated function; nothing here is ever loaded by a running program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, Unpack, overload
+
+from amorsize.options import OptionArgs
+from amorsize.record import RunReport
+from amorsize.records import Plan
+
+P = ParamSpec("P")
+Q = ParamSpec("Q")
+R = TypeVar("R")
+S = TypeVar("S")
+
+
+class Maps(Protocol[R]):
+    """The ways to run a function over data, with the function and its default options bound."""
+
+    def pmap(self, *iterables: Iterable[Any], **options: Unpack[OptionArgs]) -> list[R]: ...
+
+    def pstarmap(self, iterable: Iterable[Iterable[Any]], **options: Unpack[OptionArgs]) -> list[R]: ...
+
+    def explain(self, *iterables: Iterable[Any], **options: Unpack[OptionArgs]) -> Plan: ...
+
+    def options(self, **options: Unpack[OptionArgs]) -> Maps[R]: ...
+
+    def forget(self) -> int: ...
+
+
+class Parallelizable(Maps[R], Protocol[P, R]):
+    """A decorated function: itself, with the ways to run it over data attached."""
+
+    __name__: str
+    __qualname__: str
+    last_run: RunReport | None
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
+
+    @overload
+    def __get__(self, instance: None, owner: type | None = None) -> Parallelizable[P, R]: ...
+
+    @overload
+    def __get__(
+        self: Callable[Concatenate[Any, Q], S], instance: object, owner: type | None = None
+    ) -> Parallelizable[Q, S]: ...
