@@ -1,0 +1,51 @@
+"""How much work to give: items of a wanted duration, and as many of them as the plain loop needs for a wanted time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from time import perf_counter
+
+from benchmarks.workloads import SPAN, spin
+
+MIN_ITEMS = 8
+"""Fewer items than this cannot be shared out evenly, whatever shares them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much one call has to do.
+
+    Attributes:
+        n_items: items of the call.
+        n_steps: steps of each item, for the workloads that count them.
+    """
+
+    n_items: int
+    n_steps: int = 0
+
+
+def spinning(item_s: float, loop_s: float) -> Size:
+    """Return the size at which an item of `spin` lasts `item_s` seconds, and the plain loop over all about `loop_s`."""
+    call_s, step_s = _prices_s()
+    n_steps = max(1, round((item_s - call_s) / step_s))
+    return Size(max(MIN_ITEMS, round(loop_s / (call_s + n_steps * step_s))), n_steps)
+
+
+@cache
+def _prices_s() -> tuple[float, float]:
+    """Return what calling `spin` and what one of its steps costs here, in seconds."""
+    call_s = _seconds_of(1, n_calls=20_000)
+    return call_s, (_seconds_of(50_000, n_calls=20) - call_s) / 50_000
+
+
+def _seconds_of(n_steps: int, n_calls: int) -> float:
+    """Return the seconds of one call: of the quickest of seven batches, the one that was disturbed least."""
+    item = 10_000 * SPAN + n_steps
+    batches_s = []
+    for _ in range(7):
+        began_s = perf_counter()
+        for _ in range(n_calls):
+            spin(item)
+        batches_s.append(perf_counter() - began_s)
+    return min(batches_s) / n_calls

@@ -1,0 +1,71 @@
+"""Rows as people and as programs read them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from math import isfinite
+from statistics import median
+from typing import TYPE_CHECKING
+
+from benchmarks.figures import MIN_ROUNDS, NOISY_CORES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from benchmarks.figures import Row
+    from benchmarks.machine import Surroundings
+
+COLUMNS = "{:<12} {:<46} {:>10} {:>17} {:>9}  {:<10} {}"
+
+HEAD = COLUMNS.format("benchmark", "measure", "median", "interval", "goal", "verdict", "seconds").rstrip()
+
+
+def line_of(row: Row) -> str:
+    """Return a row as a line of the table."""
+    figure, verdict = row.figure, row.verdict
+    interval = "" if figure.n_rounds is None else f"{figure.low:.3g} .. {figure.high:.3g}"
+    timed = ", ".join(f"{name} {_short_s(median(seconds))}" for name, seconds in row.seconds.items())
+    value = f"{figure.median:.3g} {row.unit}"
+    goal = "" if row.goal is None else str(row.goal)
+    return COLUMNS.format(row.benchmark, row.measure, value, interval, goal, verdict or "", timed).rstrip()
+
+
+def _short_s(seconds: float) -> str:
+    return f"{seconds:.3g} s" if seconds >= 1 else f"{seconds * 1e3:.3g} ms"
+
+
+def heading_of(place: Surroundings) -> str:
+    """Return what stands above the table: where the figures are from."""
+    cores = f"{place.n_cores} of {place.n_machine_cores} cores"
+    return (
+        f"amorsize {place.amorsize}, {place.python}, {place.system}, {cores} of {place.processor}, load {place.load:g}"
+    )
+
+
+def footing_of(rows: Sequence[Row]) -> str:
+    """Return what stands below the table: how it went, and what cannot be judged and why; empty without goals."""
+    verdicts = [row.verdict for row in rows if row.verdict is not None]
+    counts = [f"{verdicts.count(verdict)} {verdict}" for verdict in dict.fromkeys(sorted(verdicts))]
+    lines = [", ".join(counts)] if counts else []
+    noisy = [row for row in rows if row.is_noisy]
+    if noisy:
+        worst = max(row.others_cores or 0.0 for row in noisy)
+        names = ", ".join(dict.fromkeys(row.benchmark for row in noisy))
+        lines.append(f"too noisy to judge (others used up to {worst:.2g} cores, {NOISY_CORES} are tolerated): {names}")
+    if any(row.figure.n_rounds is not None and row.figure.n_rounds < MIN_ROUNDS for row in rows):
+        lines.append(f"fewer than {MIN_ROUNDS} rounds: times are shown, and not judged")
+    return "\n".join(lines)
+
+
+def json_of(rows: Sequence[Row], place: Surroundings) -> dict[str, object]:
+    """Return everything that was measured, made of what JSON knows."""
+    return {
+        "surroundings": asdict(place),
+        "rows": [{**asdict(row), **_judged(row)} for row in rows],
+    }
+
+
+def _judged(row: Row) -> dict[str, object]:
+    """Return what a row works out itself; the ends of its interval only where they are numbers that JSON knows."""
+    ends = {name: value if isfinite(value) else None for name, value in asdict(row.figure).items() if value is not None}
+    return {"figure": {**asdict(row.figure), **ends}, "verdict": row.verdict, "is_noisy": row.is_noisy}
