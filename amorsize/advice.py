@@ -10,7 +10,7 @@ import sys
 from time import perf_counter, time
 
 from amorsize.calibration.profile import Profile
-from amorsize.calibration.runs import Run
+from amorsize.calibration.runs import TELLING_S, Run
 from amorsize.identity.machine import capacity
 from amorsize.planning.limits import Limits
 from amorsize.planning.planner import choose_plan, revise
@@ -88,7 +88,7 @@ class Adviser:
         self._rss_bytes = room.rss_bytes
         limits = Limits(
             n_jobs=asked.jobs_asked(room.n_cores),
-            n_jobs_ceiling=asked.jobs_ceiling(room.n_cores),
+            n_jobs_ceiling=asked.jobs_ceiling(room.n_cores, room.quota_cores),
             chunksize=None if asked.chunksize == "auto" else asked.chunksize,
             backend=asked.backend,
             refusal=self.stays,
@@ -232,6 +232,8 @@ class Adviser:
     def _learn(self, timings: Timings, jobs: Sequence[Job], run: Run | None, call_s: float) -> None:
         """Keep what caller and workers have timed; a run that was given up on tells of the machine, not the
         function."""
+        if not jobs and timings.total_s < TELLING_S and self._knowledge.is_hit:
+            return
         seen, costs = self._seen(timings), self._knowledge.costs
         for job in jobs:
             if job.retreat is None:

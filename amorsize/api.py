@@ -9,8 +9,7 @@ if TYPE_CHECKING:
     from typing import Any, ParamSpec, TypeVar, Unpack, overload
 
     from amorsize.optimizer import OptimizationResult
-    from amorsize.options import OptionArgs
-    from amorsize.protocols import Parallelizable
+    from amorsize.protocols import OptionArgs, Parallelizable
     from amorsize.record import RunReport
     from amorsize.records import Plan
 

@@ -73,9 +73,7 @@ def pull(rows: "Iterator[object]", n_items: int) -> tuple[list[object], Exceptio
     block: list[object] = []
     try:
         block.extend(islice(rows, n_items))  # keeps what came before an exception
-    except (
-        Exception
-    ) as error:  # the iterator is the caller's: whatever it raises is passed on, after the items before it
+    except Exception as error:  # whatever the caller's iterator raises is passed on, after the items before it
         return block, error
     return block, None
 
@@ -151,12 +149,10 @@ class Call:
         """Return the results of items that can be sliced; `before` are those of the items before them."""
         results: "list[object]" = []
         while len(results) < work.n_items:
-            if self.timings.total_s >= self._look_at_s:
-                plan = self._ask(work, results)
-                if plan is not None and plan.is_parallel:
-                    collector = self._together(work, results, before, plan)
-                    if collector is not None:
-                        return collector.ordered()
+            plan = self._ask(work, results) if self.timings.total_s >= self._look_at_s else None
+            collector = self._together(work, results, before, plan) if plan is not None else None
+            if collector is not None:
+                return collector.ordered()
             self._alone(work, results, before)
         return results
 
@@ -172,7 +168,7 @@ class Call:
             raise
 
     def _ask(self, work: Work, results: "list[object]") -> "Plan | None":
-        """Ask the adviser for a plan for the items left, and note when to ask again."""
+        """Return the adviser's plan for the items left, None for the plain loop, and note when to ask again."""
         if self._first_look_s() == NEVER:
             self._look_at_s = NEVER
             return None
@@ -184,7 +180,7 @@ class Call:
             self.adviser = Adviser(self.func, self.options, known)
         plan = self.adviser.choose(work.n_items - len(results), self.timings, results)
         self._look_at_s = NEVER if self.adviser.stays is not None else max(2 * self.timings.total_s, FIRST_LOOK_S)
-        return plan
+        return plan if plan.is_parallel else None
 
     def _together(
         self, work: Work, results: "list[object]", before: "list[object]", plan: "Plan"

@@ -3,8 +3,6 @@
 Loaded only where a class body uses the decorator.
 """
 
-from __future__ import annotations
-
 from types import MethodType
 
 TYPE_CHECKING = False
@@ -35,15 +33,15 @@ class BoundParallel(BoundArguments):
         return self.args[0]
 
     @property
-    def __func__(self) -> Callable[..., Any]:
+    def __func__(self) -> "Callable[..., Any]":
         return self.func
 
     @property
-    def last_run(self) -> RunReport | None:
-        report: RunReport | None = self.func.__dict__["last_run"]
+    def last_run(self) -> "RunReport | None":
+        report: "RunReport | None" = self.func.__dict__["last_run"]
         return report
 
-    def __getattr__(self, name: str) -> Any:  # Any: whatever the function's attribute is
+    def __getattr__(self, name: str) -> "Any":  # Any: whatever the function's attribute is
         """Offer the mapping methods, bound to the object; anything else is the function's own."""
         found = getattr(self.func, name)
         bound_to = getattr(getattr(found, "__self__", None), "bound_to", None)
@@ -67,16 +65,16 @@ class ParallelMethod:
 
     __slots__ = ("__func__",)
 
-    def __init__(self, func: Callable[..., Any]) -> None:
+    def __init__(self, func: "Callable[..., Any]") -> None:
         self.__func__ = func
 
-    def __get__(self, instance: object, owner: type | None = None) -> Callable[..., Any]:
+    def __get__(self, instance: object, owner: type | None = None) -> "Callable[..., Any]":
         return self.__func__ if instance is None else BoundParallel(self.__func__, instance)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: "Any", **kwargs: "Any") -> "Any":
         """Call the function as it stands: how `staticmethod` reaches it."""
         return self.__func__(*args, **kwargs)
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> "Any":
         """Offer the function's attributes: its name, its docstring, its mapping methods."""
         return getattr(self.__func__, name)

@@ -6,8 +6,6 @@ Each place gives a plain mapping of checked values; `resolve` lays them over eac
 reads `AMORSIZE_*`. `AMORSIZE_N_JOBS` and `AMORSIZE_DISABLE` are no defaults but ceilings: nothing overrides them.
 """
 
-from __future__ import annotations
-
 import operator
 import os
 from _contextvars import ContextVar
@@ -18,22 +16,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import TracebackType
-    from typing import Literal, Self, TypedDict
+    from typing import Self
 
-    NJobs = int | Literal["auto"]
-    Chunksize = int | Literal["auto"]
-    Backend = Literal["auto", "serial", "process"]
-    StartMethod = Literal["auto", "fork"]
-
-    class OptionArgs(TypedDict, total=False):
-        """The keyword options of every `pmap`, for type checkers."""
-
-        n_jobs: NJobs
-        chunksize: Chunksize
-        backend: Backend
-        start_method: StartMethod
-        isolate: bool
-        cache: bool
+    from amorsize.protocols import Backend, Chunksize, NJobs, StartMethod
 
     Given = Mapping[str, object]
 
@@ -68,10 +53,10 @@ class Options(Record):
         disabled: `AMORSIZE_DISABLE` is set: always the plain loop.
     """
 
-    n_jobs: NJobs = "auto"
-    chunksize: Chunksize = "auto"
-    backend: Backend = "auto"
-    start_method: StartMethod = "auto"
+    n_jobs: "NJobs" = "auto"
+    chunksize: "Chunksize" = "auto"
+    backend: "Backend" = "auto"
+    start_method: "StartMethod" = "auto"
     isolate: bool = False
     cache: bool = True
     n_jobs_ceiling: int | None = None
@@ -87,9 +72,12 @@ class Options(Record):
             return None
         return self.n_jobs if self.n_jobs > 0 else max(1, n_cores + 1 + self.n_jobs)
 
-    def jobs_ceiling(self, n_cores: int) -> int:
-        """Return how many processes "auto" may use at most."""
-        return n_cores if self.n_jobs_ceiling is None else min(n_cores, self.n_jobs_ceiling)
+    def jobs_ceiling(self, n_cores: int, quota_cores: float | None) -> int:
+        """Return how many processes may compute at once: cores or what was asked for, within quota and environment."""
+        most = max(n_cores, self.jobs_asked(n_cores) or 1)
+        if quota_cores is not None:
+            most = min(most, max(1, -int(-quota_cores // 1)))
+        return most if self.n_jobs_ceiling is None else min(most, self.n_jobs_ceiling)
 
 
 def _whole_number(name: str, value: object) -> int:
@@ -118,7 +106,7 @@ def _check_chunksize(value: object) -> object:
     return chunksize
 
 
-def _one_of(name: str, choices: tuple[str, ...]) -> Callable[[object], object]:
+def _one_of(name: str, choices: tuple[str, ...]) -> "Callable[[object], object]":
     def check(value: object) -> object:
         if not isinstance(value, str):
             raise TypeError(f"{name} must be one of {', '.join(choices)}, got {value!r} ({type(value).__name__})")
@@ -129,7 +117,7 @@ def _one_of(name: str, choices: tuple[str, ...]) -> Callable[[object], object]:
     return check
 
 
-def _flag(name: str) -> Callable[[object], object]:
+def _flag(name: str) -> "Callable[[object], object]":
     def check(value: object) -> object:
         if not isinstance(value, bool):
             raise TypeError(f"{name} must be True or False, got {value!r} ({type(value).__name__})")
@@ -138,7 +126,7 @@ def _flag(name: str) -> Callable[[object], object]:
     return check
 
 
-_CHECKS: dict[str, Callable[[object], object]] = {
+_CHECKS: "dict[str, Callable[[object], object]]" = {
     "n_jobs": _check_n_jobs,
     "chunksize": _check_chunksize,
     "backend": _one_of("backend", BACKENDS),
@@ -148,7 +136,7 @@ _CHECKS: dict[str, Callable[[object], object]] = {
 }
 
 
-def _unknown(name: str) -> TypeError:
+def _unknown(name: str) -> "TypeError":
     if name in PEERS:
         return TypeError(f"amorsize calls {name!r} {PEERS[name]!r}: write {PEERS[name]}=...")
     import difflib
@@ -158,7 +146,7 @@ def _unknown(name: str) -> TypeError:
     return TypeError(f"unknown option {name!r}{hint} The options are {', '.join(_CHECKS)}.")
 
 
-def checked(given: Given) -> dict[str, object]:
+def checked(given: "Given") -> dict[str, object]:
     """Return the given options, checked.
 
     Raises:
@@ -175,7 +163,7 @@ def checked(given: Given) -> dict[str, object]:
 
 
 _everywhere: dict[str, object] = {}
-_within: ContextVar[dict[str, object] | None] = ContextVar("amorsize.config", default=None)
+_within: "ContextVar[dict[str, object] | None]" = ContextVar("amorsize.config", default=None)
 
 
 class config:  # noqa: N801 - a context manager that reads like a function, as contextlib's own do
@@ -196,14 +184,14 @@ class config:  # noqa: N801 - a context manager that reads like a function, as c
         self._before = dict(_everywhere)
         _everywhere.update(self._options)
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Self":
         _everywhere.clear()
         _everywhere.update(self._before)
         self._token = _within.set({**(_within.get() or {}), **self._options})
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: "TracebackType | None"
     ) -> None:
         _within.reset(self._token)
 
@@ -233,14 +221,14 @@ def _ceiling(text: object) -> int:
     return ceiling
 
 
-def _from_environment(variable: str, check: Callable[[object], object], text: str) -> object:
+def _from_environment(variable: str, check: "Callable[[object], object]", text: str) -> object:
     try:
         return check(text)
     except ValueError as error:
         raise ValueError(f"the environment variable {variable}={text!r} is wrong: {error}") from None
 
 
-def resolve(decorator: Given, view: Given, call: Given) -> Options:
+def resolve(decorator: "Given", view: "Given", call: "Given") -> "Options":
     """Lay all places over each other and return the options of one call; all three mappings are checked already."""
     merged = {**_environment(), **decorator, **_everywhere, **(_within.get() or {}), **view, **call}
     return Options(**merged)  # type: ignore[arg-type]  # every value passed its check in `checked`

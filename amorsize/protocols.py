@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, Unpack, overload
+from typing import Any, Concatenate, Literal, ParamSpec, Protocol, TypeAlias, TypedDict, TypeVar, Unpack, overload
 
-from amorsize.options import OptionArgs
 from amorsize.record import RunReport
 from amorsize.records import Plan
 
@@ -13,6 +12,23 @@ P = ParamSpec("P")
 Q = ParamSpec("Q")
 R = TypeVar("R")
 S = TypeVar("S")
+
+
+NJobs: TypeAlias = int | Literal["auto"]
+Chunksize: TypeAlias = int | Literal["auto"]
+Backend: TypeAlias = Literal["auto", "serial", "process"]
+StartMethod: TypeAlias = Literal["auto", "fork"]
+
+
+class OptionArgs(TypedDict, total=False):
+    """The keyword options of every `pmap`."""
+
+    n_jobs: NJobs
+    chunksize: Chunksize
+    backend: Backend
+    start_method: StartMethod
+    isolate: bool
+    cache: bool
 
 
 class Maps(Protocol[R]):

@@ -38,10 +38,12 @@ class RecordType(type):
         made = super().__new__(mcs, name, bases, body)
         inherited: tuple[str, ...] = getattr(made, "_fields", ())
         made._fields = inherited + fields
+        made._names = frozenset(made._fields)
         made._defaults = {**getattr(made, "_defaults", {}), **defaults}
         return made
 
     _fields: tuple[str, ...]
+    _names: frozenset[str]
     _defaults: "dict[str, Any]"
 
 
@@ -54,12 +56,13 @@ class Record(metaclass=RecordType):
     """
 
     def __init__(self, **values: "Any") -> None:  # Any: each field's own type is checked statically
-        fields = type(self)._fields
-        if len(values) != len(fields):
-            values = {**type(self)._defaults, **values}
-        if values.keys() != set(fields):
-            wrong = ", ".join(sorted(values.keys() ^ set(fields)))
-            raise TypeError(f"{type(self).__name__} has the fields {', '.join(fields)}; missing or unknown: {wrong}")
+        kind = type(self)
+        names = kind._names
+        if len(values) != len(names):
+            values = {**kind._defaults, **values}
+        if values.keys() != names:
+            wrong = ", ".join(sorted(values.keys() ^ names))
+            raise TypeError(f"{kind.__name__} has the fields {', '.join(kind._fields)}; missing or unknown: {wrong}")
         put = object.__setattr__
         for field, value in values.items():
             put(self, field, value)
@@ -70,12 +73,14 @@ class Record(metaclass=RecordType):
 
     def replace(self, **changes: "Any") -> "Self":
         """Return a copy with these fields changed."""
-        return type(self)(**{**dict(self.items()), **changes})
+        return type(self)(**{**self._values(), **changes})
 
     def items(self) -> "Iterator[tuple[str, Any]]":
         """Yield (field, value) in the order of declaration."""
-        for field in type(self)._fields:
-            yield field, getattr(self, field)
+        yield from self._values().items()
+
+    def _values(self) -> "dict[str, Any]":
+        return {field: getattr(self, field) for field in type(self)._fields}
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"{type(self).__name__} is frozen: use replace({name}=...)")
@@ -86,7 +91,7 @@ class Record(metaclass=RecordType):
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
             return NotImplemented
-        return tuple(self.items()) == tuple(other.items())
+        return self._values() == other._values()
 
     def __hash__(self) -> int:
         return hash((type(self).__name__, *self.items()))
@@ -95,7 +100,7 @@ class Record(metaclass=RecordType):
         return f"{type(self).__name__}({', '.join(f'{field}={value!r}' for field, value in self.items())})"
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _rebuild, (type(self), dict(self.items()))
+        return _rebuild, (type(self), self._values())
 
 
 def _rebuild(kind: "type[Record]", values: "dict[str, Any]") -> "Record":

@@ -145,7 +145,7 @@ def worker_died(first: int, stop: int, offset: int, status: tuple[int | None, in
     if number is not None:
         named = signal.Signals(number).name if number in set(signal.Signals) else "real-time"
         how = f"was ended by signal {number} ({named})"
-        if signal.Signals(number).name == "SIGKILL":
+        if named == "SIGKILL":
             how += ", which is also how the kernel ends a process when memory runs out,"
     elif exitcode is not None:
         how = f"ended itself with exit code {exitcode}"

@@ -85,7 +85,7 @@ class Desk:
         if not self._busy:
             try:
                 self.publish()
-            except Exception:
+            except Exception:  # of pickling, which may raise anything: see above
                 return
 
     @property
