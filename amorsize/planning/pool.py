@@ -11,7 +11,7 @@ from math import ceil
 from amorsize.planning.chunks import fixed_size
 from amorsize.planning.limits import candidates, most_jobs
 from amorsize.planning.model import Model
-from amorsize.planning.planner import STANDARD_ERRORS, START_MARGIN, loop_plan
+from amorsize.planning.planner import NEGLIGIBLE_START, STANDARD_ERRORS, START_MARGIN, loop_plan
 from amorsize.planning.words import items, span
 from amorsize.records import Alternative, Plan
 
@@ -26,11 +26,21 @@ POOLS_OWN_CHUNKS = 4
 """`Pool.map` cuts this many chunks for each worker where no chunk size is given."""
 
 
-def choose_pool_plan(profile: Profile, costs: Costs, capacity: Capacity, n_items: int, limits: Limits) -> Plan:
+def choose_pool_plan(
+    profile: Profile, costs: Costs, capacity: Capacity, n_items: int, limits: Limits, tried_s: float = 0.0
+) -> Plan:
     """Choose n_jobs and chunksize for a new `multiprocessing.Pool(n_jobs).map(func, data, chunksize)`.
 
     `serial_s / predicted_s` of the plan is the speedup to expect; the plan is `serial` where a Pool would not
     clearly gain.
+
+    Args:
+        profile: what is known about the function.
+        costs: what this machine charges.
+        capacity: how much of the machine may be used now.
+        n_items: items in all.
+        limits: what was asked for, and what is allowed.
+        tried_s: seconds that finding out has taken: where starting a Pool is cheap beside them, the mean alone decides.
     """
     if not profile.is_known or not n_items:
         return loop_plan("nothing known yet" if n_items else "no item to run", n_items, None)
@@ -47,15 +57,15 @@ def choose_pool_plan(profile: Profile, costs: Costs, capacity: Capacity, n_items
         [
             (model.pool_s(item_s, n_jobs, chunksize), n_jobs, chunksize)
             for n_jobs in jobs
-            for chunksize in _sizes(profile, costs, n_items, n_jobs)
+            for chunksize in _sizes(profile, costs, n_items, n_jobs, limits.chunksize)
         ]
     )
     best_s, n_jobs, chunksize = rated[0]
     told = f"{items(n_items)} of {span(item_s)}: Pool({n_jobs}) with chunksize {chunksize:,} takes {span(best_s)}"
     told = f"{told}, the plain loop {span(serial_s)}"
-    low_s = profile.bound_s(-STANDARD_ERRORS)
-    margin_s = START_MARGIN * (costs.pool_s + n_jobs * costs.pool_worker_s)
-    if n_items * low_s - model.pool_s(low_s, n_jobs, chunksize) <= margin_s:
+    start_s = costs.pool_s + n_jobs * costs.pool_worker_s
+    low_s = item_s if start_s <= NEGLIGIBLE_START * tried_s else profile.bound_s(-STANDARD_ERRORS)
+    if n_items * low_s - model.pool_s(low_s, n_jobs, chunksize) <= START_MARGIN * start_s:
         return loop_plan(f"no clear gain ({told})", n_items, serial_s, _rejected(rated))
     loop = Alternative(
         backend="serial", n_jobs=1, chunksize=None, predicted_s=serial_s, why_not="predicted to take longer"
@@ -72,10 +82,11 @@ def choose_pool_plan(profile: Profile, costs: Costs, capacity: Capacity, n_items
     )
 
 
-def _sizes(profile: Profile, costs: Costs, n_items: int, n_jobs: int) -> set[int]:
+def _sizes(profile: Profile, costs: Costs, n_items: int, n_jobs: int, most: int | None) -> set[int]:
     """Return the chunk sizes worth predicting: derived for this spread, Pool's own, and one chunk for each worker."""
     share = ceil(n_items / n_jobs)
-    return {fixed_size(n_items, n_jobs, costs.pool_chunk_s, profile.sd_s), ceil(share / POOLS_OWN_CHUNKS), share}
+    sizes = {fixed_size(n_items, n_jobs, costs.pool_chunk_s, profile.sd_s), ceil(share / POOLS_OWN_CHUNKS), share}
+    return sizes if most is None else {min(size, most) for size in sizes}
 
 
 def _rejected(rated: list[tuple[float, int, int]]) -> tuple[Alternative, ...]:

@@ -55,6 +55,17 @@ def test_nothing_known_and_nothing_to_do_are_the_loop() -> None:
     assert pool_plan(sampled(1.0), 0).reason == "no item to run"
 
 
+def test_two_long_items_seen_are_enough_to_trust_their_mean_where_a_pool_starts_in_no_time() -> None:
+    capacity, limits = Capacity(n_cores=4, physical_cores=4, rss_bytes=20 * MB), Limits(n_jobs_ceiling=4)
+    assert not choose_pool_plan(sampled(10.0, 2), Costs(), capacity, 40, limits).is_parallel
+    assert choose_pool_plan(sampled(10.0, 2), Costs(), capacity, 40, limits, tried_s=20.0).is_parallel
+
+
+def test_no_chunk_is_larger_than_allowed() -> None:
+    assert pool_plan(sampled(1e-3), 1000).chunksize > 3
+    assert pool_plan(sampled(1e-3), 1000, limits=Limits(n_jobs_ceiling=4, chunksize=3)).chunksize == 3
+
+
 def test_one_core_and_a_refusal_are_the_loop() -> None:
     assert pool_plan(sampled(1.0), 100, n_cores=1).reason == "usable cores: 1"
     refused = Limits(n_jobs_ceiling=4, refusal="its results cannot be pickled")
