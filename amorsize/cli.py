@@ -1,7 +1,7 @@
 """The command `amorsize`: look at what is kept, at this machine, and at the plan for a function.
 
 Data goes to stdout, messages to stderr. Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
-What a command needs is imported by that command: `amorsize --version` loads argparse and nothing of ours.
+What a command needs is imported by that command: `amorsize --version` loads argparse and hardly more.
 """
 
 from __future__ import annotations
