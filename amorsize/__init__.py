@@ -42,9 +42,15 @@ def __getattr__(name: str) -> object:
     """Load a public name when it is first used: importing the package alone costs next to nothing."""
     if name not in __all__:
         raise AttributeError(f"module 'amorsize' has no attribute {name!r}")
-    from amorsize import api, errors
+    value: object
+    if name[0].isupper():
+        from amorsize import errors
 
-    value: object = getattr(errors if name[0].isupper() else api, name)
+        value = getattr(errors, name)
+    else:
+        from amorsize import api
+
+        value = getattr(api, name)
     globals()[name] = value
     return value
 

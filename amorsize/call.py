@@ -143,7 +143,7 @@ class Call:
     def _first_look_s(self) -> float:
         if self.options.disabled or self.options.backend == "serial":
             return NEVER
-        return 0.0 if self.options.isolate else self._look_at_s
+        return 0.0 if self.options.isolate or self.options.backend == "process" else self._look_at_s
 
     def block(self, work: Work, before: "list[object]") -> "list[object]":
         """Return the results of items that can be sliced; `before` are those of the items before them."""

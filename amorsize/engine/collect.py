@@ -86,23 +86,23 @@ class Collector:
 
     def explain(self, error: BaseException) -> None:
         """Put on the error what is known about its item, and the finished results."""
-        explain(error, self.work, len(self.head) if self.failed_at is None else self.failed_at, self.finished())
+        explain(error, self.work, self.failed_at, self.finished())
 
 
-def explain(error: BaseException, work: Work | None, index: int, finished: dict[int, object]) -> None:
+def explain(error: BaseException, work: Work | None, index: int | None, finished: dict[int, object]) -> None:
     """Put on the error a note that names its item, and the finished results as `error.finished`.
 
     Args:
         error: of the user's function or iterable, or ours.
         work: the items; None where the iterable itself has failed.
-        index: which item; may lie behind the last one, where no single item is to blame.
+        index: which item; None where no single item is to blame.
         finished: results by index in the caller's whole input.
     """
     from amorsize.errors import AmorsizeError, WorkerDied
 
     if work is None:
         error.add_note(f"amorsize: raised by the iterable, in place of item {index}")
-    elif not isinstance(error, AmorsizeError) and index < work.n_items:
+    elif index is not None and not isinstance(error, AmorsizeError):
         error.add_note(f"amorsize: raised by item {work.offset + index}: {_short(work, index)}")
     if isinstance(error, WorkerDied) or not hasattr(type(error), "finished"):
         error.__dict__["finished"] = finished

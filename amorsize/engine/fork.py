@@ -142,11 +142,17 @@ class ForkedWorker:
 
 
 def start_worker(
-    serve: Callable[[wire.Outbox], None], cells: memoryview, cell: int, lifeline: Lifeline, siblings: list[ForkedWorker]
+    serve: Callable[[wire.Outbox], None],
+    cells: memoryview,
+    cell: int,
+    lifeline: Lifeline,
+    siblings: list[ForkedWorker],
+    welcome: Callable[[ForkedWorker], None] | None = None,
 ) -> ForkedWorker:
     """Fork one worker that runs `serve` and ends; it joins `siblings`.
 
-    All signals are blocked around the fork, so none can find a child that nobody knows of.
+    All signals are blocked until `welcome` has seen it, so that none, Ctrl-C least of all, can find a child that nobody
+    knows of.
 
     Raises:
         OSError: where descriptors, processes or memory are exhausted; nothing is left behind.
@@ -167,6 +173,8 @@ def start_worker(
             _become_worker(lambda: serve(outbox), lifeline, [read_end, *siblings_fds], inherited)
         worker = ForkedWorker(pid, read_end, arena, cells, cell)
         siblings.append(worker)
+        if welcome is not None:
+            welcome(worker)
     except OSError:
         os.close(read_end)
         os.close(arena)
@@ -215,15 +223,18 @@ def _become_worker(
         gc.freeze()
         _reseed_numpy()
         serve()
+        _save_coverage()
         status = 0
     except BrokenPipeError:
         pass  # the caller has stopped listening and is about to end this worker
     except BaseException:  # nothing may unwind into the parent's frames; what is left to tell goes to stderr
         sys.excepthook(*sys.exc_info())
     finally:
-        for stream in (sys.stdout, sys.stderr):
-            _flush(stream)
-        os._exit(status)
+        try:
+            for stream in (sys.stdout, sys.stderr):
+                _flush(stream)
+        finally:
+            os._exit(status)
 
 
 def _reset_signals() -> None:
@@ -240,6 +251,18 @@ def _reseed_numpy() -> None:
     numpy_random = sys.modules.get("numpy.random")
     if numpy_random is not None:
         numpy_random.seed()
+
+
+def _save_coverage() -> None:
+    """Have a running coverage measurement keep what this worker ran: `os._exit` skips the hook that would.
+
+    Only one that keeps a file for each process (`parallel = true`), as coverage itself asks of programs with several.
+    """
+    coverage = sys.modules.get("coverage")
+    measurement = coverage.Coverage.current() if coverage is not None else None
+    if measurement is not None and measurement.get_option("run:parallel"):
+        measurement.stop()
+        measurement.save()
 
 
 def _wake_elsewhere(pid: int) -> None:

@@ -164,7 +164,7 @@ def advance(work: "Work", results: list[object], timings: "Timings", size: int, 
         timings.add(stop - start, now - last)
         batch_s = max(BATCH_S, timings.total_s * LONGEST_SHARE)
         if now - last < batch_s / 2:
-            size *= 2
+            size *= 4 if now - last < batch_s / 16 else 2
         elif now - last > batch_s:
             size = max(1, int(size * batch_s / (now - last)))
         if now - began >= until_s:

@@ -39,8 +39,7 @@ GRACE_S = 0.1
 """After a failure, workers that are above it may finish their item for this long before they are killed."""
 
 LOWER_GRACE_S = 0.5
-"""After a worker's death, workers below it may finish their ranges for this long: one of them may hold the lowest
-failure."""
+"""After a worker's death, workers below it may finish for this long: one of them may hold the lowest failure."""
 
 EVIDENCE_EVERY_S = 0.01
 """How often the caller asks whether the plan still holds. A wrong plan costs at most this long; asking costs 5 us."""
@@ -120,10 +119,11 @@ class Crew:
             serve(self.job.work, self._counter, self.job.sizes, Desk(outbox, self._cells, cell))
 
         try:
-            worker = start_worker(live, self._cells, cell, self._lifeline, self.workers)
+            start_worker(live, self._cells, cell, self._lifeline, self.workers, self._watch)
         except OSError as error:
             self.job.shortage = f"only {len(self.workers)} of {self._most} workers could be started: {error}"
-            return
+
+    def _watch(self, worker: ForkedWorker) -> None:
         for fd in worker.events():
             self._by_fd[fd] = worker
             self._poll.register(fd, select.POLLIN)
@@ -151,7 +151,7 @@ class Crew:
         began = perf_counter()
         try:
             self.job.work.run(start, stop, results)
-        except BaseException as error:
+        except BaseException as error:  # noted for the end, with its item; only an Exception waits until then
             self._fail(start + len(results), error)
             if not isinstance(error, Exception):
                 raise
@@ -198,15 +198,26 @@ class Crew:
             start = stop
 
     def drain(self, timeout_ms: int) -> None:
-        """Take in whatever workers have announced, waiting up to `timeout_ms` for the first."""
-        for fd, _ in self._poll.poll(timeout_ms):
-            worker = self._by_fd.get(fd)
-            if worker is None:
-                continue
-            for message in worker.inbox.receive():
-                self._take(worker, message)
-            if worker.inbox.at_end or fd == worker.pidfd:
-                self._ended(worker)
+        """Take in whatever workers have announced, waiting up to `timeout_ms` for the first.
+
+        Ctrl-C comes before or after, never between reading a result and having it.
+        """
+        events = self._poll.poll(timeout_ms)
+        if not events:
+            return
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, ALL_SIGNALS)
+        try:
+            for fd, _ in events:
+                if fd in self._by_fd:
+                    self._receive(self._by_fd[fd], has_ended=fd == self._by_fd[fd].pidfd)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+    def _receive(self, worker: ForkedWorker, *, has_ended: bool) -> None:
+        for message in worker.inbox.receive():
+            self._take(worker, message)
+        if worker.inbox.at_end or has_ended:
+            self._ended(worker)
 
     def _take(self, worker: ForkedWorker, message: wire.Message) -> None:
         if message.kind == wire.DONE:
