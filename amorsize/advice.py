@@ -11,16 +11,18 @@ from time import perf_counter, time
 
 from amorsize.calibration.profile import Profile
 from amorsize.calibration.runs import TELLING_S, Run
+from amorsize.engine.inline import Timings, Work, check_iterables, columns_of
 from amorsize.identity.machine import capacity
+from amorsize.knowledge import look_up
+from amorsize.options import resolve
 from amorsize.planning.limits import Limits
 from amorsize.planning.planner import choose_plan, revise
 from amorsize.records import RunReport
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from amorsize.engine.inline import Timings
     from amorsize.engine.job import Job
     from amorsize.knowledge import Knowledge
     from amorsize.options import Options
@@ -57,7 +59,7 @@ class Adviser:
         self._n_chosen_for: int | None = None
         self._rss_bytes: int | None = None
         self._warnings: list[str] = []
-        self.stays: str | None = None
+        self.stays: str | None = "AMORSIZE_DISABLE is set" if options.disabled else None
         self.plan: Plan | None = None
 
     @property
@@ -240,3 +242,19 @@ class Adviser:
                 seen = seen.merge(Profile.of(job.timings.batches, time(), starts_cold=False))
                 costs = costs.started(job.n_started, self._rss_bytes, job.start_s)
         self._knowledge.learn(seen if run is None else seen.ran(run), costs, call_s)
+
+
+def explain(
+    func: Callable[..., object],
+    iterables: Sequence[Iterable[object]],
+    given: Sequence[Mapping[str, object]],
+    *,
+    star: bool,
+) -> Plan:
+    """Return the plan that a call would begin with; never calls the function, and consumes nothing."""
+    check_iterables(iterables)
+    columns = columns_of(iterables)
+    work = None if columns is None else Work(func, columns, star=star)
+    options, sample = resolve(*given), work.sample() if work is not None and work.n_items else ()
+    adviser = Adviser(func, options, look_up(func, sample, cache=options.cache))
+    return adviser.choose(None if work is None else work.n_items, Timings(), ())

@@ -89,7 +89,7 @@ class Mapper:
             >>> score.explain([1, 2, 3]).backend
             'serial'
         """
-        from amorsize.call import explain
+        from amorsize.advice import explain
 
         return explain(self._func, iterables, self.given(options), star=False)
 

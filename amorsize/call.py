@@ -14,7 +14,7 @@ from amorsize.engine.inline import Timings, Work, advance, check_iterables, colu
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from amorsize.advice import Adviser
     from amorsize.engine.collect import Collector
@@ -33,13 +33,6 @@ STORE_PAYS_S = 0.0025
 """In a process that has not looked before, the look (2-3 ms, imports included) waits for this much work.
 
 Earlier, small scripts pay more for the look than for their work; later, a tuned run starts its workers later."""
-
-BLOCK_S = 0.2
-"""An iterator of unknown length is pulled in blocks of about this many seconds of work for each core, so that starting
-workers anew for every block (0.6 ms) costs less than 1 %."""
-
-BLOCK_ITEMS = 65_536
-"""A block holds at most this many items, however small: what is pulled ahead of the results stays bounded."""
 
 NEVER = float("inf")
 
@@ -64,18 +57,6 @@ def refuse_hidden(func: "Callable[..., object]") -> None:
             raise TypeError(
                 f"{qualname} is wrapped by another decorator, which pmap would skip: put @parallelizable outermost"
             )
-
-
-def pull(rows: "Iterator[object]", n_items: int) -> tuple[list[object], Exception | None]:
-    """Return the next items, fewer at the end, and what the iterator raised instead of the rest."""
-    from itertools import islice
-
-    block: list[object] = []
-    try:
-        block.extend(islice(rows, n_items))  # keeps what came before an exception
-    except Exception as error:  # whatever the caller's iterator raises is passed on, after the items before it
-        return block, error
-    return block, None
 
 
 def run(
@@ -106,8 +87,9 @@ def run(
     call = Call(func, given)
     columns = columns_of(iterables)
     if columns is None:
-        rows: "Iterator[object]" = iter(iterables[0]) if len(iterables) == 1 else zip(*iterables, strict=False)
-        results = call.stream(rows, star=star or len(iterables) > 1)
+        from amorsize.stream import run_stream
+
+        results = run_stream(call, iterables, star=star)
     else:
         results = call.block(Work(func, columns, star=star), [])
     keep(call.report(len(results)))
@@ -115,20 +97,27 @@ def run(
 
 
 class Call:
-    """One top-level call, from its first item to its report."""
+    """One top-level call, from its first item to its report.
+
+    Attributes:
+        timings: of the caller, computing alone.
+        jobs: what was run with workers.
+        size: items in the caller's next batch.
+        look_at_s: seconds of computing alone after which a plan is considered.
+    """
 
     def __init__(self, func: "Callable[..., object]", given: "Sequence[Given]") -> None:
         self.began_s = perf_counter()
         self.func = func
         self.given = given
-        self.timings = Timings()  # of the caller, computing alone
+        self.timings = Timings()
         self.jobs: "list[Job]" = []
         self.adviser: "Adviser | None" = None
         self._options: "Options | None" = None
-        self._size = 1
-        self._look_at_s = 0.0 if "amorsize.advice" in sys.modules else STORE_PAYS_S
+        self.size = 1
+        self.look_at_s = 0.0 if "amorsize.advice" in sys.modules else STORE_PAYS_S
         if any(given) or "amorsize.options" in sys.modules:
-            self._look_at_s = self._first_look_s()
+            self.look_at_s = self._first_look_s()
 
     @property
     def options(self) -> "Options":
@@ -143,13 +132,13 @@ class Call:
     def _first_look_s(self) -> float:
         if self.options.disabled or self.options.backend == "serial":
             return NEVER
-        return 0.0 if self.options.isolate or self.options.backend == "process" else self._look_at_s
+        return 0.0 if self.options.isolate or self.options.backend == "process" else self.look_at_s
 
     def block(self, work: Work, before: "list[object]") -> "list[object]":
         """Return the results of items that can be sliced; `before` are those of the items before them."""
         results: "list[object]" = []
         while len(results) < work.n_items:
-            plan = self._ask(work, results) if self.timings.total_s >= self._look_at_s else None
+            plan = self._ask(work, results) if self.timings.total_s >= self.look_at_s else None
             collector = self._together(work, results, before, plan) if plan is not None else None
             if collector is not None:
                 return collector.ordered()
@@ -158,9 +147,9 @@ class Call:
 
     def _alone(self, work: Work, results: "list[object]", before: "list[object]") -> None:
         """Run items in the caller until it is time to look again."""
-        until_s = max(FIRST_LOOK_S, self._look_at_s - self.timings.total_s)
+        until_s = max(FIRST_LOOK_S, self.look_at_s - self.timings.total_s)
         try:
-            self._size = advance(work, results, self.timings, self._size, until_s)
+            self.size = advance(work, results, self.timings, self.size, until_s)
         except BaseException as error:
             from amorsize.engine.collect import explain
 
@@ -170,7 +159,7 @@ class Call:
     def _ask(self, work: Work, results: "list[object]") -> "Plan | None":
         """Return the adviser's plan for the items left, None for the plain loop, and note when to ask again."""
         if self._first_look_s() == NEVER:
-            self._look_at_s = NEVER
+            self.look_at_s = NEVER
             return None
         if self.adviser is None:
             from amorsize.advice import Adviser
@@ -179,8 +168,13 @@ class Call:
             known = look_up(self.func, work.sample(), cache=self.options.cache)
             self.adviser = Adviser(self.func, self.options, known)
         plan = self.adviser.choose(work.n_items - len(results), self.timings, results)
-        self._look_at_s = NEVER if self.adviser.stays is not None else max(2 * self.timings.total_s, FIRST_LOOK_S)
+        self.look_later()
         return plan if plan.is_parallel else None
+
+    def look_later(self) -> None:
+        """Consider a plan again once the time spent has doubled; never, where the call is to stay in the caller."""
+        stays = self.adviser is not None and self.adviser.stays is not None
+        self.look_at_s = NEVER if stays else max(2 * self.timings.total_s, FIRST_LOOK_S)
 
     def _together(
         self, work: Work, results: "list[object]", before: "list[object]", plan: "Plan"
@@ -202,40 +196,13 @@ class Call:
             raise
         if not started:
             self.adviser.stay(job.shortage or "")
-            self._look_at_s = NEVER
+            self.look_at_s = NEVER
             return None
         self.jobs.append(job)
         if job.shortage is not None:
             self.adviser.warn(job.shortage)
         collector.raise_failure()
         return collector
-
-    def stream(self, rows: "Iterator[object]", *, star: bool) -> list[object]:
-        """Return the results of an iterator's items, pulled by the caller alone, a bounded block at a time."""
-        results: list[object] = []
-        while True:
-            wanted = self._block_items()
-            block, error = pull(rows, wanted)
-            if block:
-                results += self.block(Work(self.func, (block,), star=star, offset=len(results)), results)
-            if error is not None:
-                from amorsize.engine.collect import explain
-
-                explain(error, None, len(results), dict(enumerate(results)))
-                raise error
-            if len(block) < wanted:
-                return results
-
-    def _block_items(self) -> int:
-        """Return how many items to pull: a batch for the caller, or enough that starting workers for them pays."""
-        if self.adviser is None or self.adviser.stays is not None:
-            return self._size
-        plan = self.adviser.choose(None, self.timings, ())
-        item_s = self.adviser.item_s
-        if not plan.is_parallel or item_s is None:
-            return self._size
-        self._look_at_s = 0.0
-        return max(plan.n_jobs, min(BLOCK_ITEMS, int(BLOCK_S * plan.n_jobs / max(item_s, 1e-9))))
 
     def report(self, n_items: int) -> "RunReport":
         """Return what happened, and have it learned."""
@@ -269,19 +236,3 @@ def _supervise(job: "Job") -> bool:
 
         return run(job)
     raise AssertionError(f"engine.safety.refusal lets no plan for workers pass on {sys.platform}")
-
-
-def explain(
-    func: "Callable[..., object]", iterables: "Sequence[Iterable[object]]", given: "Sequence[Given]", *, star: bool
-) -> "Plan":
-    """Return the plan that a call would begin with; never calls the function, and consumes nothing."""
-    from amorsize.advice import Adviser
-    from amorsize.knowledge import look_up
-    from amorsize.options import resolve
-
-    check_iterables(iterables)
-    columns = columns_of(iterables)
-    work = None if columns is None else Work(func, columns, star=star)
-    options, sample = resolve(*given), work.sample() if work is not None and work.n_items else ()
-    adviser = Adviser(func, options, look_up(func, sample, cache=options.cache))
-    return adviser.choose(None if work is None else work.n_items, Timings(), ())
