@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import TracebackType
-    from typing import Self
+    from typing import Any, Self
 
     from amorsize.protocols import Backend, Chunksize, NJobs, StartMethod
 
@@ -80,7 +80,7 @@ class Options(Record):
         return most if self.n_jobs_ceiling is None else min(most, self.n_jobs_ceiling)
 
 
-def _whole_number(name: str, value: object) -> int:
+def _whole_number(name: str, value: "Any") -> int:  # Any: whatever a caller gave
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise TypeError(f'{name} must be an int or "auto", got {value!r} ({type(value).__name__})')
     return operator.index(value)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
         def take(self, wanted: int) -> int:
             """Return where the taken range starts, and advance by `wanted`; never the same item twice."""
+            ...
 
         def close(self) -> None:
             """Give the descriptor back."""

@@ -227,8 +227,8 @@ def _become_worker(
         status = 0
     except BrokenPipeError:
         pass  # the caller has stopped listening and is about to end this worker
-    except BaseException:  # nothing may unwind into the parent's frames; what is left to tell goes to stderr
-        sys.excepthook(*sys.exc_info())
+    except BaseException as error:  # nothing may unwind into the parent's frames; what is left to tell goes to stderr
+        sys.excepthook(type(error), error, error.__traceback__)
     finally:
         try:
             for stream in (sys.stdout, sys.stderr):
