@@ -44,8 +44,7 @@ def choose_pool_plan(
     """
     if not profile.is_known or not n_items:
         return loop_plan("nothing known yet" if n_items else "no item to run", n_items, None)
-    item_s = profile.item.mean
-    serial_s = n_items * item_s
+    item_s, serial_s = profile.item.mean, n_items * profile.item.mean
     most, bound = most_jobs(profile.worker_bytes, capacity, n_items, limits)
     if limits.refusal is not None or most == 1:
         return loop_plan(limits.refusal or bound, n_items, serial_s)
