@@ -39,6 +39,7 @@ if TYPE_CHECKING:
             Returns:
                 False where it could not be written now and is kept in memory for the next write.
             """
+            ...
 
         def entries(self) -> Iterator[tuple[str, Facts]]:
             """Yield every key with its facts."""

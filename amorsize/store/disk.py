@@ -50,7 +50,7 @@ class DiskStore:
     """Facts in diskcache's database in `directory`; opened by the first use, closed by `close`.
 
     Args:
-        directory: absolute path; made (0700) by the first update.
+        directory: made (0700) by the first update.
         clock: seconds, monotonic.
         file_system: returns the type of the network file system a directory is on, None for a local one.
 
@@ -68,7 +68,10 @@ class DiskStore:
     ) -> None:
         self.problem: str | None = None
         self.note: str | None = None
-        self._wanted = directory
+        try:
+            self._wanted = os.path.abspath(directory)
+        except OSError:  # relative to a working directory that is gone: SQLite will not find it either, and say so
+            self._wanted = directory
         self._directory: str | None = None
         self._clock = clock
         self._file_system = file_system
@@ -97,11 +100,27 @@ class DiskStore:
         except OSError:  # a directory that may not even be looked into
             return 0
 
+    @property
+    def fault(self) -> str | None:
+        """What keeps the database from being read, in words; None where nothing does, or where there is none yet.
+
+        Looks only; the next write is what puts a damaged database aside.
+        """
+        with _lock:
+            self._leave_parent()
+            try:
+                self._current_reader()
+            except FileNotFoundError:
+                return None
+            except (OSError, StoreError) as exc:
+                self._close_reader()
+                return str(exc)
+            return None
+
     def read(self, keys: Sequence[str]) -> dict[str, Facts]:
         with _lock:
             self._leave_parent()
-            found = ((key, self._with_waiting(key, self._stored(key))) for key in keys)
-            return {key: facts for key, facts in found if facts is not None}
+            return self._known(keys)
 
     def update(self, merges: Mapping[str, Merge]) -> bool:
         with _lock:
@@ -122,10 +141,7 @@ class DiskStore:
         with _lock:
             self._leave_parent()
             stored = dict(self._all_stored())
-            for key in self._waiting:
-                facts = self._with_waiting(key, stored.get(key))
-                if facts is not None:
-                    stored[key] = facts
+            stored.update(self._known(self._waiting))
         yield from stored.items()
 
     def delete(self, keys: Iterable[str]) -> int:
@@ -151,12 +167,18 @@ class DiskStore:
 
     # Reading.
 
-    def _stored(self, key: str) -> Facts | None:
+    def _known(self, keys: Iterable[str]) -> dict[str, Facts]:
+        stored = self._stored(keys)
+        known = ((key, self._with_waiting(key, stored.get(key))) for key in keys)
+        return {key: facts for key, facts in known if facts is not None}
+
+    def _stored(self, keys: Iterable[str]) -> dict[str, Facts]:
         try:
-            return self._current_reader().get(key) if rows.is_key(key) else None
+            reader = self._current_reader()
+            return {key: facts for key in keys if (facts := reader.get(key)) is not None}
         except (OSError, StoreError):  # nothing there, or nothing that may be read: a miss; `_write` says why
             self._close_reader()
-            return None
+            return {}
 
     def _all_stored(self) -> Iterator[tuple[str, Facts]]:
         try:
@@ -219,9 +241,11 @@ class DiskStore:
             seen = place.identity(self.path)
             try:
                 return act(self._current_writer(patience), patience)
-            except StoreForeign:
+            except (StoreForeign, StoreUnusable) as exc:
                 self._close_writer()
-                place.put_aside(self.path, seen, patience)
+                if isinstance(exc, StoreUnusable) and place.identity(self.path) == seen:
+                    raise
+                place.put_aside(self.path, seen, patience)  # if nobody else has, which SQLite calls an I/O error
                 return act(self._current_writer(patience), patience)
         except StoreLocked:
             self._close_writer()
@@ -230,6 +254,9 @@ class DiskStore:
             self._close_writer()
             self.problem = f"nothing can be written to {self.path}: {exc}"
             raise StoreUnusable(self.problem) from exc
+        except BaseException:  # Ctrl-C, or a merge's own error: a transaction left open would lock everybody out
+            self._close_writer()
+            raise
 
     def _current_writer(self, patience: Patience) -> Writer:
         if self._writer is not None and not self._writer.is_current:
@@ -242,8 +269,7 @@ class DiskStore:
 
     def _keep_in_memory(self) -> None:
         """Reduce what waits for a write that will not come to the facts it makes."""
-        facts = {key: self._with_waiting(key, self._stored(key)) for key in self._waiting}
-        self._waiting = {key: [_constant(made)] for key, made in facts.items() if made is not None}
+        self._waiting = {key: [_constant(facts)] for key, facts in self._known(self._waiting).items()}
 
     # Closing.
 

@@ -27,6 +27,7 @@ _QUARANTINE = "cache.db.quarantine"
 _SQLITE = b"SQLite format 3\0"
 _ROLLBACK = b"\1\1"  # bytes 18 and 19 of the header: a rollback journal is used to write and to read, and no WAL
 _SUPER_JOURNAL = b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"  # a journal that ends with this names another file before it
+_JOURNAL_HEADER = 512  # bytes, at least; it begins with the same mark, and another process may be writing it now
 _RETRY_S = 1e-3  # beginning a store takes 5 ms: shorter naps burn the core that does it, longer ones add to the wait
 _NETWORK = frozenset(
     ("9p", "afs", "ceph", "cifs", "fuse.glusterfs", "fuse.sshfs", "glusterfs", "gpfs", "lustre", "nfs", "nfs4", "smb3")
@@ -52,7 +53,8 @@ def check(directory: str) -> tuple[int, int] | None:
     header = _read(os.path.join(directory, DATABASE), 0, 20)
     if header[:16] != _SQLITE or header[18:] != _ROLLBACK:
         raise StoreForeign("it is no SQLite database with a rollback journal")
-    if journal is not None and _read(os.path.join(directory, _JOURNAL), -8, 8) == _SUPER_JOURNAL:
+    end = 0 if journal is None else journal.st_size
+    if end > _JOURNAL_HEADER and _read(os.path.join(directory, _JOURNAL), end - 8, 8) == _SUPER_JOURNAL:
         raise StoreForeign("its journal names another file")
     return database.st_dev, database.st_ino
 
@@ -96,10 +98,10 @@ def begin(directory: str, build: Callable[[str], None], patience: Patience) -> N
     """
     os.makedirs(directory, 0o700, exist_ok=True)
     check(directory)
-    with _Exclusive(directory, patience):
+    with _Exclusive(directory, patience) as is_alone:
         if identity(directory) is not None:
             return
-        new = os.path.join(directory, "new")
+        new = os.path.join(directory, "new" if is_alone else f"new-{os.getpid()}")
         _remove(new)
         os.mkdir(new, 0o700)
         try:
@@ -134,7 +136,7 @@ def forget_aside(directory: str) -> None:
 class _Exclusive:
     """Hold the directory for oneself while the database is begun or put aside; the kernel frees it if we are killed.
 
-    Without `flock`, of two processes that do so at the same moment one may lose its first update.
+    Says whether it does: without `flock`, of two processes that do so at the same moment one may lose its first update.
     """
 
     def __init__(self, directory: str, patience: Patience) -> None:
@@ -142,33 +144,27 @@ class _Exclusive:
         self._patience = patience
         self._descriptor: int | None = None
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> bool:
         if sys.platform == "win32":  # which opens no directories
-            return
+            return False
+        try:
+            import fcntl  # 0.2 ms that a read does not pay
+        except ImportError:
+            return False
         self._descriptor = os.open(self._directory, os.O_RDONLY | os.O_CLOEXEC)
-        while not _locked(self._descriptor):
-            if not self._patience.left_s:
-                os.close(self._descriptor)
-                raise StoreLocked("another process is beginning a store")
+        while True:
+            try:
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return True
+            except BlockingIOError as exc:
+                if not self._patience.left_s:
+                    os.close(self._descriptor)
+                    raise StoreLocked("another process is beginning a store") from exc
             time.sleep(_RETRY_S)
 
     def __exit__(self, *_: object) -> None:
         if self._descriptor is not None:
             os.close(self._descriptor)
-
-
-def _locked(descriptor: int) -> bool:
-    if sys.platform == "win32":
-        return True
-    try:
-        import fcntl  # 0.2 ms that a read does not pay
-    except ImportError:
-        return True
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _own(path: str, is_kind: Callable[[int], bool]) -> os.stat_result | None:
@@ -177,8 +173,8 @@ def _own(path: str, is_kind: Callable[[int], bool]) -> os.stat_result | None:
     if found is None:
         return None
     if not is_kind(found.st_mode):
-        kind = "a link" if stat.S_ISLNK(found.st_mode) else "something else than amorsize's own file"
-        raise StoreUnusable(f"{path} is {kind}: remove it")
+        wanted = "directory" if is_kind is stat.S_ISDIR else "file"
+        raise StoreUnusable(f"{path} is no {wanted} of its own: remove it")
     if sys.platform != "win32":  # there, a user's own directories are protected by their access lists
         if found.st_uid != os.geteuid():
             raise StoreUnusable(f"{path} belongs to user {found.st_uid}, not to {os.geteuid()}: remove it")
@@ -208,14 +204,17 @@ def _device(path: str) -> int:
 
 
 def _read(path: str, start: int, n_bytes: int) -> bytes:
-    """Return a few bytes of a file, from `start`, or before its end if that is negative; fewer of a shorter file.
+    """Return a few bytes of a file; none where it is gone.
 
     Closing it frees every lock that this process has on the file (POSIX), SQLite's too, so this happens only where no
     transaction of this process is under way: `disk` does one thing at a time.
     """
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0))
     try:
-        os.lseek(descriptor, max(0, start + os.fstat(descriptor).st_size) if start < 0 else start, os.SEEK_SET)
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0))
+    except FileNotFoundError:  # since it was looked at: a journal whose transaction ended, a database put aside
+        return b""
+    try:
+        os.lseek(descriptor, start, os.SEEK_SET)
         return os.read(descriptor, n_bytes)
     finally:
         os.close(descriptor)

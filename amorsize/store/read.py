@@ -94,7 +94,8 @@ _PREPARE = ("trusted_schema = OFF", "cell_size_check = ON", "mmap_size = 0", "te
 _LIMIT_LENGTH = 0  # SQLITE_LIMIT_LENGTH, bytes of the longest value or row
 _MOST_BYTES = 4 * rows.MOST_ROW_CHARS
 _LOOKUP_S = 3e-3  # a commit keeps readers out for 0.1 ms; a miss would cost a calibration, waiting longer the 60 ms
-_STEPS = 20_000  # a lookup takes 40 of SQLite's steps, a hostile schema any number: look at the clock after so many
+_PAGE_S = 1.0  # somebody waits for a whole list
+_STEPS = 20_000  # a lookup takes 40 of SQLite's steps, a hostile database any number: look at the clock after so many
 _UNUSABLE = frozenset((3, 7, 8, 10, 13, 14, 22))  # PERM NOMEM READONLY IOERR FULL CANTOPEN NOLFS
 _LOCKED = frozenset((5, 6))  # BUSY LOCKED
 _EXPECTED = {(name, type(value), value) for name, value in SETTINGS.items()}
@@ -105,6 +106,8 @@ _SELECT_KEYS = "SELECT rowid, key FROM Cache WHERE rowid > ? AND raw = 1 ORDER B
 def connect(directory: str, mode: str, patience: Patience) -> _sqlite3.Connection:
     """Open the database (`ro` or `rw`, never creating it) so that nothing in it is trusted.
 
+    `patience` limits how long it waits for locks, and how long a statement may take.
+
     Raises:
         StoreUnusable: where this Python has no SQLite.
     """
@@ -113,10 +116,11 @@ def connect(directory: str, mode: str, patience: Patience) -> _sqlite3.Connectio
     uri = f"{_uri(os.path.join(directory, place.DATABASE))}?mode={mode}"
     try:
         connection = _sqlite3.connect(
-            uri, patience.left_s, isolation_level=None, check_same_thread=False, cached_statements=8, uri=True
+            uri, timeout=patience.left_s, isolation_level=None, check_same_thread=False, cached_statements=8, uri=True
         )
     except _sqlite3.Error as exc:
         raise translated(exc) from exc
+    connection.set_progress_handler(lambda: not patience.left_s, _STEPS)
     harden(connection)
     return connection
 
@@ -131,13 +135,9 @@ def harden(connection: _sqlite3.Connection) -> None:
 
 def check_layout(connection: _sqlite3.Connection) -> None:
     """Raise StoreForeign unless schema and settings are exactly those that we make."""
-    try:
-        digest = schema_digest(connection)
-        settings = dict(connection.execute("SELECT key, value FROM Settings LIMIT 64"))
-    except _sqlite3.Error as exc:
-        raise translated(exc) from exc
-    if digest != SCHEMA_DIGEST:
+    if schema_digest(connection) != SCHEMA_DIGEST:
         raise StoreForeign("its tables are not ours")
+    settings = dict(ask(connection, "SELECT key, value FROM Settings LIMIT 64"))
     counters = {name for name in _COUNTERS if type(settings.pop(name, None)) is int}
     if counters != _COUNTERS or {(name, type(value), value) for name, value in settings.items()} != _EXPECTED:
         raise StoreForeign("its settings are not ours")
@@ -145,8 +145,22 @@ def check_layout(connection: _sqlite3.Connection) -> None:
 
 def schema_digest(connection: _sqlite3.Connection) -> str:
     """Return the digest of all that the database declares."""
-    found = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name LIMIT 64").fetchall()
+    found = ask(connection, "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name LIMIT 64")
     return blake2b(repr(found).encode(), digest_size=16).hexdigest()
+
+
+def ask(connection: _sqlite3.Connection, query: str, arguments: tuple[str | int, ...] = ()) -> list[Any]:  # Any: SQL's
+    """Return the rows that answer a query; none where one is longer than any row of ours.
+
+    Raises:
+        StoreError: what is wrong with the database.
+    """
+    try:
+        return connection.execute(query, arguments).fetchall()
+    except _sqlite3.DataError:
+        return []
+    except (_sqlite3.Error, UnicodeDecodeError) as exc:  # the latter: SQLite's error quotes bytes that are no text
+        raise translated(exc) from exc
 
 
 def translated(error: BaseException) -> StoreLocked | StoreForeign | StoreUnusable:
@@ -174,12 +188,18 @@ class Reader:
         self._directory = directory
         self._identity = identity
         self._clock = clock
-        self._connection = connect(directory, "ro", Patience(_LOOKUP_S, clock))
+        self._patience = Patience(_LOOKUP_S, clock)
+        self._connection = connect(directory, "ro", self._patience)
         try:
-            check_layout(self._connection)
+            try:
+                check_layout(self._connection)
+            except StoreUnusable:  # a transaction of a killed process has to be undone first, by who may write
+                _undo(directory, Patience(_LOOKUP_S, clock))
+                check_layout(self._connection)
         except StoreError:
             self._connection.close()
             raise
+        self._connection.set_progress_handler(lambda: not self._patience.left_s, _STEPS)
 
     @property
     def is_current(self) -> bool:
@@ -188,32 +208,36 @@ class Reader:
 
     def get(self, key: str) -> Facts | None:
         """Return the facts of a key, None for a miss."""
-        try:
-            found = self._connection.execute(_SELECT, (key,)).fetchone()
-        except _sqlite3.DataError:  # longer than any row of ours
+        if not rows.is_key(key):
             return None
-        except _sqlite3.Error as exc:
-            raise translated(exc) from exc
-        return None if found is None else rows.decode(key, found[0])
+        self._patience = Patience(_LOOKUP_S, self._clock)
+        found = ask(self._connection, _SELECT, (key,))
+        return rows.decode(key, found[0][0]) if found else None
 
     def entries(self) -> Iterator[tuple[str, Facts]]:
         """Yield every valid key with its facts, in the order of their first writing."""
         last = 0
-        while True:
-            try:
-                found = self._connection.execute(_SELECT_KEYS, (last,)).fetchall()
-            except _sqlite3.Error as exc:
-                raise translated(exc) from exc
-            if not found:
-                return
+        while found := self._page(last):
             last = found[-1][0]
             for _, key in found:
-                if (facts := self.get(key)) is not None:
+                if type(key) is str and (facts := self.get(key)) is not None:
                     yield key, facts
+
+    def _page(self, after: int) -> list[tuple[int, object]]:
+        self._patience = Patience(_PAGE_S, self._clock)
+        return ask(self._connection, _SELECT_KEYS, (after,))
 
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
+
+
+def _undo(directory: str, patience: Patience) -> None:
+    connection = connect(directory, "rw", patience)
+    try:
+        ask(connection, "SELECT 1 FROM sqlite_master")
+    finally:
+        connection.close()
 
 
 def _lenient(text: bytes) -> str:

@@ -100,17 +100,18 @@ def _checksum(key: str, body: str) -> str:
 def _is_facts(facts: object) -> TypeGuard[Facts]:
     if type(facts) is not dict:
         return False
-    return all(
-        type(name) is str
-        and len(name) <= _MOST_TEXT_CHARS
-        and (len(value) <= _MOST_LIST and all(map(_is_scalar, value)) if type(value) is list else _is_scalar(value))
-        for name, value in facts.items()
-    )
+    for name, value in facts.items():
+        if type(name) is not str or len(name) > _MOST_TEXT_CHARS:
+            return False
+        if type(value) is not list:
+            if not _is_scalar(value):
+                return False
+        elif len(value) > _MOST_LIST or not all(map(_is_scalar, value)):
+            return False
+    return True
 
 
 def _is_scalar(value: object) -> bool:
-    if type(value) is str:
-        return len(value) <= _MOST_TEXT_CHARS
-    if type(value) is int or type(value) is float:  # exactly: True is an int, and would come back as one
+    if type(value) is float or type(value) is int:  # exactly: True is an int, and would come back as one
         return -_MOST_NUMBER <= value <= _MOST_NUMBER  # false for NaN
-    return value is None
+    return value is None or (type(value) is str and len(value) <= _MOST_TEXT_CHARS)

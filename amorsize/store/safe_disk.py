@@ -16,7 +16,7 @@ import diskcache
 from diskcache.core import ENOVAL, MODE_RAW, UNKNOWN
 
 from amorsize.store import place, read, rows
-from amorsize.store.base import StoreUnusable
+from amorsize.store.base import StoreForeign, StoreUnusable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -30,7 +30,7 @@ _LEAST_WAIT_MS = 2  # a COMMIT meets readers, which take 0.1 ms: without a wait,
 class TextDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache ships no types
     """Keep text under text keys, in the rows themselves; whatever else a row says, it has no value and no file."""
 
-    def store(self, value: str, read: bool, key: object = UNKNOWN) -> tuple[int, int, None, str]:
+    def store(self, value: str, read: bool, key: object = UNKNOWN) -> Any:  # Any: diskcache's types are only inferred
         if read or type(value) is not str:
             raise TypeError(f"the store keeps text, got {value!r}")
         return 0, MODE_RAW, None, value
@@ -38,7 +38,7 @@ class TextDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache ships no type
     def fetch(self, mode: object, filename: object, value: object, read: bool) -> str | None:
         return value if type(value) is str and mode == MODE_RAW and filename is None and not read else None
 
-    def put(self, key: str) -> tuple[str, bool]:
+    def put(self, key: str) -> Any:  # Any: as above
         if type(key) is not str:
             raise TypeError(f"the store's keys are text, got {key!r}")
         return key, True
@@ -65,13 +65,18 @@ class PatientCache(diskcache.Cache):  # type: ignore[misc]  # diskcache ships no
 
     def __init__(self, directory: str, patience: Patience) -> None:
         self.patience = patience
-        super().__init__(directory, timeout=0, disk=TextDisk, **read.SETTINGS)
+        try:
+            super().__init__(directory, timeout=0, disk=TextDisk, **read.SETTINGS)
+        except BaseException:  # whatever it is, its connection must not stay open behind it
+            self.close()
+            raise
 
     @property
     def _con(self) -> Connection:
         connection: Connection = super()._con  # one per process and thread
         if getattr(self._local, "hardened", None) is not connection:
             self._local.hardened = connection
+            self._wait_for_others(connection)
             read.harden(connection)
             for name, value in read.SETTINGS.items():
                 if name.startswith("sqlite_"):
@@ -90,9 +95,12 @@ class PatientCache(diskcache.Cache):  # type: ignore[misc]  # diskcache ships no
         connection = self._con
         if statement == "ROLLBACK" and not connection.in_transaction:
             return connection.cursor()  # SQLite did it itself: a second time would hide the error, such as a full disk
+        self._wait_for_others(connection)
+        return connection.execute(statement, arguments)
+
+    def _wait_for_others(self, connection: Connection) -> None:
         left_ms = max(_LEAST_WAIT_MS, int(self.patience.left_s * 1e3))
         connection.execute(f"PRAGMA busy_timeout = {left_ms}")
-        return connection.execute(statement, arguments)
 
     def reset(self, key: str, value: Any = ENOVAL, update: bool = True) -> Any:  # Any: as diskcache has it
         """Take a setting over as an attribute; neither run it as a PRAGMA nor write it."""
@@ -138,8 +146,11 @@ class Writer:
         with self._transaction(patience):
             for key, merge in merges:
                 text = rows.encode(key, merge(rows.decode(key, self._text(key))))
-                if text is not None:
-                    self._cache.set(key, text)
+                if text is None:
+                    continue
+                self._cache.set(key, text)
+                if self._text(key) != text:  # damage that SQLite does not see, such as an index that lies
+                    raise StoreForeign("a row does not come back as it was written")
 
     def delete(self, keys: Iterable[str], patience: Patience) -> int:
         """Remove these keys; return how many there were."""
