@@ -1,0 +1,197 @@
+"""A worker that ends in the middle of its work: which item, how, what was finished; and life goes on."""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from amorsize import ItemNotPicklable, WorkerDied, pmap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.engine.conftest import Gate
+
+    Gates = tuple[Gate, Gate]
+
+pytestmark = pytest.mark.needs_fork
+
+
+def die(number: int) -> None:
+    faulthandler.disable()  # pytest's own would print every stack
+    os.kill(os.getpid(), number)
+    select.select([], [], [])
+
+
+def die_at_20(number: int) -> object:
+    def work(item: int) -> int:
+        if item == 20:
+            die(number)
+        return item
+
+    return work
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGTERM])
+def test_a_worker_that_a_signal_ends_is_told_with_its_item_and_signal(number: signal.Signals) -> None:
+    with pytest.raises(WorkerDied, match=number.name) as caught:
+        pmap(die_at_20(number), range(100), isolate=True, n_jobs=2, chunksize=1)  # type: ignore[arg-type]
+    died = caught.value
+    assert (died.first, died.stop) == (20, 21)
+    assert (died.signal, died.exitcode) == (number, None)
+    assert set(range(20)) <= set(died.finished)
+    assert all(died.finished[index] == index for index in died.finished)
+
+
+@pytest.mark.parametrize("exitcode", [0, 1, 7, 255])
+def test_a_worker_that_exits_is_told_with_its_item_and_code(exitcode: int) -> None:
+    def leave_at_20(item: int) -> int:
+        if item == 20:
+            os._exit(exitcode)
+        return item
+
+    with pytest.raises(WorkerDied) as caught:
+        pmap(leave_at_20, range(100), isolate=True, n_jobs=2, chunksize=1)
+    assert (caught.value.first, caught.value.exitcode, caught.value.signal) == (20, exitcode, None)
+
+
+def test_the_next_call_works() -> None:
+    with pytest.raises(WorkerDied):
+        pmap(os._exit, [1, 2, 3], isolate=True)
+    assert pmap(abs, [-1, -2], isolate=True) == [1, 2]
+
+
+def test_one_workers_death_does_not_take_what_the_others_finish(gates: Gates) -> None:
+    def die_when_the_other_is_busy(item: int) -> int:
+        if item == 0:
+            gates[0].open()
+            gates[1].wait()
+            return 0
+        gates[0].wait()
+        gates[1].open()
+        os._exit(1)
+
+    with pytest.raises(WorkerDied) as caught:
+        pmap(die_when_the_other_is_busy, [0, 1], isolate=True, n_jobs=2, chunksize=1)
+    assert caught.value.first == 1
+    assert caught.value.finished == {0: 0}
+
+
+def test_a_worker_that_dies_while_its_result_is_pickled_is_a_death() -> None:
+    class Deadly:
+        def __reduce__(self) -> str:
+            os.kill(os.getpid(), signal.SIGKILL)
+            raise AssertionError("unreachable")
+
+    with pytest.raises(WorkerDied) as caught:
+        pmap(lambda item: Deadly() if item == 3 else item, range(10), isolate=True, n_jobs=2, chunksize=1)
+    assert (caught.value.first, caught.value.signal) == (3, signal.SIGKILL)
+
+
+def test_a_worker_whose_descriptors_the_function_closes_ends_in_an_error() -> None:
+    def close_everything(_item: int) -> None:
+        os.closerange(3, 256)
+
+    with pytest.raises((WorkerDied, OSError)):
+        pmap(close_everything, range(4), isolate=True, n_jobs=2)
+
+
+def test_a_process_that_an_item_leaves_behind_does_not_keep_the_call_waiting(gates: Gates) -> None:
+    left_behind, done = gates
+
+    def leave_a_child(item: int) -> int:
+        if os.fork() == 0:
+            try:
+                left_behind.wait()  # it holds all that the worker held, its pipe too
+                done.open()
+            finally:
+                os._exit(0)
+        return item
+
+    try:
+        assert pmap(leave_a_child, [5], isolate=True, n_jobs=1) == [5]
+    finally:
+        left_behind.open()
+    done.wait()
+
+
+@pytest.fixture
+def ignored_children() -> Iterator[None]:
+    """Have the kernel take every child's status, as some programs do."""
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGCHLD, before)
+
+
+@pytest.fixture
+def foreign_reaper() -> Iterator[list[int]]:
+    """Have a handler take every child's status, as some programs do; a list of those that it took."""
+    taken: list[int] = []
+
+    def take_all(_number: int, _frame: object) -> None:
+        try:
+            while (pid := os.waitpid(-1, os.WNOHANG)[0]) != 0:
+                taken.append(pid)
+        except ChildProcessError:
+            return
+
+    before = signal.signal(signal.SIGCHLD, take_all)
+    yield taken
+    signal.signal(signal.SIGCHLD, before)
+
+
+@pytest.mark.usefixtures("ignored_children")
+def test_a_program_that_ignores_its_children_gets_its_results() -> None:
+    assert pmap(abs, range(-50, 0), isolate=True, n_jobs=2) == list(range(50, 0, -1))
+
+
+@pytest.mark.usefixtures("ignored_children")
+def test_a_death_in_a_program_that_ignores_its_children_is_told_without_a_status() -> None:
+    with pytest.raises(WorkerDied, match="exit code was taken") as caught:
+        pmap(os._exit, [3], isolate=True)
+    assert (caught.value.first, caught.value.exitcode, caught.value.signal) == (0, None, None)
+
+
+def test_a_program_that_reaps_all_children_itself_gets_its_results(foreign_reaper: list[int]) -> None:
+    for _ in range(5):
+        assert pmap(abs, range(-50, 0), isolate=True, n_jobs=2) == list(range(50, 0, -1))
+    del foreign_reaper
+
+
+def test_a_death_beside_a_foreign_reaper_is_told_with_or_without_its_status(foreign_reaper: list[int]) -> None:
+    for _ in range(5):
+        with pytest.raises(WorkerDied) as caught:
+            pmap(os._exit, [3], isolate=True)
+        assert caught.value.first == 0
+        assert caught.value.exitcode in (3, None)
+    del foreign_reaper
+
+
+@pytest.mark.parametrize("ends_before", [True, False])
+def test_the_users_own_children_are_left_to_the_user(*, ends_before: bool) -> None:
+    child = subprocess.Popen([sys.executable, "-c", "input(); raise SystemExit(7)"], stdin=subprocess.PIPE)
+    assert child.stdin is not None
+    if ends_before:
+        child.stdin.write(b"\n")
+        child.stdin.flush()
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert pmap(abs, range(-50, 0), isolate=True, n_jobs=2) == list(range(50, 0, -1))
+    child.communicate(b"" if ends_before else b"\n")
+    assert child.returncode == 7
+
+
+def test_an_unpicklable_result_is_told_with_item_type_and_path() -> None:
+    with pytest.raises(ItemNotPicklable) as caught:
+        pmap(lambda item: {"guard": threading.Lock()} if item == 7 else item, range(20), isolate=True, n_jobs=2)
+    error = caught.value
+    assert error.index == 7
+    assert error.path == "result['guard']"
+    assert "item 7" in str(error)

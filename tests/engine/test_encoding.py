@@ -1,0 +1,100 @@
+"""Results come back as they were: equal, and of the same types."""
+
+from __future__ import annotations
+
+import array
+import collections
+import enum
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from amorsize.engine.encoding import decode, encode, trial
+
+
+class Weekday(enum.IntEnum):
+    MONDAY = 1
+
+
+class Name(str):
+    """A string with an attribute, which marshal would lose."""
+
+    language = "none"
+
+
+Point = collections.namedtuple("Point", "x y")
+
+
+def there_and_back(results: list[Any]) -> list[Any]:  # Any: whatever a function may return
+    encoding, payload, buffers = encode(results)
+    back = decode(encoding, payload, [bytearray(buffer) for buffer in buffers])
+    assert isinstance(back, list)
+    return back
+
+
+scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary()
+anything = st.recursive(
+    scalars | st.sampled_from([Weekday.MONDAY, Point(1, 2), bytearray(b"x"), 3 + 4j, frozenset({1})]),
+    lambda inner: st.lists(inner) | st.tuples(inner) | st.dictionaries(scalars, inner),
+    max_leaves=10,
+)
+
+
+@given(st.lists(anything))
+def test_results_come_back_equal_and_of_the_same_types(results: list[object]) -> None:
+    back = there_and_back(results)
+    assert back == results
+    assert [type(result) for result in back] == [type(result) for result in results]
+
+
+@pytest.mark.parametrize("result", [Weekday.MONDAY, True, Point(1, 2), bytearray(b"x"), array.array("d", [1.0]), 2**70])
+def test_what_marshal_would_change_keeps_its_type(result: object) -> None:
+    (back,) = there_and_back([result])
+    assert type(back) is type(result)
+    assert back == result
+
+
+def test_a_subclass_of_a_simple_type_keeps_its_attributes() -> None:
+    word = Name("mot")
+    word.language = "fr"
+    (back,) = there_and_back([word])
+    assert (type(back), back.language) == (Name, "fr")
+
+
+def test_not_a_number_and_signed_zero_survive() -> None:
+    back = there_and_back([math.nan, -0.0])
+    assert math.isnan(back[0])
+    assert math.copysign(1.0, back[1]) == -1.0
+
+
+def test_one_object_returned_twice_in_a_range_is_one_object_again() -> None:
+    shared = [1]
+    back = there_and_back([shared, shared])
+    assert back[0] is back[1]
+
+
+def test_an_array_comes_back_equal_and_writable() -> None:
+    numpy = pytest.importorskip("numpy")
+    sent = numpy.arange(100_000, dtype="float64").reshape(100, 1000)
+    (back,) = there_and_back([sent])
+    assert (back == sent).all()
+    back[0, 0] = 7.0
+
+
+def test_an_array_that_is_not_contiguous_comes_back_equal() -> None:
+    numpy = pytest.importorskip("numpy")
+    sent = numpy.arange(200_000, dtype="int64")[::2]
+    (back,) = there_and_back([sent])
+    assert (back == sent).all()
+
+
+def test_a_trial_raises_what_pickling_raises_and_says_what_sending_costs() -> None:
+    assert trial([1, 2, 3])[0] is None
+    send_s, n_bytes = trial([{"a": b"x" * 1000}])
+    assert send_s is not None
+    assert n_bytes >= 1000
+    with pytest.raises((TypeError, AttributeError)):
+        trial([lambda: None])

@@ -1,0 +1,143 @@
+"""However a program ends, its workers end with it, and one traceback is enough.
+
+All processes of a program share its standard output: that this ends shows that nobody is left.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable
+
+    Start = Callable[[str], subprocess.Popen[bytes]]
+    Lines = Callable[[subprocess.Popen[bytes], int], list[str]]
+    Watch = Callable[[int], Callable[[], bool]]
+
+pytestmark = pytest.mark.needs_fork
+
+ANNOUNCE = """
+import os, sys, time
+from amorsize import pmap
+
+def announce(item):
+    os.write(1, b"%d\\n" % os.getpid())
+"""
+
+BUSY = {
+    "in Python code": "while True: pass",
+    "in C code that holds the GIL": "sum(range(10**12))",
+    "in a system call": "time.sleep(600)",
+}
+
+
+def busy_program(busy: str, call: str = "pmap(work, range(100), isolate=True, n_jobs=3, chunksize=1)") -> str:
+    return f"""{ANNOUNCE}
+def work(item):
+    announce(item)
+    {busy}
+
+{call}
+"""
+
+
+@pytest.mark.parametrize("busy", BUSY.values(), ids=BUSY.keys())
+def test_workers_die_with_a_caller_that_is_killed(busy: str, start: Start, lines_of: Lines, watch: Watch) -> None:
+    program = start(busy_program(busy))
+    ends = [watch(int(pid)) for pid in lines_of(program, 3)]
+    os.kill(program.pid, signal.SIGKILL)
+    assert [end() for end in ends] == [True, True, True]
+
+
+def test_workers_die_with_a_caller_that_computes_and_is_killed(start: Start, lines_of: Lines, watch: Watch) -> None:
+    call = 'pmap(work, range(100), backend="process", n_jobs=2, chunksize=1, cache=False)'
+    program = start(busy_program("sum(range(10**12))", call))
+    pids = {int(pid) for pid in lines_of(program, 2)}
+    ends = [watch(pid) for pid in pids - {program.pid}]
+    os.kill(program.pid, signal.SIGKILL)
+    assert [end() for end in ends] == [True] * len(ends) != []
+
+
+def test_workers_die_with_a_caller_whose_sigterm_has_no_handler(start: Start, lines_of: Lines, watch: Watch) -> None:
+    program = start(busy_program("sum(range(10**12))"))
+    ends = [watch(int(pid)) for pid in lines_of(program, 3)]
+    program.terminate()
+    assert [end() for end in ends] == [True, True, True]
+    assert program.wait() == -signal.SIGTERM
+
+
+def test_a_sigterm_handler_of_the_users_own_decides(start: Start, lines_of: Lines) -> None:
+    program = start(
+        "signal.signal(signal.SIGTERM, lambda *_: exit(9))\n" + busy_program("sum(range(10**12))"),
+    )
+    lines_of(program, 3)
+    program.terminate()
+    _, errors = program.communicate()
+    assert (program.returncode, errors) == (9, b"")
+
+
+@pytest.mark.parametrize("to", ["the group", "the caller only"])
+@pytest.mark.parametrize("busy", ["time.sleep(600)", "sum(range(10**12))"])
+def test_ctrl_c_ends_everything_with_one_traceback(to: str, busy: str, start: Start, lines_of: Lines) -> None:
+    program = start(busy_program(busy))
+    lines_of(program, 3)
+    if to == "the group":
+        os.killpg(program.pid, signal.SIGINT)
+    else:
+        os.kill(program.pid, signal.SIGINT)
+    _, errors = program.communicate()
+    assert errors.count(b"Traceback (most recent call last)") == 1
+    assert errors.rstrip().splitlines()[-1].startswith((b"KeyboardInterrupt", b"amorsize: "))
+    assert program.returncode == -signal.SIGINT
+
+
+def test_ctrl_c_while_the_caller_computes_ends_everything_with_one_traceback(start: Start, lines_of: Lines) -> None:
+    call = 'pmap(work, range(100), backend="process", n_jobs=2, chunksize=1, cache=False)'
+    program = start(busy_program("time.sleep(600)", call))
+    lines_of(program, 2)
+    os.killpg(program.pid, signal.SIGINT)
+    _, errors = program.communicate()
+    assert errors.count(b"Traceback (most recent call last)") == 1
+    assert b"KeyboardInterrupt" in errors
+
+
+def test_after_ctrl_c_the_finished_results_are_in_reach(start: Start, lines_of: Lines) -> None:
+    program = start(f"""{ANNOUNCE}
+def work(item):
+    if item == 5:
+        announce(item)
+        time.sleep(600)
+    return item
+
+try:
+    pmap(work, range(10), isolate=True, n_jobs=1, chunksize=1)
+except KeyboardInterrupt as interrupt:
+    print(sorted(interrupt.finished.items()))
+print(pmap(abs, [-1], isolate=True))
+""")
+    lines_of(program, 1)
+    os.kill(program.pid, signal.SIGINT)
+    printed, errors = program.communicate()
+    assert printed.decode().splitlines() == [str([(index, index) for index in range(5)]), "[1]"]
+    assert errors == b""
+
+
+def test_a_program_that_stops_listening_to_a_worker_ends_it(start: Start) -> None:
+    program = start(f"""{ANNOUNCE}
+def work(item):
+    if item == 0:
+        raise ValueError("the first")
+    return bytes(1000)  # the caller does not read these any more
+
+try:
+    pmap(work, range(100_000), isolate=True, n_jobs=2)
+except ValueError as error:
+    print(error)
+""")
+    printed, errors = program.communicate()
+    assert (printed, errors) == (b"the first\n", b"")

@@ -1,0 +1,168 @@
+"""An exception survives its journey, or says what it was; what pickle refuses is named."""
+
+from __future__ import annotations
+
+import marshal
+import signal
+import threading
+from typing import Any
+
+import pytest
+
+from amorsize.engine import failure
+from amorsize.errors import RemoteError
+
+
+class TwoArguments(Exception):
+    """The classic: pickles, and cannot be rebuilt."""
+
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__(f"{host}:{port}")
+
+
+class ChangesItsType(Exception):
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ValueError, ("not the same",)
+
+
+class ReprFails(Exception):
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise RuntimeError("no pickle")
+
+    def __repr__(self) -> str:
+        raise RuntimeError("no name")
+
+
+class Refuses:
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise RuntimeError("stays here")
+
+
+class Slotted:
+    __slots__ = ("lock",)
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+
+
+def travelled(error: BaseException) -> BaseException:
+    """Return what the caller gets of an error that was raised in a worker."""
+    try:
+        raise error
+    except BaseException as raised:
+        return failure.unpack(marshal.loads(failure.pack(raised)))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ValueError("x", 3), KeyError("k"), SystemExit(4), KeyboardInterrupt(), MemoryError(), OSError(2, "gone", "file")],
+)
+def test_an_exception_comes_back_as_itself(error: BaseException) -> None:
+    back = travelled(error)
+    assert type(back) is type(error)
+    assert back.args == error.args
+
+
+def test_the_workers_traceback_comes_along_as_a_note() -> None:
+    (note,) = travelled(ValueError("x")).__notes__
+    assert "Traceback (most recent call last)" in note
+    assert "in travelled" in note
+
+
+def test_a_note_of_the_users_own_comes_along() -> None:
+    error = ValueError("x")
+    error.add_note("while parsing line 7")
+    assert "while parsing line 7" in travelled(error).__notes__
+
+
+@pytest.mark.parametrize("error", [TwoArguments("localhost", 80), ChangesItsType("it"), ReprFails()])
+def test_an_exception_that_cannot_be_rebuilt_becomes_a_remote_error(error: Exception) -> None:
+    back = travelled(error)
+    assert isinstance(back, RemoteError)
+    assert back.type_name == type(error).__qualname__
+    assert "in travelled" in back.traceback_text
+    assert type(error).__qualname__ in back.text
+
+
+def test_an_exception_group_comes_back_whole() -> None:
+    back = travelled(ExceptionGroup("both", [ValueError(1), KeyError(2)]))
+    assert isinstance(back, ExceptionGroup)
+    assert [type(inner) for inner in back.exceptions] == [ValueError, KeyError]
+
+
+@pytest.mark.parametrize(
+    ("value", "path", "type_name"),
+    [
+        (threading.Lock(), "result", "_thread.lock"),
+        ({"a": [1, (2, threading.Lock())]}, "result['a'][1][1]", "_thread.lock"),
+        ({1, Refuses()}, "result{...}", f"{__name__}.Refuses"),
+        ([ValueError, lambda: None], "result[1]", "function"),
+    ],
+)
+def test_the_innermost_culprit_is_named(value: object, path: str, type_name: str) -> None:
+    assert failure.culprit(value, "result") == (path, type_name)
+
+
+def test_an_attribute_that_cannot_be_pickled_is_named() -> None:
+    class Local:
+        pass
+
+    error = ValueError()
+    error.__dict__["lock"] = threading.Lock()
+    assert failure.culprit(error, "result") == ("result.lock", "_thread.lock")
+    assert failure.culprit([Local], "result")[0] == "result[0]"
+
+
+def test_a_value_that_contains_itself_is_searched_only_so_deep() -> None:
+    knot: list[object] = [threading.Lock()]
+    knot[:0] = [knot]
+    path, _ = failure.culprit(knot, "result")
+    assert path.startswith("result[")
+
+
+def test_the_first_result_that_cannot_be_pickled_is_blamed() -> None:
+    results = ["fine", Refuses(), threading.Lock()]
+    error = failure.not_picklable(results, start=4, offset=100, cause=RuntimeError("stays here"))
+    assert (error.index, error.path) == (105, "result")
+    assert error.type_name == f"{__name__}.Refuses"
+    assert "item 105" in str(error)
+    assert "stays here" in str(error)
+
+
+def test_results_that_cannot_be_rebuilt_name_their_items() -> None:
+    error = failure.not_rebuilt(2, 3, 10, ValueError("bad state"))
+    assert error.index == 12
+    assert "items 12 to 14" in str(error)
+    assert "bad state" in str(error)
+
+
+def test_a_death_names_signal_items_and_the_likely_cause() -> None:
+    died = failure.worker_died(3, 5, 10, (None, signal.SIGKILL))
+    assert (died.first, died.stop, died.signal, died.exitcode) == (13, 15, signal.SIGKILL, None)
+    assert "SIGKILL" in str(died)
+    assert "items 13 to 14" in str(died)
+    assert "memory" in str(died)
+
+
+def test_a_death_by_a_real_time_signal_is_named_too() -> None:
+    if not hasattr(signal, "SIGRTMIN"):
+        pytest.skip("no real-time signals")
+    number = signal.SIGRTMIN + 1
+    assert str(int(number)) in str(failure.worker_died(0, 1, 0, (None, int(number))))
+
+
+def test_a_death_by_exit_names_the_code() -> None:
+    died = failure.worker_died(3, 4, 0, (7, None))
+    assert (died.exitcode, died.signal) == (7, None)
+    assert "exit code 7 in item 3" in str(died)
+
+
+def test_a_death_whose_status_somebody_else_took_says_so() -> None:
+    died = failure.worker_died(3, 4, 0, (None, None))
+    assert (died.exitcode, died.signal) == (None, None)
+    assert "taken by somebody else" in str(died)
+
+
+def test_a_death_between_two_items_blames_none() -> None:
+    died = failure.worker_died(4, 4, 0, (1, None))
+    assert (died.first, died.stop) == (None, None)

@@ -1,0 +1,187 @@
+"""What a worker has of its caller, and what it must not share with it."""
+
+from __future__ import annotations
+
+import gc
+import os
+import random
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from amorsize import pmap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.engine.conftest import Gate
+
+    Gates = tuple[Gate, Gate]
+
+pytestmark = pytest.mark.needs_fork
+
+
+def in_a_worker(look: Callable[[], object]) -> object:
+    """Return what a function returns in a worker."""
+    (found,) = pmap(lambda _: look(), [0], isolate=True, n_jobs=1)
+    return found
+
+
+def in_two_workers(look: Callable[[], object], gates: Gates) -> list[object]:
+    """Return what a function returns in each of two workers that live at the same time."""
+
+    def meet_and_look(item: int) -> object:
+        gates[item].open()
+        gates[1 - item].wait()
+        return look()
+
+    return pmap(meet_and_look, [0, 1], isolate=True, n_jobs=2, chunksize=1)
+
+
+def test_what_the_caller_has_in_memory_is_there_and_was_not_sent() -> None:
+    class Unsendable:
+        def __reduce__(self) -> str:
+            raise RuntimeError("nobody may pickle this")
+
+    items = [Unsendable() for _ in range(10)]
+    assert pmap(lambda item: items.index(item), items, isolate=True, n_jobs=2) == list(range(10))
+
+
+def test_what_a_worker_changes_does_not_reach_the_caller() -> None:
+    seen: list[int] = []
+    pmap(seen.append, range(10), isolate=True, n_jobs=2)
+    assert seen == []
+
+
+def test_a_worker_leaves_ctrl_c_to_the_caller() -> None:
+    assert in_a_worker(lambda: signal.getsignal(signal.SIGINT)) == signal.SIG_IGN
+
+
+@pytest.fixture
+def handled_signal() -> Iterator[signal.Signals]:
+    """A signal that the caller handles, and a wake-up descriptor."""
+    read_end, write_end = os.pipe()
+    os.set_blocking(write_end, False)
+    before = signal.signal(signal.SIGUSR2, lambda *_: None)
+    wakeup = signal.set_wakeup_fd(write_end)
+    yield signal.SIGUSR2
+    signal.set_wakeup_fd(wakeup)
+    signal.signal(signal.SIGUSR2, before)
+    os.close(read_end)
+    os.close(write_end)
+
+
+def test_the_callers_signal_handlers_do_not_run_in_a_worker(handled_signal: signal.Signals) -> None:
+    assert in_a_worker(lambda: signal.getsignal(handled_signal)) == signal.SIG_DFL
+
+
+@pytest.mark.usefixtures("handled_signal")
+def test_a_signal_to_a_worker_does_not_wake_the_callers_event_loop() -> None:
+    assert in_a_worker(lambda: signal.set_wakeup_fd(-1)) == -1
+
+
+def test_an_ignored_signal_stays_ignored_in_a_worker() -> None:
+    before = signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+    try:
+        assert in_a_worker(lambda: signal.getsignal(signal.SIGUSR2)) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+
+
+def test_the_callers_signal_mask_is_the_workers_and_is_left_as_it_was() -> None:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
+    try:
+        mask = in_a_worker(lambda: signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+        assert mask == signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before | {signal.SIGUSR2}
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def test_the_callers_handlers_are_in_place_after_a_call() -> None:
+    before = [signal.getsignal(number) for number in sorted(signal.valid_signals())]
+    pmap(abs, range(10), isolate=True, n_jobs=2)
+    assert [signal.getsignal(number) for number in sorted(signal.valid_signals())] == before
+
+
+def test_a_worker_holds_nothing_of_its_siblings(gates: Gates) -> None:
+    def memory_files() -> set[int]:
+        shown = "/proc/self/fd"
+        found = set()
+        for name in os.listdir(shown):
+            try:
+                if "amorsize-results" in os.readlink(f"{shown}/{name}"):
+                    found.add(os.stat(f"{shown}/{name}").st_ino)
+            except FileNotFoundError:
+                continue  # the descriptor that listed the directory
+        return found
+
+    first, second = in_two_workers(memory_files, gates)
+    assert isinstance(first, set)
+    assert isinstance(second, set)
+    assert len(first) == len(second) == 1
+    assert first != second
+
+
+def test_each_worker_has_its_own_random_numbers(gates: Gates) -> None:
+    random.seed(1)
+    first, second = in_two_workers(random.random, gates)
+    assert first != second
+
+
+def test_each_worker_has_its_own_random_numbers_of_numpys(gates: Gates) -> None:
+    numpy = pytest.importorskip("numpy")
+    numpy.random.seed(1)
+    first, second = in_two_workers(lambda: float(numpy.random.random()), gates)
+    assert first != second
+
+
+def test_the_callers_objects_are_kept_out_of_the_workers_garbage_collection() -> None:
+    assert int(str(in_a_worker(gc.get_freeze_count))) > 0
+    assert gc.get_freeze_count() == 0
+
+
+def test_a_new_worker_may_use_every_cpu_of_its_caller() -> None:
+    assert in_a_worker(lambda: os.sched_getaffinity(0)) == os.sched_getaffinity(0)
+
+
+def test_an_exit_function_of_the_callers_does_not_run_in_workers(fresh_python: Callable[..., str]) -> None:
+    printed = fresh_python("-c", """
+import atexit
+from amorsize import pmap
+atexit.register(print, "bye")
+print(pmap(abs, range(4), isolate=True, n_jobs=2))
+""")
+    assert printed.splitlines() == ["[0, 1, 2, 3]", "bye"]
+
+
+def test_what_is_printed_before_in_and_after_a_call_appears_once(fresh_python: Callable[..., str]) -> None:
+    printed = fresh_python("-c", """
+import sys
+from amorsize import pmap
+sys.stdout.write("before\\n")  # not flushed: standard output is no terminal here
+pmap(lambda item: print("item", item), range(20), isolate=True, n_jobs=2)
+print("after")
+""")
+    lines = printed.splitlines()
+    assert sorted(lines) == sorted(["before", "after", *(f"item {item}" for item in range(20))])
+    assert (lines[0], lines[-1]) == ("before", "after")
+
+
+def test_a_program_without_standard_streams_gets_its_results(fresh_python: Callable[..., str]) -> None:
+    printed = fresh_python("-c", """
+import os, sys
+from amorsize import pmap
+kept, sys.stdout, sys.stderr = sys.stdout, None, None
+found = pmap(abs, [-1, -2], isolate=True)
+sys.stdout = kept
+print(found)
+""")
+    assert printed == "[1, 2]\n"
+
+
+def test_a_warning_of_newer_pythons_about_forks_is_not_shown() -> None:
+    if sys.version_info < (3, 12):
+        pytest.skip("older Pythons do not warn")
+    assert in_a_worker(lambda: 1) == 1  # a warning would be an error here

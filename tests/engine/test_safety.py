@@ -1,0 +1,153 @@
+"""Where a fork would be dangerous it is refused, with the reason."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import threading
+import types
+from typing import TYPE_CHECKING
+
+import pytest
+
+from amorsize.engine import safety
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.needs_fork
+
+
+def reason() -> str:
+    found = safety.refusal()
+    assert found is not None
+    return found
+
+
+def test_nothing_is_refused_in_an_ordinary_program(fresh_python: Callable[..., str]) -> None:
+    assert fresh_python("-c", "from amorsize.engine import safety; print(safety.refusal())") == "None\n"
+
+
+def test_another_thread_is_a_reason() -> None:
+    done = threading.Event()
+    thread = threading.Thread(target=done.wait)
+    thread.start()
+    try:
+        assert "1 other threads are alive" in reason()
+    finally:
+        done.set()
+        thread.join()
+
+
+def test_a_thread_that_is_not_the_main_one_does_not_fork() -> None:
+    found: list[str | None] = []
+    thread = threading.Thread(target=lambda: found.append(safety.refusal()))
+    thread.start()
+    thread.join()
+    assert found[0] is not None
+
+
+def test_a_native_thread_that_nobody_knows_is_a_reason(fresh_python: Callable[..., str]) -> None:
+    source = """
+import faulthandler
+faulthandler.dump_traceback_later(600)  # its watchdog is a thread that Python does not list
+from amorsize.engine import safety
+print(safety.refusal())
+"""
+    assert "thread" in fresh_python("-c", source)
+
+
+@pytest.mark.parametrize("name", sorted(safety.FORK_UNSAFE))
+def test_a_module_that_does_not_survive_a_fork_is_a_reason(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    assert name in reason()
+
+
+@pytest.mark.parametrize("is_up", [True, False])
+def test_torch_is_a_reason_only_with_a_cuda_context(*, is_up: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    cuda = types.ModuleType("torch.cuda")
+    cuda.__dict__["is_initialized"] = lambda: is_up
+    monkeypatch.setitem(sys.modules, "torch.cuda", cuda)
+    assert ("CUDA" in (safety.refusal() or "")) is is_up
+
+
+def test_a_tracer_is_a_reason() -> None:
+    before = sys.gettrace()
+    sys.settrace(lambda *_: None)
+    try:
+        found = safety.refusal()
+    finally:
+        sys.settrace(before)
+    assert "debugger or tracer" in (found or "")
+
+
+def test_a_debugger_that_uses_the_monitoring_events_is_a_reason() -> None:
+    if sys.version_info < (3, 12):
+        pytest.skip("sys.monitoring is new in Python 3.12")
+    sys.monitoring.use_tool_id(sys.monitoring.DEBUGGER_ID, "a debugger")
+    try:
+        assert "debugger" in reason()
+    finally:
+        sys.monitoring.free_tool_id(sys.monitoring.DEBUGGER_ID)
+
+
+def test_a_worker_of_multiprocessing_stays_in_its_loop() -> None:
+    context = multiprocessing.get_context("fork")
+    mine, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=lambda: theirs.send(safety.refusal()))
+    process.start()
+    found = mine.recv()
+    process.join()
+    process.close()
+    mine.close()
+    theirs.close()
+    assert "multiprocessing worker" in found
+
+
+@pytest.mark.parametrize(("method", "is_refused"), [("spawn", True), ("forkserver", True), ("fork", False)])
+def test_a_programs_choice_of_a_start_method_is_respected(
+    *, method: str, is_refused: bool, fresh_python: Callable[..., str]
+) -> None:
+    source = f"""
+import multiprocessing
+multiprocessing.set_start_method({method!r})
+from amorsize.engine import safety
+print(safety.refusal())
+"""
+    assert (method in fresh_python("-c", source)) is is_refused
+
+
+def test_multiprocessing_that_was_only_imported_is_no_reason(fresh_python: Callable[..., str]) -> None:
+    source = "import multiprocessing\nfrom amorsize.engine import safety\nprint(safety.refusal())"
+    assert fresh_python("-c", source) == "None\n"
+
+
+def test_the_threads_of_a_blas_pool_that_survives_a_fork_are_no_reason(fresh_python: Callable[..., str]) -> None:
+    pytest.importorskip("numpy")
+    source = """
+import numpy
+numpy.ones((300, 300)) @ numpy.ones((300, 300))
+from amorsize.engine import safety
+print(safety.refusal())
+"""
+    assert fresh_python("-c", source) == "None\n"
+
+
+def test_a_platform_without_a_safe_fork_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert "darwin" in reason()
+
+
+def test_a_python_without_memory_files_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "memfd_create")
+    assert "memory files" in reason()
+
+
+def test_children_of_the_users_own_are_no_reason() -> None:
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        assert safety.refusal() is None
+    finally:
+        child.communicate(b"\n")
