@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, Concatenate, Literal, ParamSpec, Protocol, TypeAlias, TypedDict, TypeVar, Unpack, overload
 
 from amorsize.record import RunReport
@@ -59,5 +59,5 @@ class Parallelizable(Maps[R], Protocol[P, R]):
 
     @overload
     def __get__(
-        self: Callable[Concatenate[Any, Q], S], instance: object, owner: type | None = None
+        self: Parallelizable[Concatenate[Any, Q], S], instance: object, owner: type | None = None
     ) -> Parallelizable[Q, S]: ...

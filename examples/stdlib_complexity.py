@@ -2,9 +2,9 @@
 
     python examples/stdlib_complexity.py
 
-Every .py file of the standard library of the Python that runs this is parsed: by a plain loop, by a first `pmap`, and by
-a second one. Run the script twice: in the second process even the first `pmap` samples nothing, because what the first
-process learned is kept.
+Every .py file of the standard library of the Python that runs this is parsed: by a plain loop, by a first `pmap`, and
+by a second one. Run the script twice: in the second process even the first `pmap` samples nothing, because what the
+first process learned is kept.
 """
 
 import ast
@@ -21,7 +21,8 @@ from amorsize import parallelizable
 LIBRARY = Path(sysconfig.get_path("stdlib"))
 
 BRANCHES = (
-    ast.If, ast.IfExp, ast.For, ast.AsyncFor, ast.While, ast.ExceptHandler, ast.BoolOp, ast.comprehension, ast.match_case
+    ast.If, ast.IfExp, ast.For, ast.AsyncFor, ast.While, ast.ExceptHandler, ast.BoolOp, ast.comprehension,
+    ast.match_case,
 )  # fmt: skip
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -43,10 +44,9 @@ def count_branches(node: ast.AST, prefix: str, path: str, found: list[tuple[int,
     """Return the number of branches below a node; append those of each function to `found`."""
     n_branches = 0
     for child in ast.iter_child_nodes(node):
-        is_function = isinstance(child, FUNCTIONS)
         inner = f"{prefix}{child.name}." if isinstance(child, (*FUNCTIONS, ast.ClassDef)) else prefix
         n_inside = count_branches(child, inner, path, found)
-        if is_function:
+        if isinstance(child, FUNCTIONS):
             found.append((n_inside, f"{Path(path).relative_to(LIBRARY)}:{child.lineno} {inner[:-1]}"))
         n_branches += n_inside + isinstance(child, BRANCHES)
     return n_branches

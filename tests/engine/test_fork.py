@@ -147,37 +147,46 @@ def test_a_new_worker_may_use_every_cpu_of_its_caller() -> None:
 
 
 def test_an_exit_function_of_the_callers_does_not_run_in_workers(fresh_python: Callable[..., str]) -> None:
-    printed = fresh_python("-c", """
+    printed = fresh_python(
+        "-c",
+        """
 import atexit
 from amorsize import pmap
 atexit.register(print, "bye")
 print(pmap(abs, range(4), isolate=True, n_jobs=2))
-""")
+""",
+    )
     assert printed.splitlines() == ["[0, 1, 2, 3]", "bye"]
 
 
 def test_what_is_printed_before_in_and_after_a_call_appears_once(fresh_python: Callable[..., str]) -> None:
-    printed = fresh_python("-c", """
+    printed = fresh_python(
+        "-c",
+        """
 import sys
 from amorsize import pmap
 sys.stdout.write("before\\n")  # not flushed: standard output is no terminal here
 pmap(lambda item: print("item", item), range(20), isolate=True, n_jobs=2)
 print("after")
-""")
+""",
+    )
     lines = printed.splitlines()
     assert sorted(lines) == sorted(["before", "after", *(f"item {item}" for item in range(20))])
     assert (lines[0], lines[-1]) == ("before", "after")
 
 
 def test_a_program_without_standard_streams_gets_its_results(fresh_python: Callable[..., str]) -> None:
-    printed = fresh_python("-c", """
+    printed = fresh_python(
+        "-c",
+        """
 import os, sys
 from amorsize import pmap
 kept, sys.stdout, sys.stderr = sys.stdout, None, None
 found = pmap(abs, [-1, -2], isolate=True)
 sys.stdout = kept
 print(found)
-""")
+""",
+    )
     assert printed == "[1, 2]\n"
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from amorsize.engine.supervise import run
 from amorsize.engine.job import Range
+from amorsize.engine.supervise import run
 from amorsize.errors import ItemNotPicklable, WorkerDied
 
 if TYPE_CHECKING:
