@@ -11,7 +11,7 @@ Example:
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from amorsize.api import config, optimize, parallelizable, pmap, pstarmap
+    from amorsize.api import optimize, parallelizable, pmap, pstarmap
     from amorsize.errors import (
         AmorsizeError,
         AmorsizeWarning,
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         RemoteError,
         WorkerDied,
     )
+    from amorsize.options import config
 
 __version__ = "0.1.0"
 
@@ -47,6 +48,10 @@ def __getattr__(name: str) -> object:
         from amorsize import errors
 
         value = getattr(errors, name)
+    elif name == "config":
+        from amorsize import options
+
+        value = options.config
     else:
         from amorsize import api
 

@@ -280,12 +280,3 @@ def optimize(
 
     _check_function(func)
     return run(func, data, sample_size=sample_size, verbose=verbose)
-
-
-def __getattr__(name: str) -> object:
-    """Load `config`, which lives with the options, when it is first used."""
-    if name == "config":
-        from amorsize.options import config
-
-        return config
-    raise AttributeError(f"module 'amorsize.api' has no attribute {name!r}")

@@ -29,6 +29,10 @@ class BoundParallel(BoundArguments):
     __slots__ = ()
 
     @property
+    def __doc__(self) -> str | None:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]  # as of a method
+        return self.func.__doc__
+
+    @property
     def __self__(self) -> object:
         return self.args[0]
 

@@ -151,8 +151,8 @@ class Evidence(Record):
         alone_s: seconds an item took while the caller computed alone.
         n_together: items finished by caller and workers since the workers were up.
         together_s: seconds since the workers were up.
-        cpu_share: CPU seconds over wall seconds of the caller while it computed beside them; well below 1 means that
-            others use the cores.
+        cores_used: CPU seconds of the items run since, a second: below 1 means that they wait, or that others use the
+            cores.
     """
 
     n_left: int
@@ -160,4 +160,4 @@ class Evidence(Record):
     alone_s: float | None
     n_together: int
     together_s: float
-    cpu_share: float | None = None
+    cores_used: float | None = None

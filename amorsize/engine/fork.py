@@ -32,10 +32,6 @@ ALL_SIGNALS = signal.valid_signals()
 LINGER_MS = 1000
 """A worker that has closed its pipe has this many ms to end by itself: flush its output, tear down its memory."""
 
-CELLS_PER_WORKER = 3
-"""Shared integers of each worker: start and stop of its range, and the bytes of its memory file that the caller has
-read."""
-
 
 class Lifeline:
     """A pipe whose writing end only the caller holds: when the caller is gone, the kernel kills the workers.

@@ -25,8 +25,9 @@ from amorsize.engine import pools, wire
 from amorsize.engine.collect import Collector
 from amorsize.engine.counter import open_counter
 from amorsize.engine.encoding import decode, encode
-from amorsize.engine.fork import CELLS_PER_WORKER, ForkedWorker, Lifeline, start_worker
+from amorsize.engine.fork import ForkedWorker, Lifeline, start_worker
 from amorsize.engine.inline import Work
+from amorsize.engine.watch import CELLS_PER_WORKER
 from amorsize.engine.worker import Desk
 
 TYPE_CHECKING = False

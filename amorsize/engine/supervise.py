@@ -15,17 +15,17 @@ from __future__ import annotations
 import mmap
 import select
 import sys
-from time import perf_counter, thread_time
+from time import perf_counter
 
 assert sys.platform == "linux"  # before the imports: elsewhere, type checkers find nothing behind them
 
 from amorsize.engine import safety, wire
 from amorsize.engine.counter import open_counter
-from amorsize.engine.fork import ALL_SIGNALS, CELLS_PER_WORKER, ForkedWorker, Lifeline, start_worker
+from amorsize.engine.fork import ALL_SIGNALS, ForkedWorker, Lifeline, start_worker
+from amorsize.engine.watch import CELLS_PER_WORKER, Watch
 from amorsize.engine.worker import Desk, serve
 from amorsize.errors import WorkerDied
 from amorsize.planning.model import SUPERVISES_FROM_S
-from amorsize.records import Evidence
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,9 +40,6 @@ GRACE_S = 0.1
 
 LOWER_GRACE_S = 0.5
 """After a worker's death, workers below it may finish for this long: one of them may hold the lowest failure."""
-
-EVIDENCE_EVERY_S = 0.01
-"""How often the caller asks whether the plan still holds. A wrong plan costs at most this long; asking costs 5 us."""
 
 WAKE_MS = 10
 """How long a supervising caller sleeps at most: the plan is reconsidered, and grace periods end, this exactly."""
@@ -100,9 +97,7 @@ class Crew:
         self._by_fd: dict[int, ForkedWorker] = {}
         self._rest_from: int | None = None
         self._silent_death: WorkerDied | None = None
-        self._up_s = self._asked_s = perf_counter()
-        self._up_cpu_s = thread_time()
-        self._n_before = job.collector.n_done
+        self._watch = Watch(job.alone_s, job.collector.n_done, caller_computes=job.plan.caller_computes)
 
     def start(self) -> None:
         """Start the planned workers, or as many as the system has room for."""
@@ -119,11 +114,11 @@ class Crew:
             serve(self.job.work, self._counter, self.job.sizes, Desk(outbox, self._cells, cell))
 
         try:
-            start_worker(live, self._cells, cell, self._lifeline, self.workers, self._watch)
+            start_worker(live, self._cells, cell, self._lifeline, self.workers, self._listen_to)
         except OSError as error:
             self.job.shortage = f"only {len(self.workers)} of {self._most} workers could be started: {error}"
 
-    def _watch(self, worker: ForkedWorker) -> None:
+    def _listen_to(self, worker: ForkedWorker) -> None:
         for fd in worker.events():
             self._by_fd[fd] = worker
             self._poll.register(fd, select.POLLIN)
@@ -265,18 +260,14 @@ class Crew:
         return self._rest_from
 
     def _reconsider(self) -> None:
-        """Ask, now and then, whether the plan still holds; stop feeding the workers where it does not."""
-        now = perf_counter()
-        if now - self._asked_s < EVIDENCE_EVERY_S or self._rest_from is not None:
+        """Ask, now and then, whether the plan still holds; stop feeding the workers where it does not.
+
+        Where the caller must run no item, there is nothing to go back to.
+        """
+        if self._rest_from is not None or not self.job.caller_may_run or not self._watch.is_time():
             return
-        self._asked_s = now
-        evidence = Evidence(
-            n_left=self._n_items - self.job.collector.n_done,
-            n_workers=len(self._by_fd),
-            alone_s=self.job.alone_s,
-            n_together=self.job.collector.n_done - self._n_before,
-            together_s=now - self._up_s,
-            cpu_share=(thread_time() - self._up_cpu_s) / (now - self._up_s) if self.job.plan.caller_computes else None,
+        evidence = self._watch.evidence(
+            self._cells, self._n_items, self.job.collector.n_done, len(set(self._by_fd.values()))
         )
         plan = self.job.decide(evidence)
         if plan is not None and not plan.is_parallel:

@@ -50,9 +50,9 @@ workers tells more than their speed; later, a wrong start costs more."""
 RETREAT_RATIO = 1.1
 """How many times slower together must be than alone: at 1.0 noise ends good runs, at 2.0 bad ones go on for long."""
 
-OWN_CORE = 0.9
-"""A caller with at least this CPU share has a core for itself: then the items became longer, which no retreat cures.
-Higher and an idle machine's noise ends runs on sorted input; lower and a busy one is not recognised."""
+ONE_CORE = 0.9
+"""Who gets at least this much of a core's work done together is no worse off than alone: then the items became longer,
+which no retreat cures. Higher and runs on sorted input are given up; lower and a machine that is full is not seen."""
 
 
 def choose_plan(
@@ -103,7 +103,7 @@ def revise(plan: Plan, evidence: Evidence) -> Plan | None:
     alone_s, n_jobs = evidence.alone_s, evidence.n_workers + 1
     if not alone_s or evidence.together_s < RETREAT_AFTER_S or evidence.n_together < 2 * n_jobs:
         return None
-    if evidence.cpu_share is not None and evidence.cpu_share >= OWN_CORE:
+    if evidence.cores_used is not None and evidence.cores_used >= ONE_CORE:
         return None
     n_done = evidence.n_together + n_jobs * max(1.0, target_s(n_jobs) / alone_s)
     together_s = evidence.together_s / n_done

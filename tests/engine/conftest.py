@@ -45,6 +45,7 @@ def job() -> Callable[..., Job]:
         chunksize: int = 1,
         item_s: float | None = None,
         caller_computes: bool = False,
+        caller_may_run: bool = True,
         decide: Callable[[Evidence], Plan | None] = keep_the_plan,
         alone_s: float | None = None,
         n_done: int = 0,
@@ -60,7 +61,7 @@ def job() -> Callable[..., Job]:
             start_method="fork",
             caller_computes=caller_computes,
         )
-        return Job(work, Collector(work, head, []), plan, decide, item_s, alone_s, caller_may_run=caller_computes)
+        return Job(work, Collector(work, head, []), plan, decide, item_s, alone_s, caller_may_run=caller_may_run)
 
     return make
 

@@ -267,3 +267,12 @@ def test_what_a_failing_decision_raises_ends_the_call_and_all_workers(job: MakeJ
 
     with pytest.raises(ZeroDivisionError):
         run(job(wait, range(10), decide=decide))
+
+
+def test_where_the_caller_must_run_nothing_there_is_no_going_back(job: MakeJob) -> None:
+    def decide(_evidence: Evidence) -> Plan:
+        raise AssertionError("not asked")
+
+    task = job(lambda _: time.sleep(0.005), range(20), decide=decide, caller_may_run=False)
+    results_of(task)
+    assert task.retreat is None

@@ -333,9 +333,9 @@ def test_without_a_time_alone_there_is_nothing_to_compare() -> None:
     assert revise(PARALLEL, evidence(100, 0.02, alone_s=None)) is None
 
 
-def test_items_that_became_longer_are_no_reason_where_the_caller_has_its_core() -> None:
-    assert revise(PARALLEL, evidence(100, 0.02, cpu_share=0.99)) is None
-    assert revise(PARALLEL, evidence(100, 0.02, cpu_share=0.5)) is not None
+def test_items_that_became_longer_are_no_reason_where_a_cores_work_is_done() -> None:
+    assert revise(PARALLEL, evidence(100, 0.02, cores_used=1.6)) is None
+    assert revise(PARALLEL, evidence(100, 0.02, cores_used=0.5)) is not None
 
 
 @given(st.integers(0, 10**6), st.floats(0, 100), st.floats(1e-7, 1))

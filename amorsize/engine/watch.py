@@ -1,0 +1,56 @@
+"""How caller and workers do together, as evidence for whoever decides whether they go on."""
+
+from __future__ import annotations
+
+from time import perf_counter, thread_time
+
+from amorsize.records import Evidence
+
+CELLS_PER_WORKER = 4
+"""Shared integers of each worker: start and stop of its range, the bytes of its memory file that the caller has read,
+and the nanoseconds of CPU time that its items have taken."""
+
+COMPUTED_NS = 3
+
+EVIDENCE_EVERY_S = 0.01
+"""How often the caller asks whether the plan still holds. A wrong plan costs at most this long; asking costs 5 us."""
+
+
+class Watch:
+    """A stopwatch that starts when the workers do.
+
+    Args:
+        alone_s: seconds an item took while the caller computed alone; None where it did not.
+        n_before: items done before.
+        caller_computes: whether the caller's own time counts.
+    """
+
+    def __init__(self, alone_s: float | None, n_before: int, *, caller_computes: bool) -> None:
+        self._alone_s = alone_s
+        self._n_before = n_before
+        self._caller_computes = caller_computes
+        self._up_s = self._asked_s = perf_counter()
+        self._up_cpu_s = thread_time()
+
+    def is_time(self) -> bool:
+        """Tell whether enough time has passed since the last evidence."""
+        now = perf_counter()
+        if now - self._asked_s < EVIDENCE_EVERY_S:
+            return False
+        self._asked_s = now
+        return True
+
+    def evidence(self, cells: memoryview, n_items: int, n_done: int, n_workers: int) -> Evidence:
+        """Return what has been seen so far; `cells` are the workers' shared integers."""
+        together_s = perf_counter() - self._up_s
+        computed_s = sum(cells[COMPUTED_NS::CELLS_PER_WORKER]) * 1e-9
+        if self._caller_computes:
+            computed_s += thread_time() - self._up_cpu_s
+        return Evidence(
+            n_left=n_items - n_done,
+            n_workers=n_workers,
+            alone_s=self._alone_s,
+            n_together=n_done - self._n_before,
+            together_s=together_s,
+            cores_used=computed_s / together_s,
+        )
