@@ -1,0 +1,289 @@
+"""One call from its first item to its report: what is known, what is decided, what is kept."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import threading
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import amorsize
+from amorsize import AmorsizeWarning, parallelizable, pmap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from amorsize.records import RunReport
+
+
+@parallelizable
+def burn(n: int) -> int:
+    return sum(range(n))
+
+
+@parallelizable
+def whose(n: int) -> int:
+    sum(range(n))
+    return os.getpid()
+
+
+def report(func: Any) -> RunReport:
+    last: RunReport | None = func.last_run
+    assert last is not None
+    return last
+
+
+def affine(x: int) -> int:
+    return 3 * x + 1
+
+
+plans = st.fixed_dictionaries(
+    {},
+    optional={
+        "n_jobs": st.sampled_from(["auto", 1, 2, 3, -1]),
+        "chunksize": st.sampled_from(["auto", 1, 7]),
+        "backend": st.sampled_from(["auto", "process"]),
+        "isolate": st.booleans(),
+    },
+)
+
+
+@pytest.mark.needs_fork
+@settings(max_examples=40, deadline=None)
+@given(items=st.lists(st.integers(), max_size=60), plan=plans, as_iterator=st.booleans())
+def test_every_plan_gives_what_the_loop_gives(items: list[int], plan: dict[str, Any], as_iterator: bool) -> None:
+    assert pmap(affine, iter(items) if as_iterator else items, **plan) == [affine(item) for item in items]
+
+
+@pytest.mark.needs_fork
+@pytest.mark.parametrize("options", [{}, {"n_jobs": 2, "backend": "process"}, {"isolate": True}], ids=str)
+@pytest.mark.parametrize("as_iterator", [False, True], ids=["list", "generator"])
+def test_each_item_is_called_exactly_once(options: dict[str, Any], as_iterator: bool, tmp_path: Path) -> None:
+    def work(item: int) -> int:
+        with open(tmp_path / "calls", "ab", buffering=0) as calls:
+            calls.write(b"%d\n" % item)
+        return sum(range(10_000)) * 0 + item
+
+    for _ in ("cold", "warm"):
+        (tmp_path / "calls").write_bytes(b"")
+        items = iter(range(400)) if as_iterator else range(400)
+        assert pmap(work, items, **options) == list(range(400))
+        assert sorted(map(int, (tmp_path / "calls").read_bytes().split())) == list(range(400))
+
+
+@pytest.mark.needs_fork
+def test_a_call_that_pays_starts_workers_and_a_small_one_does_not() -> None:
+    pids = whose.pmap([50_000] * 400)
+    assert report(whose).backend == "process"
+    assert set(pids) > {os.getpid()}
+
+
+def test_a_small_call_starts_nothing() -> None:
+    assert set(pmap(lambda n: os.getpid() + 0 * n, range(1000))) == {os.getpid()}
+
+
+@pytest.mark.needs_fork
+def test_isolate_keeps_every_item_out_of_the_caller() -> None:
+    assert os.getpid() not in whose.pmap([10] * 50, isolate=True)
+
+
+def test_the_second_call_samples_nothing() -> None:
+    burn.pmap([20_000] * 50)
+    assert report(burn).n_sampled
+    burn.pmap([20_000] * 80)
+    assert report(burn).n_sampled == 0
+    assert "items" in report(burn).reason
+
+
+def test_without_the_cache_every_call_samples_again() -> None:
+    for _ in range(2):
+        pmap(burn, [20_000] * 50, cache=False)
+
+
+def test_nothing_is_written_where_the_environment_turns_the_store_off(
+    monkeypatch: pytest.MonkeyPatch, home: Path
+) -> None:
+    monkeypatch.setenv("AMORSIZE_CACHE", "0")
+    burn.pmap([20_000] * 50)
+    assert not (home / ".cache").exists()
+
+
+def test_a_disabled_amorsize_is_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AMORSIZE_DISABLE", "1")
+    assert set(whose.pmap([20_000] * 200, n_jobs=2, backend="process")) == {os.getpid()}
+    assert "AMORSIZE_DISABLE" in report(whose).reason
+    assert "AMORSIZE_DISABLE" in whose.explain([1]).reason
+
+
+@pytest.mark.needs_fork
+def test_the_environments_ceiling_is_above_what_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AMORSIZE_N_JOBS", "1")
+    assert set(whose.pmap([20_000] * 200, n_jobs=2)) == {os.getpid()}
+
+
+def nest(n: int) -> tuple[int, str]:
+    burn.pmap([20_000] * 400)
+    return n, report(burn).reason
+
+
+@pytest.mark.needs_fork
+def test_a_call_inside_a_worker_stays_in_the_loop() -> None:
+    for index, (n, reason) in enumerate(pmap(nest, range(4), isolate=True, n_jobs=2)):
+        assert n == index
+        assert "inside another" in reason
+
+
+def test_a_live_socket_keeps_the_call_in_the_loop_and_is_named() -> None:
+    left, right = socket.socketpair()
+
+    def ask(n: int) -> int:
+        assert left.fileno() > 0
+        return whose(n)
+
+    with left, right, pytest.warns(AmorsizeWarning, match=r"left \(socket\.socket\).*Open it inside"):
+        assert set(pmap(ask, [20_000] * 300)) == {os.getpid()}
+
+
+COUNT = 0
+
+
+def count(n: int) -> int:
+    global COUNT
+    COUNT += 1
+    return burn(n)
+
+
+@pytest.mark.needs_fork
+def test_a_function_that_assigns_globals_is_warned_about_once() -> None:
+    with pytest.warns(AmorsizeWarning, match="assigns the global COUNT"):
+        pmap(count, [20_000] * 300)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pmap(count, [20_000] * 300)
+
+
+def test_results_that_cannot_be_pickled_keep_the_call_in_the_loop() -> None:
+    def lock(n: int) -> Any:
+        burn(n)
+        return threading.Lock()
+
+    assert len(pmap(lock, [20_000] * 200)) == 200
+
+
+@pytest.mark.needs_fork
+def test_other_threads_keep_the_call_in_the_loop() -> None:
+    done = threading.Event()
+    thread = threading.Thread(target=done.wait)
+    thread.start()
+    try:
+        assert set(whose.pmap([20_000] * 200)) == {os.getpid()}
+        assert "threads are alive" in report(whose).reason
+        with pytest.warns(AmorsizeWarning, match="although processes were to run it"):
+            whose.pmap([20_000] * 20, backend="process")
+        with pytest.raises(amorsize.BackendUnavailable, match="isolate=True"):
+            whose.pmap([20_000] * 20, isolate=True)
+    finally:
+        done.set()
+        thread.join()
+
+
+def test_a_debugger_keeps_the_call_in_the_loop() -> None:
+    before = sys.gettrace()
+    sys.settrace(lambda *_: None)
+    try:
+        assert set(whose.pmap([20_000] * 100)) == {os.getpid()}
+    finally:
+        sys.settrace(before)
+
+
+@pytest.mark.parametrize("options", [{"backend": "serial"}, {}], ids=str)
+def test_the_functions_exception_comes_back_as_itself(options: dict[str, Any]) -> None:
+    def invert(x: int) -> float:
+        return 1 / x
+
+    with pytest.raises(ZeroDivisionError) as caught:
+        pmap(invert, [4, 2, 0, 1], **options)
+    assert caught.value.__notes__[0] == "amorsize: raised by item 2: 0"
+    assert vars(caught.value)["finished"] == {0: 0.25, 1: 0.5}
+
+
+@pytest.mark.needs_fork
+@pytest.mark.parametrize(
+    "error", [SystemExit, KeyboardInterrupt, GeneratorExit, MemoryError, RecursionError, StopIteration]
+)
+@pytest.mark.parametrize("options", [{"backend": "serial"}, {"isolate": True, "n_jobs": 2}], ids=str)
+def test_every_kind_of_exception_surfaces_as_itself(error: type[BaseException], options: dict[str, Any]) -> None:
+    def fail(x: int) -> int:
+        if x == 7:
+            raise error("seven")
+        return x
+
+    with pytest.raises(error, match="seven"):
+        pmap(fail, range(20), **options)
+    assert pmap(abs, [-1], **options) == [1]
+
+
+@pytest.mark.needs_fork
+def test_the_lowest_failing_index_is_raised_as_in_the_loop() -> None:
+    def fail(x: int) -> int:
+        burn(2000)
+        if x % 10 == 9:
+            raise ValueError(x)
+        return x
+
+    for _ in range(5):
+        with pytest.raises(ValueError, match="9") as caught:
+            pmap(fail, range(2000), backend="process", n_jobs=2)
+        assert caught.value.args == (9,)
+
+
+def broken(n: int) -> Iterator[int]:
+    yield from range(n)
+    raise OSError("the disk is gone")
+
+
+@pytest.mark.parametrize("n", [0, 3, 5000])
+def test_an_iterator_that_raises_does_so_after_the_items_before_it(n: int) -> None:
+    with pytest.raises(OSError, match="the disk is gone") as caught:
+        pmap(affine, broken(n))
+    assert vars(caught.value)["finished"] == {x: affine(x) for x in range(n)}
+
+
+def test_an_iterator_is_pulled_in_bounded_blocks() -> None:
+    pulled = 0
+
+    def numbers() -> Iterator[int]:
+        nonlocal pulled
+        for n in range(10**9):
+            pulled += 1
+            yield n
+
+    def fail(n: int) -> int:
+        if n == 1000:
+            raise ValueError(n)
+        return n
+
+    with pytest.raises(ValueError, match="1000"):
+        pmap(fail, numbers())
+    assert pulled < 70_000
+
+
+def makes(constant: int) -> Callable[[int], int]:
+    def func(n: int) -> int:
+        return burn(n) + constant
+
+    return func
+
+
+def test_a_changed_closure_is_a_miss_and_the_same_one_a_hit() -> None:
+    for constant, is_known in [(1, False), (1, True), (2, False), (1, True)]:
+        func = parallelizable(makes(constant))
+        func.pmap([20_000] * 40)
+        assert (report(func).n_sampled == 0) is is_known

@@ -1,0 +1,115 @@
+"""What may be set, where, and which setting wins."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import amorsize
+from amorsize.options import PEERS, Options, checked, resolve
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "told"),
+    [
+        ({"n_jobs": 0}, ValueError, "n_jobs must be >= 1, negative"),
+        ({"n_jobs": 1.5}, TypeError, r"n_jobs must be an int or \"auto\", got 1.5 \(float\)"),
+        ({"n_jobs": True}, TypeError, "got True"),
+        ({"n_jobs": "many"}, TypeError, "got 'many'"),
+        ({"chunksize": "big"}, ValueError, "chunksize must be an int >= 1 or \"auto\", got 'big'"),
+        ({"chunksize": 0}, ValueError, "chunksize must be >= 1"),
+        ({"backend": "cluster"}, ValueError, "backend must be one of auto, serial, process, got 'cluster'"),
+        ({"backend": 3}, TypeError, "backend must be one of"),
+        ({"start_method": "spawn"}, ValueError, "start_method must be one of auto, fork"),
+        ({"isolate": 1}, TypeError, "isolate must be True or False"),
+        ({"cache": "no"}, TypeError, "cache must be True or False"),
+        ({"njobs": 2}, TypeError, "unknown option 'njobs'; did you mean 'n_jobs'?"),
+        ({"colour": 2}, TypeError, "The options are n_jobs, chunksize"),
+    ],
+)
+def test_a_wrong_value_is_told_with_the_value_the_range_and_the_cure(
+    given: dict[str, object], error: type[Exception], told: str
+) -> None:
+    with pytest.raises(error, match=told.replace("?", r"\?") if "did you" in told else told):
+        checked(given)
+
+
+@pytest.mark.parametrize(("peer", "ours"), PEERS.items())
+def test_a_peers_spelling_is_answered_with_ours(peer: str, ours: str) -> None:
+    with pytest.raises(TypeError, match=f"amorsize calls '{peer}' '{ours}'"):
+        checked({peer: 2})
+
+
+def test_anything_with_an_index_is_an_int() -> None:
+    class Two:
+        def __index__(self) -> int:
+            return 2
+
+    assert checked({"n_jobs": Two(), "chunksize": Two()}) == {"n_jobs": 2, "chunksize": 2}
+
+
+@pytest.mark.parametrize(("n_jobs", "asked"), [("auto", None), (3, 3), (-1, 8), (-2, 7), (-20, 1)])
+def test_negative_n_jobs_count_from_all_cores_down(n_jobs: Any, asked: int | None) -> None:
+    assert Options(n_jobs=n_jobs).jobs_asked(8) == asked
+
+
+@pytest.mark.parametrize(
+    ("options", "quota_cores", "ceiling"),
+    [
+        (Options(), None, 4),
+        (Options(n_jobs=16), None, 16),
+        (Options(n_jobs=16), 1.5, 2),
+        (Options(), 0.5, 1),
+        (Options(n_jobs=16, n_jobs_ceiling=3), None, 3),
+    ],
+)
+def test_quota_and_environment_are_ceilings_and_cores_only_of_auto(
+    options: Options, quota_cores: float | None, ceiling: int
+) -> None:
+    assert options.jobs_ceiling(4, quota_cores) == ceiling
+
+
+def test_the_call_wins_over_the_view_the_block_the_decorator_and_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AMORSIZE_BACKEND", "serial")
+    assert resolve({}, {}, {}).backend == "serial"
+    assert resolve({"backend": "process"}, {}, {}).backend == "process"
+    with amorsize.config(backend="auto", n_jobs=5):
+        assert resolve({"backend": "process"}, {}, {}).backend == "auto"
+        assert resolve({}, {"n_jobs": 3}, {}).n_jobs == 3
+        assert resolve({}, {"n_jobs": 3}, {"n_jobs": 2}).n_jobs == 2
+        with amorsize.config(n_jobs=7):
+            assert resolve({}, {}, {}).n_jobs == 7
+            assert resolve({}, {}, {}).backend == "auto"
+        assert resolve({}, {}, {}).n_jobs == 5
+    assert resolve({}, {}, {}).n_jobs == "auto"
+
+
+def test_a_plain_config_holds_until_the_next() -> None:
+    amorsize.config(n_jobs=3)
+    try:
+        assert resolve({}, {}, {}).n_jobs == 3
+    finally:
+        amorsize.config(n_jobs="auto")
+    assert resolve({}, {}, {}).n_jobs == "auto"
+
+
+def test_config_refuses_what_a_call_would_refuse() -> None:
+    with pytest.raises(TypeError, match="unknown option"):
+        amorsize.config(colour=3)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("AMORSIZE_N_JOBS", "0"), ("AMORSIZE_N_JOBS", "x"), ("AMORSIZE_BACKEND", "x")]
+)
+def test_a_wrong_environment_variable_is_named(name: str, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, text)
+    with pytest.raises(ValueError, match=f"environment variable {name}='{text}'"):
+        resolve({}, {}, {})
+
+
+def test_isolate_excludes_the_serial_backend() -> None:
+    with pytest.raises(ValueError, match="isolate=True keeps every item out of the caller"):
+        Options(isolate=True, backend="serial")
