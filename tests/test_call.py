@@ -7,6 +7,7 @@ import socket
 import sys
 import threading
 import warnings
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -212,6 +213,21 @@ def test_the_functions_exception_comes_back_as_itself(options: dict[str, Any]) -
         pmap(invert, [4, 2, 0, 1], **options)
     assert caught.value.__notes__[0] == "amorsize: raised by item 2: 0"
     assert vars(caught.value)["finished"] == {0: 0.25, 1: 0.5}
+
+
+@dataclass(frozen=True)
+class Frozen(Exception):
+    code: int
+
+
+def test_an_exception_that_takes_no_attributes_is_raised_all_the_same() -> None:
+    def fail(x: int) -> int:
+        raise Frozen(x)
+
+    with pytest.raises(Frozen) as caught:
+        pmap(fail, [7])
+    assert caught.value.code == 7
+    assert any("raised by item 0" in note for note in caught.value.__notes__)
 
 
 @pytest.mark.needs_fork

@@ -101,13 +101,18 @@ def explain(error: BaseException, work: Work | None, index: int | None, finished
     from amorsize.errors import AmorsizeError, WorkerDied
 
     if work is None:
-        error.add_note(f"amorsize: raised by the iterable, in place of item {index}")
+        add_note(error, f"amorsize: raised by the iterable, in place of item {index}")
     elif index is not None and not isinstance(error, AmorsizeError):
-        error.add_note(f"amorsize: raised by item {work.offset + index}: {_short(work, index)}")
+        add_note(error, f"amorsize: raised by item {work.offset + index}: {_short(work, index)}")
     if isinstance(error, WorkerDied) or not hasattr(type(error), "finished"):
         error.__dict__["finished"] = finished
     if finished:
-        error.add_note(f"amorsize: its attribute `finished` holds {len(finished):,} finished results, by index")
+        add_note(error, f"amorsize: its attribute `finished` holds {len(finished):,} finished results, by index")
+
+
+def add_note(error: BaseException, note: str) -> None:
+    """Add a note as `error.add_note` does, without asking the exception's own `__setattr__`: it may be frozen."""
+    error.__dict__.setdefault("__notes__", []).append(note)
 
 
 def _short(work: Work, index: int) -> str:

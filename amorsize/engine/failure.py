@@ -10,6 +10,7 @@ import pickle
 import signal
 import traceback
 
+from amorsize.engine.collect import add_note
 from amorsize.errors import ItemNotPicklable, RemoteError, WorkerDied
 
 TYPE_CHECKING = False
@@ -40,7 +41,7 @@ def unpack(content: tuple[bytes | None, str, str, str]) -> BaseException:
             traceback_text=traceback_text,
         )
     error: BaseException = pickle.loads(pickled)
-    error.add_note(f"amorsize: traceback in the worker:\n{traceback_text}")
+    add_note(error, f"amorsize: traceback in the worker:\n{traceback_text}")
     return error
 
 
