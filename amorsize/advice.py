@@ -29,8 +29,10 @@ if TYPE_CHECKING:
     from amorsize.records import Evidence, Plan
 
 SENT_ON_TRIAL = 64
-"""Real results encoded and rebuilt before workers join: enough to tell the price of one, at most a few ms of large
-ones."""
+"""Real results encoded and rebuilt before workers join: of fewer, a message's fixed cost would hide the price."""
+
+TRIAL_BYTES = 1 << 20
+"""Of large results as many as fit into this: about 1 ms of work."""
 
 _warned: set[str] = set()
 
@@ -79,6 +81,7 @@ class Adviser:
         plan = self._plan(n_left, timings)
         if plan.is_parallel and n_left is not None and not self._is_cleared:
             self._clear(results)
+            self._profile = self._knowledge.profile.learn(self._seen(timings))  # now with the price of sending
             plan = self._plan(n_left, timings)
         self.plan = plan
         self._n_chosen_for = n_left
@@ -162,10 +165,11 @@ class Adviser:
         """
         from amorsize.engine.encoding import trial
 
-        tried = list(results[-SENT_ON_TRIAL:])
-        if not tried:
+        if not results:
             return None
         try:
+            _, n_bytes = trial(list(results[-1:]))
+            tried = list(results[-max(1, min(SENT_ON_TRIAL, TRIAL_BYTES // n_bytes)) :])
             send_s, n_bytes = trial(tried)
         except Exception as error:  # __reduce__ and __setstate__ may raise anything, and what they raise is the answer
             return f"its results cannot be sent between processes ({type(error).__name__}: {error})"
