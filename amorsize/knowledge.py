@@ -58,7 +58,17 @@ class Knowledge:
         has_run_here: whether the function has run in this process: its first call is behind it.
     """
 
-    __slots__ = ("_costs_key", "_directory", "_labels", "costs", "function", "has_run_here", "is_hit", "profile")
+    __slots__ = (
+        "_cache",
+        "_costs_key",
+        "_directory",
+        "_labels",
+        "costs",
+        "function",
+        "has_run_here",
+        "is_hit",
+        "profile",
+    )
 
     def __init__(self, function: FunctionKey, kind: InputClass, place: Machine, *, cache: bool) -> None:
         self.function = function
@@ -69,7 +79,8 @@ class Knowledge:
         self.has_run_here = any(key in _profiles for key in self._labels)
         if not self.has_run_here and self._directory is not None:
             self._read(self._directory)
-        known = [_profiles[key] for key in self._labels if key in _profiles]
+        known = [_profiles[key] for key in self._labels if key in _profiles] if cache else []
+        self._cache = cache
         self.profile = known[0] if known else Profile.empty()
         self.costs = _costs.get(self._costs_key) or Costs()
         self.is_hit = bool(known)
@@ -91,6 +102,8 @@ class Knowledge:
 
     def learn(self, seen: Profile, costs: Costs, call_s: float) -> None:
         """Keep what a call of `call_s` seconds has shown about the function and about the machine's prices."""
+        if not self._cache:
+            return
         _costs[self._costs_key] = costs
         for key in self._labels:
             _profiles[key] = _profiles.get(key, Profile.empty()).learn(seen)

@@ -105,7 +105,8 @@ def test_the_second_call_samples_nothing() -> None:
 
 def test_without_the_cache_every_call_samples_again() -> None:
     for _ in range(2):
-        pmap(burn, [20_000] * 50, cache=False)
+        burn.pmap([20_000] * 50, cache=False)
+        assert report(burn).n_sampled
 
 
 def test_nothing_is_written_where_the_environment_turns_the_store_off(
