@@ -113,7 +113,8 @@ def test_a_class_a_builtin_and_a_partial_are_pointed_to_pmap() -> None:
     class Thing:
         pass
 
-    for wrong in (Thing, abs, functools.partial(add, 1)):
+    refused: list[Any] = [Thing, abs, functools.partial(add, 1)]
+    for wrong in refused:
         with pytest.raises(TypeError, match=r"use pmap\("):
             parallelizable(wrong)
 
