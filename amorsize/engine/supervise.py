@@ -49,7 +49,7 @@ def run(job: Job) -> bool:
     """Run the rest of the work; results, failure and timings are in the job afterwards.
 
     Returns:
-        False where not even the shared memory could be made: no item was touched, and `job.shortage` says why.
+        False where nobody could be found to run items: none was touched, and `job.shortage` says why.
 
     Raises:
         BaseException: what an item in the caller raised that is no Exception, and Ctrl-C; workers are gone by then.
@@ -62,6 +62,8 @@ def run(job: Job) -> bool:
     safety.cores_are_taken = True
     try:
         crew.start()
+        if not crew.workers and not job.caller_may_run:
+            return False
         if crew.workers and job.plan.caller_computes:
             crew.compute()
         crew.wait()
@@ -168,7 +170,8 @@ class Crew:
             if perf_counter() - failed_s > GRACE_S:
                 self._kill_useless(perf_counter() - failed_s)
         if self._silent_death is not None and self.job.collector.error is None:
-            missing = self.job.collector.first_missing(self._stop_feeding())
+            untaken = self._stop_feeding()  # left to the caller, where it may run items
+            missing = self.job.collector.first_missing(untaken if self.job.caller_may_run else self._n_items)
             if missing is not None:
                 self._fail(missing, self._silent_death)
 
