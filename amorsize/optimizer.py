@@ -59,6 +59,9 @@ SENDS_FROM = 0.25
 """Share of an item's own seconds from which on sending it is worth a word: the caller does half of it, alone, so that
 no number of workers gains more than eight times."""
 
+SENDS_LEAST_S = 1e-5
+"""Below these seconds there is nothing that could be left out: any small value takes some microseconds."""
+
 MOST_ITEMS = 10**9
 """Where that many items would not gain, no number does."""
 
@@ -164,13 +167,14 @@ def optimize(func: Callable[[X], Any], data: Iterable[X], *, sample_size: int, v
     if sample_size < 1:
         raise ValueError(f"sample_size must be >= 1, got {sample_size}")
     sample, whole, n_items = take_sample(data, sample_size)
-    result = _advise(func, try_items(func, sample), whole, n_items)
+    result = advise(func, try_items(func, sample), whole, n_items)
     if verbose:
         print(result)  # noqa: T201 - what verbose=True asks for
     return result
 
 
-def _advise(func: Callable[[X], Any], trial: Trial, data: Iterable[X], n_items: int | None) -> OptimizationResult[X]:
+def advise(func: Callable[[X], Any], trial: Trial, data: Iterable[X], n_items: int | None) -> OptimizationResult[X]:
+    """Return how to run the function over so many items (None: nobody knows), after a trial; never calls it."""
     profile, room = trial.profile, capacity(perf_counter())
     item_s = profile.item.mean
     expected = min(MOST_ITEMS, ceil(EXPECTED_S / max(item_s, SHORTEST_S))) if n_items is None else n_items
@@ -182,7 +186,7 @@ def _advise(func: Callable[[X], Any], trial: Trial, data: Iterable[X], n_items: 
     costs = _costs(trial, limits, expected * item_s)
 
     def choose(n_items: int) -> Plan:
-        return choose_pool_plan(profile, costs, room, n_items, limits, tried_s=trial.n_sampled * item_s)
+        return choose_pool_plan(profile, costs, room, n_items, limits, shortest_s=trial.shortest_s)
 
     plan = choose(expected)
     chunksize = max(1, plan.chunksize)
@@ -262,7 +266,7 @@ def _warnings(func: Callable[..., Any], found: OptimizationResult[X], limits: Li
     cpu_share = trial.profile.cpu_share
     if cpu_share is not None and cpu_share < WAITS_BELOW:
         yield f"{name} waits for {1 - cpu_share:.0%} of its time: many threads would gain more than a process a core"
-    if trial.sending_s and trial.sending_s > SENDS_FROM * trial.profile.item.mean:
+    if trial.sending_s and trial.sending_s > max(SENDS_LEAST_S, SENDS_FROM * trial.profile.item.mean):
         yield (
             f"pickling an item's argument and result takes {span(trial.sending_s)}, the item itself "
             f"{span(trial.profile.item.mean)}: send less, such as a path instead of what is in the file"

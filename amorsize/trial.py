@@ -7,7 +7,7 @@ would slow down what is timed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from operator import length_hint
 from statistics import median
@@ -43,6 +43,7 @@ class Trial:
     Attributes:
         profile: their statistics.
         n_sampled: how many were tried.
+        shortest_s: seconds of the shortest; 0 where none was tried.
         sending_s: median seconds to pickle and rebuild an item's argument and result; None where that cannot be done.
         peak_bytes: memory that trying them took at most; None too where the program had once held more before.
         refusal: which argument or result cannot be sent to another process, in words.
@@ -50,9 +51,10 @@ class Trial:
 
     profile: Profile
     n_sampled: int
-    sending_s: float | None
-    peak_bytes: int | None
-    refusal: str | None
+    shortest_s: float
+    sending_s: float | None = None
+    peak_bytes: int | None = None
+    refusal: str | None = None
 
 
 def take_sample(data: Iterable[X], sample_size: int) -> tuple[dict[int, X], Iterable[X], int | None]:
@@ -92,18 +94,19 @@ def try_items(func: Callable[[X], object], sample: dict[int, X]) -> Trial:
         cpu_share=cpu_s / wall_s if wall_s >= TELLING_S else None,
         worker_bytes=float(WORKER_BYTES + (peak_bytes or 0)),
     )
+    trial = Trial(
+        profile=profile,
+        n_sampled=len(sample),
+        shortest_s=min([seconds for _, seconds in batches], default=0.0),
+        peak_bytes=peak_bytes,
+    )
     try:
         there_s, argument_bytes = _send("argument", sample)
         back_s, result_bytes = _send("result", results)
     except NotSendable as why:
-        return Trial(profile=profile, n_sampled=len(sample), sending_s=None, peak_bytes=peak_bytes, refusal=str(why))
-    return Trial(
-        profile=profile.replace(argument_bytes=argument_bytes, result_bytes=result_bytes),
-        n_sampled=len(sample),
-        sending_s=there_s + back_s,
-        peak_bytes=peak_bytes,
-        refusal=None,
-    )
+        return replace(trial, refusal=str(why))
+    sent = profile.replace(argument_bytes=argument_bytes, result_bytes=result_bytes)
+    return replace(trial, profile=sent, sending_s=there_s + back_s)
 
 
 class NotSendable(Exception):

@@ -12,22 +12,19 @@ import pytest
 import amorsize
 from amorsize import optimizer
 from amorsize.calibration.costs import Costs
+from amorsize.calibration.profile import Profile
 from amorsize.engine import pools
 from amorsize.identity import machine
+from amorsize.optimizer import OptimizationResult, advise
 from amorsize.records import Capacity, Plan
+from amorsize.trial import Trial
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-ROUNDS = 3000
-"""Steps of an item that takes some 0.1 ms: of 100,000 such items a Pool makes less time on every machine."""
-
 
 def count_up(item: int) -> int:
-    total = item
-    for step in range(ROUNDS):
-        total += step
-    return total
+    return sum(range(item, item + 100))
 
 
 def halve(item: float) -> float:
@@ -74,6 +71,15 @@ def count_calls(item: int) -> int:
     return item
 
 
+def advised(item_s: float = 1e-3, n_items: int | None = 100_000) -> OptimizationResult[int]:
+    """Return the answer to a trial of five items that took `item_s` each."""
+    profile = Profile.of([(1, item_s)] * 5, 1.8e9).replace(
+        argument_bytes=20.0, result_bytes=20.0, worker_bytes=20.0 * 2**20
+    )
+    trial = Trial(profile=profile, n_sampled=5, shortest_s=item_s, sending_s=1e-6)
+    return advise(count_up, trial, range(100_000), n_items)
+
+
 @pytest.fixture(autouse=True)
 def four_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     """Plan for a machine that is the same everywhere: four cores, ordinary prices."""
@@ -86,19 +92,17 @@ def four_cores(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_long_job_is_worth_a_pool_and_the_result_explains_itself() -> None:
-    result = amorsize.optimize(count_up, range(100_000))
+    result = advised()
     assert result.n_jobs == 4
     assert 1 <= result.chunksize <= 25_000
     assert 1 < result.estimated_speedup <= 4
-    assert result.item_s is not None
-    assert result.serial_s is not None
-    assert result.serial_s == pytest.approx(100_000 * result.item_s)
-    assert result.predicted_s == pytest.approx(result.serial_s / result.estimated_speedup)
-    assert result.chunk_s == pytest.approx(result.chunksize * result.item_s)
+    assert result.item_s == pytest.approx(1e-3)
+    assert result.serial_s == pytest.approx(100.0)
+    assert result.predicted_s == pytest.approx(100.0 / result.estimated_speedup)
+    assert result.chunk_s == pytest.approx(result.chunksize * 1e-3)
     assert result.break_even_items is not None
     assert 1 < result.break_even_items < 100_000
-    assert result.result_bytes is not None
-    assert result.result_bytes > 1
+    assert result.result_bytes == 20.0
     assert result.warnings == ()
 
 
@@ -136,20 +140,20 @@ def test_no_item_at_all_is_the_loop() -> None:
 
 def test_the_environment_s_ceiling_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AMORSIZE_N_JOBS", "2")
-    result = amorsize.optimize(count_up, range(100_000))
+    result = advised()
     assert (result.n_jobs, result.jobs_by_cores) == (2, 2)
 
 
 def test_memory_limits_the_workers_and_the_result_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     room = Capacity(n_cores=4, physical_cores=4, memory_bytes=50 << 20, rss_bytes=30 << 20)
     monkeypatch.setattr(optimizer, "capacity", lambda _now_s: room)
-    result = amorsize.optimize(count_up, range(100_000))
+    result = advised()
     assert (result.n_jobs, result.jobs_by_memory) == (2, 2)
     assert result.warnings == ("there are cores for 4 workers, and memory for 2 only",)
 
 
 def test_repr_and_print_tell_the_decision() -> None:
-    result = amorsize.optimize(count_up, range(100_000))
+    result = advised()
     assert repr(result).startswith("OptimizationResult(n_jobs=4, chunksize=")
     assert str(result).startswith("use         multiprocessing.Pool(4), chunksize ")
     for told in ("because", "an item", "sends", "plain loop", "predicted", "a chunk", "break-even", "workers"):
@@ -183,12 +187,12 @@ def test_a_generator_that_ends_within_the_sample_has_a_known_length() -> None:
 
 
 def test_a_generator_s_length_is_unknown_and_the_plan_says_what_was_assumed() -> None:
-    result = amorsize.optimize(count_up, stream(100))
+    assert amorsize.optimize(halve, stream(100)).n_items is None
+    result = advised(1e-3, n_items=None)
     assert (result.n_items, result.serial_s, result.predicted_s) == (None, None, None)
-    assert result.reason.startswith("nobody knows how many items come, so 10 s of work were assumed: ")
+    assert result.reason.startswith("nobody knows how many items come, so 10 s of work were assumed: 10,000 items")
     assert result.n_jobs == 4
-    assert result.chunk_s is not None
-    assert result.chunk_s < 0.1
+    assert result.chunksize <= 20
 
 
 def test_an_iterator_that_tells_its_length_is_planned_for_it() -> None:
@@ -269,7 +273,7 @@ def test_a_live_handle_and_an_assigned_global_are_warned_of(monkeypatch: pytest.
     with socket.socket() as live:
         monkeypatch.setitem(globals(), "listener", live)
         warnings = amorsize.optimize(accept, range(10)).warnings
-    assert len(warnings) == 1
+    assert len(warnings) == 1, warnings
     assert "accept uses listener (socket.socket), which two processes must not share" in warnings[0]
     (warning,) = amorsize.optimize(count_calls, range(10)).warnings
     assert "count_calls assigns the global n_calls" in warning
@@ -321,9 +325,9 @@ def test_something_that_cannot_be_called_is_refused() -> None:
 
 @pytest.mark.needs_fork
 def test_where_workers_are_not_forked_their_start_is_assumed_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    forked = amorsize.optimize(count_up, range(100_000)).break_even_items
+    forked = advised().break_even_items
     monkeypatch.setattr(pools, "start_method", lambda: "spawn")
-    result = amorsize.optimize(count_up, range(100_000))
+    result = advised()
     assert forked is not None
     assert result.break_even_items is not None
     assert result.break_even_items > 2 * forked

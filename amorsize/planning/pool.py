@@ -11,7 +11,7 @@ from math import ceil
 from amorsize.planning.chunks import fixed_size
 from amorsize.planning.limits import candidates, most_jobs
 from amorsize.planning.model import Model
-from amorsize.planning.planner import NEGLIGIBLE_START, STANDARD_ERRORS, START_MARGIN, loop_plan
+from amorsize.planning.planner import STANDARD_ERRORS, START_MARGIN, loop_plan
 from amorsize.planning.words import items, span
 from amorsize.records import Alternative, Plan
 
@@ -27,7 +27,7 @@ POOLS_OWN_CHUNKS = 4
 
 
 def choose_pool_plan(
-    profile: Profile, costs: Costs, capacity: Capacity, n_items: int, limits: Limits, tried_s: float = 0.0
+    profile: Profile, costs: Costs, capacity: Capacity, n_items: int, limits: Limits, shortest_s: float = 0.0
 ) -> Plan:
     """Choose n_jobs and chunksize for a new `multiprocessing.Pool(n_jobs).map(func, data, chunksize)`.
 
@@ -40,7 +40,8 @@ def choose_pool_plan(
         capacity: how much of the machine may be used now.
         n_items: items in all.
         limits: what was asked for, and what is allowed.
-        tried_s: seconds that finding out has taken: where starting a Pool is cheap beside them, the mean alone decides.
+        shortest_s: seconds of the shortest item seen. One of a few that was disturbed must not hide what all others
+            show: that the mean is shorter than the shortest of five happens once in 32 times, if half are shorter.
     """
     if not profile.is_known or not n_items:
         return loop_plan("nothing known yet" if n_items else "no item to run", n_items, None)
@@ -63,7 +64,7 @@ def choose_pool_plan(
     told = f"{items(n_items)} of {span(item_s)}: Pool({n_jobs}) with chunksize {chunksize:,} takes {span(best_s)}"
     told = f"{told}, the plain loop {span(serial_s)}"
     start_s = costs.pool_s + n_jobs * costs.pool_worker_s
-    low_s = item_s if start_s <= NEGLIGIBLE_START * tried_s else profile.bound_s(-STANDARD_ERRORS)
+    low_s = max(profile.bound_s(-STANDARD_ERRORS), min(shortest_s, item_s))
     if n_items * low_s - model.pool_s(low_s, n_jobs, chunksize) <= START_MARGIN * start_s:
         return loop_plan(f"no clear gain ({told})", n_items, serial_s, _rejected(rated))
     loop = Alternative(

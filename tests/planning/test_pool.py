@@ -55,10 +55,11 @@ def test_nothing_known_and_nothing_to_do_are_the_loop() -> None:
     assert pool_plan(sampled(1.0), 0).reason == "no item to run"
 
 
-def test_two_long_items_seen_are_enough_to_trust_their_mean_where_a_pool_starts_in_no_time() -> None:
+def test_one_disturbed_item_does_not_hide_what_the_others_show() -> None:
     capacity, limits = Capacity(n_cores=4, physical_cores=4, rss_bytes=20 * MB), Limits(n_jobs_ceiling=4)
-    assert not choose_pool_plan(sampled(10.0, 2), Costs(), capacity, 40, limits).is_parallel
-    assert choose_pool_plan(sampled(10.0, 2), Costs(), capacity, 40, limits, tried_s=20.0).is_parallel
+    disturbed = Profile.of([(1, 1e-3), (1, 1e-3), (1, 3e-3), (1, 1e-3), (1, 9e-3)], 1.8e9)
+    assert not choose_pool_plan(disturbed, Costs(), capacity, 1000, limits).is_parallel
+    assert choose_pool_plan(disturbed, Costs(), capacity, 1000, limits, shortest_s=1e-3).is_parallel
 
 
 def test_no_chunk_is_larger_than_allowed() -> None:
