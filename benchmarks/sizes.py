@@ -35,15 +35,15 @@ def spinning(item_s: float, loop_s: float) -> Size:
 @cache
 def _prices_s() -> tuple[float, float]:
     """Return what calling `spin` and what one of its steps costs here, in seconds."""
-    call_s = _seconds_of(1, n_calls=20_000)
-    return call_s, (_seconds_of(50_000, n_calls=20) - call_s) / 50_000
+    call_s = _seconds_of(1, n_calls=5_000)
+    return call_s, (_seconds_of(50_000, n_calls=1) - call_s) / 50_000
 
 
 def _seconds_of(n_steps: int, n_calls: int) -> float:
-    """Return the seconds of one call: of the quickest of seven batches, the one that was disturbed least."""
+    """Return the seconds of one call, in the quickest of many batches: each is short enough to pass undisturbed."""
     item = 10_000 * SPAN + n_steps
     batches_s = []
-    for _ in range(7):
+    for _ in range(50):
         began_s = perf_counter()
         for _ in range(n_calls):
             spin(item)
