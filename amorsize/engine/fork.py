@@ -8,7 +8,6 @@ Everything that only Linux has is in this module and in `counter`: pidfd, memory
 
 from __future__ import annotations
 
-import fcntl
 import gc
 import os
 import select
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 else:
     import _signal as signal  # the C half is loaded anyway; `signal` itself costs 3.3 ms
 
-F_SETSIG = 10  # fcntl has no name for it
+F_GETFL, F_SETFL, F_SETOWN, F_SETSIG = 3, 4, 8, 10  # Linux's numbers; the module fcntl has no name for the last
 ALL_SIGNALS = signal.valid_signals()
 
 LINGER_MS = 1000
@@ -41,9 +40,12 @@ class Lifeline:
     PR_SET_PDEATHSIG fires when the forking *thread* ends and costs 4.7 ms of ctypes.
     """
 
-    __slots__ = ("_read_end", "_write_end")
+    __slots__ = ("_fcntl", "_read_end", "_write_end")
 
     def __init__(self) -> None:
+        import fcntl  # loaded before the fork: each worker that had to load it would start 0.8 ms later
+
+        self._fcntl = fcntl.fcntl
         self._read_end, self._write_end = os.pipe()
 
     def hold(self) -> None:
@@ -55,9 +57,9 @@ class Lifeline:
         os.close(self._write_end)
         own = os.open(f"/proc/self/fd/{self._read_end}", os.O_RDONLY | os.O_NONBLOCK)
         os.close(self._read_end)
-        fcntl.fcntl(own, fcntl.F_SETOWN, os.getpid())
-        fcntl.fcntl(own, F_SETSIG, signal.SIGKILL)
-        fcntl.fcntl(own, fcntl.F_SETFL, fcntl.fcntl(own, fcntl.F_GETFL) | os.O_ASYNC)
+        self._fcntl(own, F_SETOWN, os.getpid())
+        self._fcntl(own, F_SETSIG, signal.SIGKILL)
+        self._fcntl(own, F_SETFL, self._fcntl(own, F_GETFL) | os.O_ASYNC)
 
     def close(self) -> None:
         os.close(self._read_end)
@@ -239,7 +241,12 @@ def _reset_signals() -> None:
     for number in signal.valid_signals():
         if callable(signal.getsignal(number)):
             signal.signal(number, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+        signal.signal(signal.SIGINT, _leave_to_caller)
+
+
+def _leave_to_caller(_number: int, _frame: object) -> None:
+    """Let Ctrl-C pass. To ignore the signal instead would be inherited by programs that items run: they would go on."""
 
 
 def _reseed_numpy() -> None:

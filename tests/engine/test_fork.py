@@ -6,6 +6,7 @@ import gc
 import os
 import random
 import signal
+import subprocess
 import sys
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     Gates = tuple[Gate, Gate]
 
 pytestmark = pytest.mark.needs_fork
+
+INTERRUPT_ME = "import signal; signal.raise_signal(signal.SIGINT)"
 
 
 def in_a_worker(look: Callable[[], object]) -> object:
@@ -56,7 +59,18 @@ def test_what_a_worker_changes_does_not_reach_the_caller() -> None:
 
 
 def test_a_worker_leaves_ctrl_c_to_the_caller() -> None:
-    assert in_a_worker(lambda: signal.getsignal(signal.SIGINT)) == signal.SIG_IGN
+    def be_interrupted() -> str:
+        signal.raise_signal(signal.SIGINT)
+        return "unharmed"
+
+    assert in_a_worker(be_interrupted) == "unharmed"
+
+
+def test_a_program_that_an_item_runs_listens_to_ctrl_c() -> None:
+    def run_a_program() -> int:
+        return subprocess.run([sys.executable, "-c", INTERRUPT_ME], stderr=subprocess.DEVNULL, check=False).returncode
+
+    assert in_a_worker(run_a_program) == -signal.SIGINT
 
 
 @pytest.fixture
@@ -142,8 +156,15 @@ def test_the_callers_objects_are_kept_out_of_the_workers_garbage_collection() ->
     assert gc.get_freeze_count() == 0
 
 
-def test_a_new_worker_may_use_every_cpu_of_its_caller() -> None:
-    assert in_a_worker(lambda: os.sched_getaffinity(0)) == os.sched_getaffinity(0)
+def test_a_new_worker_may_soon_use_every_cpu_of_its_caller() -> None:
+    usable = os.sched_getaffinity(0)
+
+    def wait_for_all_cpus() -> bool:
+        while os.sched_getaffinity(0) != usable:  # at its very start it is kept off the caller's own
+            pass
+        return True
+
+    assert in_a_worker(wait_for_all_cpus)
 
 
 def test_an_exit_function_of_the_callers_does_not_run_in_workers(fresh_python: Callable[..., str]) -> None:
@@ -159,14 +180,17 @@ print(pmap(abs, range(4), isolate=True, n_jobs=2))
     assert printed.splitlines() == ["[0, 1, 2, 3]", "bye"]
 
 
-def test_what_is_printed_before_in_and_after_a_call_appears_once(fresh_python: Callable[..., str]) -> None:
+def test_what_is_printed_before_in_and_after_a_call_appears_once(
+    fresh_python: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     printed = fresh_python(
         "-c",
         """
 import sys
 from amorsize import pmap
-sys.stdout.write("before\\n")  # not flushed: standard output is no terminal here
-pmap(lambda item: print("item", item), range(20), isolate=True, n_jobs=2)
+sys.stdout.write("before\\n")  # stays in the buffer: standard output is no terminal here
+pmap(lambda item: sys.stdout.write(f"item {item}\\n"), range(20), isolate=True, n_jobs=2)
 print("after")
 """,
     )
