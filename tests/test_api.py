@@ -59,6 +59,7 @@ def test_an_empty_iterable_gives_an_empty_list() -> None:
     assert square.last_run.n_items == 0
 
 
+@pytest.mark.needs_fork
 @pytest.mark.parametrize(
     "func",
     [
@@ -162,6 +163,7 @@ class Scorer:
         return 2 * x
 
 
+@pytest.mark.needs_fork
 def test_a_method_knows_its_object() -> None:
     one, three = Scorer(1), Scorer(3)
     assert (one.score(5), three.score(5)) == (5, 15)

@@ -95,6 +95,7 @@ def test_isolate_keeps_every_item_out_of_the_caller() -> None:
     assert os.getpid() not in whose.pmap([10] * 50, isolate=True)
 
 
+@pytest.mark.needs_fork
 def test_the_second_call_samples_nothing() -> None:
     burn.pmap([20_000] * 50)
     assert report(burn).n_sampled
@@ -142,6 +143,7 @@ def test_a_call_inside_a_worker_stays_in_the_loop() -> None:
         assert "inside another" in reason
 
 
+@pytest.mark.needs_fork
 def test_a_live_socket_keeps_the_call_in_the_loop_and_is_named() -> None:
     left, right = socket.socketpair()
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from typing import TYPE_CHECKING
 
 import pytest
+
+if sys.platform != "linux" or not hasattr(os, "fork") or not hasattr(os, "memfd_create"):
+    pytest.skip("forked workers exist on Linux only", allow_module_level=True)
 
 from amorsize.engine.job import Range
 from amorsize.engine.supervise import run
