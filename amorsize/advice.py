@@ -224,16 +224,20 @@ class Adviser:
         self._learn(timings, jobs, run, now_s - began_s)
         return report
 
-    def _run(self, plan: Plan, predicted_s: float, measured_s: float) -> Run:
+    def _run(self, plan: Plan, predicted_s: float, measured_s: float) -> Run | None:
+        """Return the run to be remembered; None where its figures are none that a store would take back."""
         assert self._n_chosen_for is not None
-        return Run(
-            backend=plan.backend,
-            n_jobs=plan.n_jobs,
-            chunksize=plan.chunksize,
-            n_items=self._n_chosen_for,
-            predicted_s=predicted_s,
-            measured_s=measured_s,
-        )
+        try:
+            return Run(
+                backend=plan.backend,
+                n_jobs=plan.n_jobs,
+                chunksize=plan.chunksize,
+                n_items=self._n_chosen_for,
+                predicted_s=predicted_s,
+                measured_s=measured_s,
+            )
+        except ValueError:
+            return None
 
     def _learn(self, timings: Timings, jobs: Sequence[Job], run: Run | None, call_s: float) -> None:
         """Keep what caller and workers have timed; a run that was given up on tells of the machine, not the

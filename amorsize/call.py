@@ -173,8 +173,10 @@ class Call:
 
     def look_later(self) -> None:
         """Consider a plan again once the time spent has doubled; never, where the call is to stay in the caller."""
-        stays = self.adviser is not None and self.adviser.stays is not None
-        self.look_at_s = NEVER if stays else max(2 * self.timings.total_s, FIRST_LOOK_S)
+        if self.adviser is not None and self.adviser.stays is not None:
+            self.look_at_s = NEVER
+        else:
+            self.look_at_s = 0.0 if self.options.isolate else max(2 * self.timings.total_s, FIRST_LOOK_S)
 
     def _together(
         self, work: Work, results: "list[object]", before: "list[object]", plan: "Plan"

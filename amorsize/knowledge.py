@@ -94,7 +94,8 @@ class Knowledge:
         for key in self._labels:
             profile = Profile.from_facts(rows.get(key))
             if profile is not None and profile.is_known:
-                _profiles[key] = profile.aged(time())
+                now_s = time()
+                _profiles[key] = profile.replace(updated_s=min(profile.updated_s, now_s)).aged(now_s)
                 _names[key] = self.function.name
         costs = Costs.from_facts(rows.get(self._costs_key))
         if costs is not None:

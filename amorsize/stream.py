@@ -58,6 +58,8 @@ def _block_items(call: Call) -> int:
     if adviser is None or adviser.stays is not None or spent_s < call.look_at_s:
         return call.size
     plan, item_s = adviser.choose(None, call.timings, ()), adviser.item_s
+    if item_s is None and call.jobs:  # isolated items: only workers have timed any
+        item_s = call.jobs[-1].timings.mean_s
     if not plan.is_parallel or item_s is None:
         call.look_later()
         return call.size

@@ -306,3 +306,24 @@ def test_a_changed_closure_is_a_miss_and_the_same_one_a_hit() -> None:
         func = parallelizable(makes(constant))
         func.pmap([20_000] * 40)
         assert (report(func).n_sampled == 0) is is_known
+
+
+@pytest.mark.needs_fork
+@pytest.mark.parametrize("items", [range(300), iter(range(300))], ids=["range", "iterator"])
+def test_isolated_items_of_an_iterator_stay_out_of_the_caller_too(items: Any) -> None:
+    assert os.getpid() not in pmap(lambda n: os.getpid() + 0 * n, items, isolate=True)
+
+
+@pytest.mark.needs_fork
+def test_a_chunksize_beyond_all_reason_is_no_reason_to_lose_results() -> None:
+    assert pmap(affine, range(200), chunksize=10**17, backend="process") == [affine(x) for x in range(200)]
+
+
+def test_a_function_that_shortens_its_input_comes_to_an_end() -> None:
+    def shorten(x: int) -> int:
+        items.pop()
+        return x
+
+    items = list(range(100))
+    results = pmap(shorten, items)
+    assert results == list(range(len(results)))

@@ -112,7 +112,9 @@ def explain(error: BaseException, work: Work | None, index: int | None, finished
 
 def add_note(error: BaseException, note: str) -> None:
     """Add a note as `error.add_note` does, without asking the exception's own `__setattr__`: it may be frozen."""
-    error.__dict__.setdefault("__notes__", []).append(note)
+    notes = error.__dict__.setdefault("__notes__", [])
+    if isinstance(notes, list):
+        notes.append(note)
 
 
 def _short(work: Work, index: int) -> str:

@@ -160,6 +160,9 @@ def advance(work: "Work", results: list[object], timings: "Timings", size: int, 
     while (start := len(results)) < n_items:
         stop = min(n_items, start + size)
         work.run(start, stop, results)
+        if len(results) != stop:  # the function has made its own input shorter: the loop would end here, too
+            work.n_items = len(results)
+            break
         now = perf_counter()
         timings.add(stop - start, now - last)
         batch_s = max(BATCH_S, timings.total_s * LONGEST_SHARE)

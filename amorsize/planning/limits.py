@@ -10,6 +10,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from amorsize.records import Capacity
 
+MAX_FITTING = 2.0**53
+"""More workers than any machine runs; a quotient may be infinite."""
+
 MEMORY_SHARE = 0.8
 """Share of the free memory that workers may take; the rest is for results, and for programs that start meanwhile."""
 
@@ -43,7 +46,7 @@ def worker_limit_by_memory(memory_bytes: int | None, worker_bytes: float | None)
     """Return how many processes fit in memory, at least 1; None where either figure is not known."""
     if memory_bytes is None or not worker_bytes:
         return None
-    return max(1, int(MEMORY_SHARE * memory_bytes / worker_bytes))
+    return max(1, int(min(MEMORY_SHARE * memory_bytes / worker_bytes, MAX_FITTING)))
 
 
 def most_jobs(worker_bytes: float | None, capacity: Capacity, n_items: int | None, limits: Limits) -> tuple[int, str]:

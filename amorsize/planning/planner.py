@@ -28,6 +28,10 @@ STANDARD_ERRORS = 2.0
 """By how many standard errors the mean item is taken shorter when a gain is judged. With 0, every second cold call at
 the edge forks for a first guess that was too high; 4 keeps a cold job of 4 ms in the loop."""
 
+LEAST_SHARE = 0.1
+"""However few items were timed, the others are taken to last at least this share of their mean. 0 times four items of
+10 ms before a worker starts, a tenth of a job of 0.3 s; 1 believes one slow first call."""
+
 START_MARGIN = 0.5
 """A run goes parallel where the gain exceeds this share of what starting costs: starts vary by about as much. 0 loses
 on half of the jobs at the edge; 2 keeps jobs of 3 ms, which would gain 0.5 ms, in the loop."""
@@ -161,7 +165,7 @@ def _why_no_gain(
         return f"the last two runs with workers were slower than the loop: {items(expected)} of {span(item_s)}"
     if start_s <= NEGLIGIBLE_START * elapsed_s:
         return None
-    low_s = profile.bound_s(-STANDARD_ERRORS)
+    low_s = max(profile.bound_s(-STANDARD_ERRORS), LEAST_SHARE * item_s)
     if expected * low_s - model.process_s(low_s, n_jobs) <= START_MARGIN * start_s:
         doubt = span(expected * (item_s - low_s))
         return f"no clear gain, give or take {doubt} ({_compared(expected, item_s, n_jobs, best_s)})"
