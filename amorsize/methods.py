@@ -9,6 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from functools import partial
+    from inspect import Signature
     from typing import Any
 
     from amorsize.record import RunReport
@@ -31,6 +32,13 @@ class BoundParallel(BoundArguments):
     @property
     def __doc__(self) -> str | None:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]  # as of a method
         return self.func.__doc__
+
+    @property
+    def __signature__(self) -> "Signature":
+        """The signature without `self`; `inspect` would take it for the function, whose attributes it offers."""
+        import inspect
+
+        return inspect.signature(MethodType(self.func, self.args[0]))
 
     @property
     def __self__(self) -> object:
