@@ -61,7 +61,7 @@ class Record(metaclass=RecordType):
         if len(values) != len(names):
             values = {**kind._defaults, **values}
         if values.keys() != names:
-            wrong = ", ".join(sorted(values.keys() ^ names))
+            wrong = ", ".join(sorted({**kind._defaults, **values}.keys() ^ names))
             raise TypeError(f"{kind.__name__} has the fields {', '.join(kind._fields)}; missing or unknown: {wrong}")
         put = object.__setattr__
         for field, value in values.items():
