@@ -107,10 +107,15 @@ FUNCTIONS = {
 }
 
 
-@pytest.mark.parametrize("options", ["", PROCESSES, "isolate=True"], ids=["auto", "process", "isolate"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param("", id="auto"),
+        pytest.param(PROCESSES, id="process", marks=pytest.mark.needs_fork),
+        pytest.param("isolate=True", id="isolate", marks=pytest.mark.needs_fork),
+    ],
+)
 def test_every_kind_of_function_is_mapped(options: str, fresh_python: Callable[..., str]) -> None:
-    if options and not hasattr(os, "fork"):
-        pytest.skip("needs os.fork")
     source = f"""
 from amorsize import pmap
 
