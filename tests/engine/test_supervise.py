@@ -218,10 +218,11 @@ def test_a_retreat_of_workers_alone_leaves_the_rest_to_the_caller(job: MakeJob, 
         gates[0].open()
         return BACK_TO_THE_LOOP
 
-    task = job(slow_in_workers, range(100), decide=retreat)
+    # So many that the workers cannot have run them all between the opening of the gate and the end of their feeding.
+    task = job(slow_in_workers, range(3000), decide=retreat)
     task.caller_may_run = True
-    assert results_of(task) == list(range(100))
-    assert sorted(calls.items) == list(range(100))
+    assert results_of(task) == list(range(3000))
+    assert sorted(calls.items) == list(range(3000))
     assert caller in calls.pids
 
 
