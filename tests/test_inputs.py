@@ -216,9 +216,10 @@ def test_a_death_on_an_iterators_item_is_told_with_its_index_in_the_whole() -> N
 
 def test_an_empty_iterable_starts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fork", None, raising=False)
-    for empty in ([], (), "", iter(()), {}, range(0)):
-        assert pmap(abs, empty) == []  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-        assert pmap(abs, empty, isolate=True) == []  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    empties: list[Any] = [[], (), "", iter(()), {}, range(0)]
+    for empty in empties:
+        assert pmap(abs, empty) == []
+        assert pmap(abs, empty, isolate=True) == []
 
 
 def test_items_are_neither_compared_hashed_nor_copied() -> None:
