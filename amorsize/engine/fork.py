@@ -12,6 +12,7 @@ import gc
 import os
 import select
 import sys
+from time import clock_gettime
 
 from amorsize.engine import wire
 
@@ -22,11 +23,13 @@ if TYPE_CHECKING:
     import signal
     from collections.abc import Callable
     from typing import NoReturn
+
+    from amorsize.engine.held import Held
 else:
     import _signal as signal  # the C half is loaded anyway; `signal` itself costs 3.3 ms
 
+CPUCLOCK_SCHED = 2  # Linux's number for the CPU clock of a whole process
 F_GETFL, F_SETFL, F_SETOWN, F_SETSIG = 3, 4, 8, 10  # Linux's numbers; the module fcntl has no name for the last
-ALL_SIGNALS = signal.valid_signals()
 
 LINGER_MS = 1000
 """A worker that has closed its pipe has this many ms to end by itself: flush its output, tear down its memory."""
@@ -78,7 +81,7 @@ class ForkedWorker:
         expected: it has said that it is done, or was told to end: its end is no death.
     """
 
-    __slots__ = ("_arena", "cell", "expected", "inbox", "pid", "pidfd", "pipe")
+    __slots__ = ("_arena", "_cpu_s", "_is_open", "_status", "cell", "expected", "inbox", "pid", "pidfd", "pipe")
 
     def __init__(self, pid: int, pipe: int, arena: int, cells: memoryview, cell: int) -> None:
         self.pid = pid
@@ -86,6 +89,9 @@ class ForkedWorker:
         self.cell = cell
         self.expected = False
         self._arena = arena
+        self._cpu_s: float | None = 0.0
+        self._status: tuple[int | None, int | None] | None = None
+        self._is_open = True
         self.inbox = wire.Inbox(pipe, arena, cells, cell + 2)
         try:
             self.pidfd: int | None = os.pidfd_open(pid)
@@ -96,12 +102,26 @@ class ForkedWorker:
         """Return the descriptors that become readable when it announces something or ends."""
         return [self.pipe] if self.pidfd is None else [self.pipe, self.pidfd]
 
+    @property
+    def cpu_s(self) -> float | None:
+        """CPU seconds that it has used so far, to the microsecond, for 0.5 us; None where the system does not tell.
+
+        The number is the process's CPU clock as the kernel defines it (`clock_getcpuclockid` in C).
+        """
+        try:
+            self._cpu_s = clock_gettime(~self.pid << 3 | CPUCLOCK_SCHED)
+        except OSError:  # it has been reaped: the last reading stands; a kernel without such clocks never gave one
+            self._cpu_s = self._cpu_s or None
+        return self._cpu_s
+
     def descriptors(self) -> list[int]:
         """Return what a sibling must close."""
-        return [fd for fd in (self.pipe, self._arena, self.pidfd) if fd is not None]
+        return [fd for fd in (self.pipe, self._arena, self.pidfd) if fd is not None] if self._is_open else []
 
     def kill(self) -> None:
         """End it at once; harmless where it has ended already."""
+        if self._status is not None:
+            return
         try:
             if self.pidfd is None:
                 os.kill(self.pid, signal.SIGKILL)
@@ -113,11 +133,17 @@ class ForkedWorker:
     def end(self) -> tuple[int | None, int | None]:
         """Wait for its end, which it has announced or was told, and take its exit status.
 
-        Only this child is waited for, never any child: the caller's other children are the caller's. One that has
-        closed its pipe and lives on (a function that closes all descriptors) is killed.
-
         Returns:
             (exit code, None), (None, signal), or (None, None) where somebody else took the status first.
+        """
+        if self._status is None:
+            self._status = self._wait()
+        return self._status
+
+    def _wait(self) -> tuple[int | None, int | None]:
+        """Wait for this child alone: the caller's other children are the caller's.
+
+        One that has closed its pipe and lives on (a function that closes all descriptors) is killed.
         """
         kind, name = (os.P_PID, self.pid) if self.pidfd is None else (os.P_PIDFD, self.pidfd)
         if self.pidfd is not None:
@@ -134,8 +160,11 @@ class ForkedWorker:
         return (ended.si_status, None) if ended.si_code == os.CLD_EXITED else (None, ended.si_status)
 
     def close(self) -> None:
-        """Give its descriptors back."""
-        for fd in self.descriptors():
+        """End it if it still lives, and give its descriptors back; a second time, do nothing."""
+        self.kill()
+        self.end()
+        descriptors, self._is_open = self.descriptors(), False
+        for fd in descriptors:
             os.close(fd)
 
 
@@ -145,42 +174,34 @@ def start_worker(
     cell: int,
     lifeline: Lifeline,
     siblings: list[ForkedWorker],
-    welcome: Callable[[ForkedWorker], None] | None = None,
+    held: Held,
 ) -> ForkedWorker:
     """Fork one worker that runs `serve` and ends; it joins `siblings`.
 
-    All signals are blocked until `welcome` has seen it, so that none, Ctrl-C least of all, can find a child that nobody
-    knows of.
+    Signal handlers are held back, so that none, Ctrl-C's least of all, can find a child that nobody knows of.
 
     Raises:
         OSError: where descriptors, processes or memory are exhausted; nothing is left behind.
     """
-    read_end, write_end = os.pipe()
-    try:
-        arena = os.memfd_create("amorsize-results")
-    except OSError:
-        os.close(read_end)
+    with held:
+        opened: list[int] = []
+        try:
+            opened += os.pipe()
+            opened.append(os.memfd_create("amorsize-results"))
+            read_end, write_end, arena = opened
+            pid = _fork()
+            if pid == 0:
+                siblings_fds = [fd for sibling in siblings for fd in sibling.descriptors()]
+                outbox = wire.Outbox(write_end, arena, cells, cell + 2)
+                _become_worker(lambda: serve(outbox), lifeline, [read_end, *siblings_fds])
+        except OSError:
+            for fd in opened:
+                os.close(fd)
+            raise
         os.close(write_end)
-        raise
-    inherited = signal.pthread_sigmask(signal.SIG_BLOCK, ALL_SIGNALS)
-    try:
-        pid = _fork()
-        if pid == 0:
-            siblings_fds = [fd for sibling in siblings for fd in sibling.descriptors()]
-            outbox = wire.Outbox(write_end, arena, cells, cell + 2)
-            _become_worker(lambda: serve(outbox), lifeline, [read_end, *siblings_fds], inherited)
         worker = ForkedWorker(pid, read_end, arena, cells, cell)
         siblings.append(worker)
-        if welcome is not None:
-            welcome(worker)
-    except OSError:
-        os.close(read_end)
-        os.close(arena)
-        raise
-    finally:
-        os.close(write_end)
-        signal.pthread_sigmask(signal.SIG_SETMASK, inherited)
-    _wake_elsewhere(pid)
+        _wake_elsewhere(pid)
     return worker
 
 
@@ -207,9 +228,7 @@ def _flush(stream: object) -> None:
         return
 
 
-def _become_worker(
-    serve: Callable[[], None], lifeline: Lifeline, foreign_fds: list[int], mask: set[int | signal.Signals]
-) -> NoReturn:
+def _become_worker(serve: Callable[[], None], lifeline: Lifeline, foreign_fds: list[int]) -> NoReturn:
     """Undo what a child must not share with its parent, serve, and leave without running the parent's exit code."""
     status = 1
     try:
@@ -217,7 +236,6 @@ def _become_worker(
         for fd in foreign_fds:
             os.close(fd)
         _reset_signals()
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         gc.freeze()
         _reseed_numpy()
         serve()

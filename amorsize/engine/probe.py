@@ -26,6 +26,7 @@ from amorsize.engine.collect import Collector
 from amorsize.engine.counter import open_counter
 from amorsize.engine.encoding import decode, encode
 from amorsize.engine.fork import ForkedWorker, Lifeline, start_worker
+from amorsize.engine.held import Held
 from amorsize.engine.inline import Work
 from amorsize.engine.watch import CELLS_PER_WORKER
 from amorsize.engine.worker import Desk
@@ -125,7 +126,7 @@ def _together(n_workers: int, serve: Callable[[wire.Outbox, int], None]) -> Iter
     """Start workers, let them begin at the same moment, and leave none behind; `serve` is told its worker's number."""
     memory = mmap.mmap(-1, (n_workers * CELLS_PER_WORKER + 1) * 8)
     cells = memoryview(memory).cast("q")
-    lifeline = Lifeline()
+    lifeline, held = Lifeline(), Held()
     workers: list[ForkedWorker] = []
 
     def live(outbox: wire.Outbox) -> None:
@@ -135,13 +136,11 @@ def _together(n_workers: int, serve: Callable[[wire.Outbox, int], None]) -> Iter
 
     try:
         while len(workers) < n_workers:
-            start_worker(live, cells, len(workers) * CELLS_PER_WORKER, lifeline, workers)
+            start_worker(live, cells, len(workers) * CELLS_PER_WORKER, lifeline, workers, held)
         cells[-1] = True
         yield workers
     finally:
         for worker in workers:
-            worker.kill()
-            worker.end()
             worker.close()
         lifeline.close()
         cells.release()

@@ -21,7 +21,8 @@ assert sys.platform == "linux"  # before the imports: elsewhere, type checkers f
 
 from amorsize.engine import safety, wire
 from amorsize.engine.counter import open_counter
-from amorsize.engine.fork import ALL_SIGNALS, ForkedWorker, Lifeline, start_worker
+from amorsize.engine.fork import ForkedWorker, Lifeline, start_worker
+from amorsize.engine.held import Held
 from amorsize.engine.watch import CELLS_PER_WORKER, Watch
 from amorsize.engine.worker import Desk, serve
 from amorsize.errors import WorkerDied
@@ -29,11 +30,8 @@ from amorsize.planning.model import SUPERVISES_FROM_S
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import signal
-
+    from amorsize.engine.counter import Counter
     from amorsize.engine.job import Job
-else:
-    import _signal as signal
 
 GRACE_S = 0.1
 """After a failure, workers that are above it may finish their item for this long before they are killed."""
@@ -54,13 +52,11 @@ def run(job: Job) -> bool:
     Raises:
         BaseException: what an item in the caller raised that is no Exception, and Ctrl-C; workers are gone by then.
     """
+    crew = Crew(job)
     try:
-        crew = Crew(job)
-    except OSError as error:
-        job.shortage = f"no worker could be started: {error}"
-        return False
-    safety.cores_are_taken = True
-    try:
+        safety.cores_are_taken = True
+        if not crew.open():
+            return False
         crew.start()
         if not crew.workers and not job.caller_may_run:
             return False
@@ -74,7 +70,10 @@ def run(job: Job) -> bool:
         raise
     finally:
         safety.cores_are_taken = False
-        crew.close()
+        try:
+            crew.close()
+        finally:
+            crew.close()  # where Ctrl-C came on the way into the first; else it finds nothing to do
     return True
 
 
@@ -88,18 +87,29 @@ class Crew:
         self._most = job.plan.n_jobs - 1 if job.plan.caller_computes else job.plan.n_jobs
         self._memory = mmap.mmap(-1, job.plan.n_jobs * CELLS_PER_WORKER * 8)
         self._cells = memoryview(self._memory).cast("q")
-        self._lifeline = Lifeline()
-        try:
-            self._counter = open_counter()
-        except OSError:
-            self._lifeline.close()
-            raise
-        self._counter.take(len(job.collector.head))
+        self._held = Held()
+        self._opened: list[Lifeline | Counter] = []
+        self._lifeline: Lifeline
+        self._counter: Counter
         self._poll = select.poll()
         self._by_fd: dict[int, ForkedWorker] = {}
         self._rest_from: int | None = None
         self._silent_death: WorkerDied | None = None
         self._watch = Watch(job.alone_s, job.collector.n_done, caller_computes=job.plan.caller_computes)
+
+    def open(self) -> bool:
+        """Make what all share; return False where the system has no room for it."""
+        try:
+            with self._held:
+                self._lifeline = Lifeline()
+                self._opened.append(self._lifeline)
+                self._counter = open_counter()
+                self._opened.append(self._counter)
+        except OSError as error:
+            self.job.shortage = f"no worker could be started: {error}"
+            return False
+        self._counter.take(len(self.job.collector.head))
+        return True
 
     def start(self) -> None:
         """Start the planned workers, or as many as the system has room for."""
@@ -116,7 +126,7 @@ class Crew:
             serve(self.job.work, self._counter, self.job.sizes, Desk(outbox, self._cells, cell))
 
         try:
-            start_worker(live, self._cells, cell, self._lifeline, self.workers, self._listen_to)
+            self._listen_to(start_worker(live, self._cells, cell, self._lifeline, self.workers, self._held))
         except OSError as error:
             self.job.shortage = f"only {len(self.workers)} of {self._most} workers could be started: {error}"
 
@@ -203,13 +213,10 @@ class Crew:
         events = self._poll.poll(timeout_ms)
         if not events:
             return
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, ALL_SIGNALS)
-        try:
+        with self._held:
             for fd, _ in events:
                 if fd in self._by_fd:
                     self._receive(self._by_fd[fd], has_ended=fd == self._by_fd[fd].pidfd)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
     def _receive(self, worker: ForkedWorker, *, has_ended: bool) -> None:
         for message in worker.inbox.receive():
@@ -269,26 +276,22 @@ class Crew:
         """
         if self._rest_from is not None or not self.job.caller_may_run or not self._watch.is_time():
             return
-        evidence = self._watch.evidence(
-            self._cells, self._n_items, self.job.collector.n_done, len(set(self._by_fd.values()))
-        )
+        cpu_s = [worker.cpu_s for worker in self.workers]
+        n_alive = len(set(self._by_fd.values()))
+        evidence = self._watch.evidence(cpu_s, self._n_items, self.job.collector.n_done, n_alive)
         plan = self.job.decide(evidence)
         if plan is not None and not plan.is_parallel:
             self.job.retreat = plan.reason
             self._stop_feeding()
 
     def close(self) -> None:
-        """End and reap every worker and give everything back; no signal interrupts it."""
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, ALL_SIGNALS)
-        try:
-            for worker in set(self._by_fd.values()):
-                worker.kill()
-                worker.end()
+        """End and reap every worker and give everything back; a second time, do nothing."""
+        with self._held:
+            for worker in self.workers:
+                worker.kill()  # all at once, before the first is waited for
             for worker in self.workers:
                 worker.close()
-            self._counter.close()
-            self._lifeline.close()
+            while self._opened:
+                self._opened.pop().close()
             self._cells.release()
             self._memory.close()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)

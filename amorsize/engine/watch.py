@@ -6,11 +6,13 @@ from time import perf_counter, thread_time
 
 from amorsize.records import Evidence
 
-CELLS_PER_WORKER = 4
-"""Shared integers of each worker: start and stop of its range, the bytes of its memory file that the caller has read,
-and the nanoseconds of CPU time that its items have taken."""
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-COMPUTED_NS = 3
+CELLS_PER_WORKER = 3
+"""Shared integers of each worker: start and stop of its range, and the bytes of its memory file that the caller has
+read."""
 
 EVIDENCE_EVERY_S = 0.01
 """How often the caller asks whether the plan still holds. A wrong plan costs at most this long; asking costs 5 us."""
@@ -40,17 +42,17 @@ class Watch:
         self._asked_s = now
         return True
 
-    def evidence(self, cells: memoryview, n_items: int, n_done: int, n_workers: int) -> Evidence:
-        """Return what has been seen so far; `cells` are the workers' shared integers."""
+    def evidence(self, cpu_s: Sequence[float | None], n_items: int, n_done: int, n_workers: int) -> Evidence:
+        """Return what has been seen so far; `cpu_s` are the CPU seconds of all workers, None where one is not known."""
         together_s = perf_counter() - self._up_s
-        computed_s = sum(cells[COMPUTED_NS::CELLS_PER_WORKER]) * 1e-9
+        used_s = [seconds for seconds in cpu_s if seconds is not None]
         if self._caller_computes:
-            computed_s += thread_time() - self._up_cpu_s
+            used_s.append(thread_time() - self._up_cpu_s)
         return Evidence(
             n_left=n_items - n_done,
             n_workers=n_workers,
             alone_s=self._alone_s,
             n_together=n_done - self._n_before,
             together_s=together_s,
-            cores_used=computed_s / together_s,
+            cores_used=None if None in cpu_s else sum(used_s) / together_s,
         )

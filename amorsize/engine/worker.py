@@ -10,10 +10,9 @@ while the process is inside the kernel, it interrupts no system call of the user
 from __future__ import annotations
 
 import sys
-from time import perf_counter, thread_time
+from time import perf_counter
 
 from amorsize.engine import wire
-from amorsize.engine.watch import COMPUTED_NS
 
 assert sys.platform == "linux"
 
@@ -37,7 +36,7 @@ class Desk:
     Args:
         outbox: where results go.
         cells: shared integers, in which the worker notes the range that it has taken, so that its death can be told
-            with the items that it may have died in, and how long its items take.
+            with the items that it may have died in.
         cell: index of its first integer.
 
     Attributes:
@@ -52,29 +51,28 @@ class Desk:
         self.results: list[object] = []
         self.start = 0
         self._busy = False
-        self._began_s = self._began_cpu_s = 0.0
+        self._began_s = 0.0
 
     def open(self, start: int, stop: int) -> list[object]:
         """Note that a range was taken; return the list that its results go to."""
         self._cells[self._cell] = start
         self._cells[self._cell + 1] = stop
         self.start, self.results = start, []
-        self._began_s, self._began_cpu_s = perf_counter(), thread_time()
+        self._began_s = perf_counter()
         return self.results
 
     def publish(self) -> float:
         """Send what is finished and not yet sent; return the seconds since the last time."""
         self._busy = True
-        now, cpu_now = perf_counter(), thread_time()
+        now = perf_counter()
         seconds = now - self._began_s
-        self._cells[self._cell + COMPUTED_NS] += int((cpu_now - self._began_cpu_s) * 1e9)
         n_done = len(self.results)
         if n_done:
             self.outbox.send_results(self.start, self.results[:n_done], seconds)
             del self.results[:n_done]
             self.start += n_done
             self._cells[self._cell] = self.start
-        self._began_s, self._began_cpu_s = now, cpu_now
+        self._began_s = now
         self._busy = False
         return seconds
 

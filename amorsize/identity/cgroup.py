@@ -20,15 +20,10 @@ _NO_LIMIT_BYTES = 1 << 60
 def read_text(path: str) -> str | None:
     """Return the beginning of a kernel file, 64 KB at most; None where it cannot be read."""
     try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except OSError:
+        with open(path, "rb", buffering=0) as file:  # closed by itself where Ctrl-C comes in between
+            return (file.read(1 << 16) or b"").decode("ascii", "replace")
+    except OSError:  # it may vanish, or refuse, between opening and reading, too
         return None
-    try:
-        return os.read(descriptor, 1 << 16).decode("ascii", "replace")
-    except OSError:  # it may vanish, or refuse, between opening and reading
-        return None
-    finally:
-        os.close(descriptor)
 
 
 def quota_cores(groups: str, root: str) -> float | None:

@@ -1,0 +1,70 @@
+"""Hold the program's signal handlers back while an exception out of nowhere would lose something.
+
+A handler may raise (Ctrl-C does) between any two steps of Python code: between opening a descriptor and noting it, or
+between taking a result out of a pipe and keeping it. Inside `with held:` signals are noted, and their handlers have
+their turn at its end. Blocking the signals instead does not help: another native thread (every BLAS pool has some)
+takes them, and the handler still runs in the middle of the main thread. It also costs twice as much (2.2 us, not 1.2).
+"""
+
+from __future__ import annotations
+
+import sys
+from itertools import repeat
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal
+    from types import FrameType, TracebackType
+else:
+    import _signal as signal  # the C half is loaded anyway; `signal` itself costs 3.3 ms
+
+
+def _handled() -> list[int]:
+    """Return the signals that Python code of the program handles here; none outside the main thread."""
+    threading = sys.modules.get("threading")
+    if threading is not None and threading.current_thread() is not threading.main_thread():
+        return []
+    return [number for number in signal.valid_signals() if callable(signal.getsignal(number))]
+
+
+class Held:
+    """A context in which signal handlers wait. It may be entered again and again, but not inside itself."""
+
+    __slots__ = ("_before", "_came", "_numbers", "_raised")
+
+    def __init__(self) -> None:
+        self._numbers = _handled()
+        self._before: list[tuple[int, object]] = []
+        self._came: list[tuple[int, FrameType | None]] = []
+        self._raised: BaseException | None = None
+
+    def __enter__(self) -> None:
+        """Never raise: what a handler raises on the way in is raised on the way out."""
+        while len(self._before) < len(self._numbers):
+            try:
+                rest = self._numbers[len(self._before) :]
+                # In one step of the interpreter, so that no handler has its turn between the change and its note.
+                self._before.extend(zip(rest, map(signal.signal, rest, repeat(self._note)), strict=True))
+            except BaseException as error:  # of a handler that had its turn just before: kept for the end
+                self._raised = error
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        while self._before:
+            try:
+                signal.signal(*self._before[-1])  # type: ignore[arg-type]  # what `signal` itself returned
+                self._before.pop()
+            except BaseException as early:  # as above; to set a handler twice does no harm
+                self._raised = early
+        raised, self._raised = self._raised, None
+        came, self._came = self._came, []
+        for number, frame in came:
+            handler = signal.getsignal(number)
+            if callable(handler):
+                handler(number, frame)
+        if raised is not None:
+            raise raised
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self._came.append((number, frame))

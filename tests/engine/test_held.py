@@ -1,0 +1,129 @@
+"""Signal handlers wait where an exception out of nowhere would lose something, and have their turn right afterwards."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from amorsize.engine.held import Held
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from amorsize.engine.job import Job
+
+
+@pytest.fixture(autouse=True)
+def ctrl_c() -> Iterator[None]:
+    """Have SIGINT raise KeyboardInterrupt, whatever the shell that runs the tests has it do."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_a_handler_waits_for_the_end_of_the_block() -> None:
+    steps = []
+    with pytest.raises(KeyboardInterrupt):
+        with Held():
+            signal.raise_signal(signal.SIGINT)
+            steps.append("went on")
+        steps.append("never reached")
+    assert steps == ["went on"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_every_signal_that_came_is_answered_by_its_own_handler_with_its_frame() -> None:
+    came: list[tuple[int, str]] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: came.append((number, frame.f_code.co_name)))  # type: ignore[union-attr]
+    try:
+        with Held():
+            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
+            assert came == []
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    here = "test_every_signal_that_came_is_answered_by_its_own_handler_with_its_frame"
+    assert came == [(signal.SIGTERM, here)] * 2
+
+
+def test_what_the_block_raises_is_not_lost_behind_an_interrupt() -> None:
+    with pytest.raises(KeyboardInterrupt) as caught, Held():
+        signal.raise_signal(signal.SIGINT)
+        raise ValueError("of the block")
+    assert isinstance(caught.value.__context__, ValueError)
+
+
+def test_signals_without_a_handler_in_python_keep_their_disposition() -> None:
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        with Held():
+            assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_outside_the_main_thread_there_is_nothing_to_hold_back() -> None:
+    found: list[object] = []
+
+    def look() -> None:
+        with Held():
+            found.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    thread.join()
+    assert found == [signal.default_int_handler]
+
+
+def interrupting_at(moment: int, act: Callable[[], object]) -> int:
+    """Run `act` and press Ctrl-C at the given call or return in it; return how many there were until the end."""
+    count, caller = 0, os.getpid()
+
+    def press(_frame: object, _event: str, _argument: object) -> None:
+        nonlocal count
+        count += 1
+        if count == moment and os.getpid() == caller:
+            signal.raise_signal(signal.SIGINT)
+
+    sys.setprofile(press)
+    try:
+        act()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+@pytest.mark.needs_fork
+@pytest.mark.parametrize("caller_computes", [False, True])
+def test_ctrl_c_at_any_moment_of_a_call_leaves_nothing_behind(
+    job: Callable[..., Job], *, caller_computes: bool
+) -> None:
+    from amorsize.engine.supervise import run
+
+    def call() -> None:
+        assert run(task)
+        task.collector.raise_failure()
+        assert task.collector.ordered() == list(range(12))
+
+    descriptors = os.listdir("/proc/self/fd")
+    n_interrupted, moment = 0, 1
+    while True:
+        task: Any = job(int, range(12), n_jobs=2, chunksize=2, item_s=1e-5, caller_computes=caller_computes)
+        try:
+            n_moments = interrupting_at(moment, call)
+        except KeyboardInterrupt:
+            n_interrupted += 1
+        else:
+            if moment > n_moments:
+                break
+        assert os.listdir("/proc/self/fd") == descriptors
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        with pytest.raises(ChildProcessError):
+            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        moment += 1
+    assert n_interrupted
