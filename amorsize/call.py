@@ -152,8 +152,9 @@ class Call:
             self.size = advance(work, results, self.timings, self.size, until_s)
         except BaseException as error:
             from amorsize.engine.collect import explain
+            from amorsize.engine.finished import Finished
 
-            explain(error, work, len(results), dict(enumerate(before + results)))
+            explain(error, work, len(results), Finished([(0, before), (work.offset, results)]))
             raise
 
     def _ask(self, work: Work, results: "list[object]") -> "Plan | None":

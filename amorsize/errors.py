@@ -111,16 +111,16 @@ class RemoteError(AmorsizeError):
         traceback_text: the worker's traceback.
 
     Example:
-        >>> class Refused(Exception):
-        ...     def __init__(self, host, port):
-        ...         super().__init__(f"{host}:{port}")
+        >>> import threading
         >>> def connect(port):
-        ...     raise Refused("localhost", port)
+        ...     error = OSError(f"port {port} is closed")
+        ...     error.lock = threading.Lock()
+        ...     raise error
         >>> try:
         ...     pmap(connect, [80], isolate=True)
         ... except RemoteError as error:
         ...     print(error.text)
-        Refused('localhost:80')
+        OSError('port 80 is closed')
     """
 
     def __init__(self, message: str, *, type_name: str, text: str, traceback_text: str) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from amorsize.engine.finished import Finished
     from amorsize.engine.inline import Work
 
 
@@ -54,14 +57,13 @@ class Collector:
             position = start + len(results)
         return position if position < stop else None
 
-    def finished(self) -> dict[int, object]:
+    def finished(self) -> Finished:
         """Return every result in hand by its index in the caller's input."""
+        from amorsize.engine.finished import Finished
+
         offset = self.work.offset
-        found = dict(enumerate(self._before))
-        found.update(enumerate(self.head, offset))
-        for start, results in sorted(self._parts.items()):
-            found.update(enumerate(results, offset + start))
-        return found
+        parts = [(0, self._before), (offset, self.head)]
+        return Finished([*parts, *[(offset + start, results) for start, results in self._parts.items()]])
 
     def ordered(self) -> list[object]:
         """Return all results in input order; the collector gives up what it holds.
@@ -89,7 +91,7 @@ class Collector:
         explain(error, self.work, self.failed_at, self.finished())
 
 
-def explain(error: BaseException, work: Work | None, index: int | None, finished: dict[int, object]) -> None:
+def explain(error: BaseException, work: Work | None, index: int | None, finished: Mapping[int, object]) -> None:
     """Put on the error a note that names its item, and the finished results as `error.finished`.
 
     Args:

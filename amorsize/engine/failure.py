@@ -11,48 +11,111 @@ import signal
 import traceback
 
 from amorsize.engine.collect import add_note
+from amorsize.engine.finished import Finished
 from amorsize.errors import ItemNotPicklable, RemoteError, WorkerDied
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from typing import TypeAlias
+
+    Link: TypeAlias = tuple[bytes | None, str, str, str]  # pickled, type name, repr, how the next one belongs to it
 
 DEEPEST = 8
 """Levels of attributes and elements that the search for the culprit goes down; deeper ones are blamed on their
-parent."""
+parent. Also the causes of an exception that travel with it."""
+
+CAUSE, CONTEXT = "cause", "context"
 
 
 def pack(error: BaseException) -> bytes:
-    """Return what `unpack` needs: the exception itself if it survives the journey, and a description in any case."""
+    """Return what `unpack` needs: the exceptions that can travel, their descriptions, and the worker's traceback."""
     text = "".join(traceback.format_exception(error))
-    return marshal.dumps((_travelling(error), type(error).__qualname__, _repr(error), text))
+    return marshal.dumps((_links(error), text))
 
 
-def unpack(content: tuple[bytes | None, str, str, str]) -> BaseException:
-    """Return the worker's exception, or the RemoteError that stands in for it, with the worker's traceback as a
-    note."""
-    pickled, type_name, text, traceback_text = content
-    if pickled is None:
-        return RemoteError(
-            f"a worker raised {text}, which cannot be rebuilt in this process (it does not survive pickling)\n\n"
-            f"{traceback_text}",
-            type_name=type_name,
-            text=text,
-            traceback_text=traceback_text,
-        )
-    error: BaseException = pickle.loads(pickled)
-    add_note(error, f"amorsize: traceback in the worker:\n{traceback_text}")
-    return error
+def unpack(content: tuple[list[Link], str]) -> BaseException:
+    """Return the worker's exception with its causes, and the worker's traceback as a note.
+
+    A RemoteError stands in for what cannot be rebuilt here.
+    """
+    links, traceback_text = content
+    errors = [_rebuilt(link, traceback_text) for link in links]
+    for (_, _, _, relation), error, cause in zip(links, errors, errors[1:], strict=False):
+        if relation == CAUSE:
+            error.__cause__ = cause
+        else:
+            error.__context__ = cause
+    if not isinstance(errors[0], RemoteError):
+        add_note(errors[0], f"amorsize: traceback in the worker:\n{traceback_text}")
+    return errors[0]
+
+
+def _links(error: BaseException) -> list[Link]:
+    """Describe an exception and what it came from, cause by cause, each with how the next one belongs to it."""
+    links: list[Link] = []
+    link: BaseException | None = error
+    while link is not None and len(links) < DEEPEST:
+        if type(link.__dict__.get("finished")) is Finished:
+            del link.__dict__["finished"]  # of a call inside the item: as large as its results, and not the caller's
+        hidden = link.__suppress_context__ or link.__cause__ is not None
+        following, relation = (link.__cause__, CAUSE) if hidden else (link.__context__, CONTEXT)
+        links.append((_travelling(link), type(link).__qualname__, _repr(link), relation))
+        link = following
+    return links
+
+
+def _rebuilt(link: Link, traceback_text: str) -> BaseException:
+    pickled, type_name, text, _ = link
+    why = "it does not survive pickling"
+    if pickled is not None:
+        try:
+            error: BaseException = pickle.loads(pickled)
+        except Exception as failed:  # a class that only the worker has, or an __init__ that fails here
+            why = f"{type(failed).__name__}: {failed}"
+        else:
+            return error
+    return RemoteError(
+        f"a worker raised {text}, which cannot be rebuilt in this process ({why})\n\n{traceback_text}",
+        type_name=type_name,
+        text=text,
+        traceback_text=traceback_text,
+    )
 
 
 def _travelling(error: BaseException) -> bytes | None:
-    """Return the pickled exception, or None unless it comes back as the same type."""
-    try:
-        pickled = pickle.dumps(error, 5)
-        survives = type(pickle.loads(pickled)) is type(error)
-    except Exception:  # its __reduce__ or __init__ may raise anything; a RemoteError tells of it then
-        return None
-    return pickled if survives else None
+    """Return the pickled exception, or None where no way to pickle it gives the same one back.
+
+    What `__init__` makes of other arguments than `args` is not made again: type, `args` and `__dict__` say it all.
+    """
+    for reduced in (error, _AsItIs(error)):
+        try:
+            pickled = pickle.dumps(reduced, 5)
+            if _is_same(pickle.loads(pickled), error):
+                return pickled
+        except Exception:  # its __reduce__ or __init__ may raise anything; a RemoteError tells of it then
+            continue
+    return None
+
+
+class _AsItIs:
+    """Pickles as the exception that it holds, and is rebuilt without a call of `__init__`."""
+
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _remake, (type(self._error), self._error.args, self._error.__dict__)
+
+
+def _remake(kind: type[BaseException], arguments: tuple[object, ...], attributes: dict[str, object]) -> BaseException:
+    made = kind.__new__(kind, *arguments)
+    made.__dict__.update(attributes)
+    return made
+
+
+def _is_same(error: BaseException, original: BaseException) -> bool:
+    return type(error) is type(original) and (str(error), repr(error.args)) == (str(original), repr(original.args))
 
 
 def _repr(value: object) -> str:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import marshal
 import signal
+import sys
 import threading
+import types
 from typing import Any
 
 import pytest
 
 from amorsize.engine import failure
+from amorsize.engine.finished import Finished
 from amorsize.errors import RemoteError
 
 
@@ -75,7 +78,81 @@ def test_a_note_of_the_users_own_comes_along() -> None:
     assert "while parsing line 7" in travelled(error).__notes__
 
 
-@pytest.mark.parametrize("error", [TwoArguments("localhost", 80), ChangesItsType("it"), ReprFails()])
+class Prefixed(Exception):
+    def __init__(self, message: str) -> None:
+        super().__init__(f"pre {message}")
+
+
+class HoldsALock(Exception):
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.lock = threading.Lock()
+
+
+def test_an_exception_whose_init_takes_other_arguments_comes_back_as_itself() -> None:
+    back = travelled(TwoArguments("localhost", 80))
+    assert (type(back), str(back)) == (TwoArguments, "localhost:80")
+
+
+def test_an_exception_whose_init_changes_its_message_keeps_it() -> None:
+    assert str(travelled(Prefixed("x"))) == "pre x"
+
+
+def test_causes_come_along() -> None:
+    error = ValueError("outer")
+    error.__cause__ = KeyError("middle")
+    error.__cause__.__context__ = HoldsALock("inner")
+    back = travelled(error)
+    assert isinstance(back.__cause__, KeyError)
+    assert isinstance(back.__cause__.__context__, RemoteError)
+    assert back.__cause__.__context__.text == "HoldsALock('inner')"
+
+
+def test_a_context_that_was_hidden_stays_hidden() -> None:
+    error = ValueError("outer")
+    error.__context__ = KeyError("inner")
+    error.__suppress_context__ = True
+    assert travelled(error).__context__ is None
+
+
+def test_a_chain_without_end_is_cut() -> None:
+    error, other = ValueError("one"), ValueError("two")
+    error.__cause__, other.__cause__ = other, error
+    assert str(travelled(error)) == "one"
+
+
+def test_a_class_that_only_the_worker_has_becomes_a_remote_error() -> None:
+    module = types.ModuleType("only_in_the_worker")
+    sys.modules[module.__name__] = module
+    exec("class Odd(Exception): pass", module.__dict__)
+    error: Exception = module.__dict__["Odd"]("x")
+    packed = failure.pack(error)
+    del sys.modules[module.__name__]
+    back = failure.unpack(marshal.loads(packed))
+    assert isinstance(back, RemoteError)
+    assert (back.type_name, back.text) == ("Odd", "Odd('x')")
+    assert "only_in_the_worker" in str(back)
+
+
+def test_what_a_call_inside_the_item_had_finished_does_not_travel() -> None:
+    error = ValueError("x")
+    error.__dict__["finished"] = Finished([(0, [bytes(1000)])])
+    assert len(failure.pack(error)) < 1000
+    assert not hasattr(travelled(error), "finished")
+
+
+@pytest.mark.parametrize("error", [ChangesItsType("it"), ReprFails()])
+def test_an_exception_with_a_reduce_of_its_own_that_fails_comes_back_as_itself(error: Exception) -> None:
+    back = travelled(error)
+    assert (type(back), back.args) == (type(error), error.args)
+
+
+class CannotBeShown(HoldsALock):
+    def __repr__(self) -> str:
+        raise RuntimeError("no name")
+
+
+@pytest.mark.parametrize("error", [HoldsALock("it"), CannotBeShown("it")])
 def test_an_exception_that_cannot_be_rebuilt_becomes_a_remote_error(error: Exception) -> None:
     back = travelled(error)
     assert isinstance(back, RemoteError)

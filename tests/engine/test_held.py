@@ -28,11 +28,15 @@ def ctrl_c() -> Iterator[None]:
 
 def test_a_handler_waits_for_the_end_of_the_block() -> None:
     steps = []
-    with pytest.raises(KeyboardInterrupt):
+
+    def go_on() -> None:
         with Held():
             signal.raise_signal(signal.SIGINT)
             steps.append("went on")
         steps.append("never reached")
+
+    with pytest.raises(KeyboardInterrupt):
+        go_on()
     assert steps == ["went on"]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
@@ -52,9 +56,13 @@ def test_every_signal_that_came_is_answered_by_its_own_handler_with_its_frame() 
 
 
 def test_what_the_block_raises_is_not_lost_behind_an_interrupt() -> None:
-    with pytest.raises(KeyboardInterrupt) as caught, Held():
-        signal.raise_signal(signal.SIGINT)
-        raise ValueError("of the block")
+    def fail() -> None:
+        with Held():
+            signal.raise_signal(signal.SIGINT)
+            raise ValueError("of the block")
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        fail()
     assert isinstance(caught.value.__context__, ValueError)
 
 
