@@ -51,7 +51,7 @@ def encode(results: list[object]) -> tuple[bytes, bytes, list[memoryview]]:
     return (PICKLED_WITH_BUFFERS if buffers else PICKLED), head, buffers
 
 
-def decode(encoding: bytes, payload: bytes, buffers: list[bytearray]) -> Any:  # Any: as `Message.load`
+def decode(encoding: bytes, payload: bytes | bytearray, buffers: list[bytearray]) -> Any:  # Any: as `Message.load`
     """Return the results that `encode` was given.
 
     Without the garbage collector: making a million objects that all stay would set it off a thousand times for nothing

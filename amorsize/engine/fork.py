@@ -3,20 +3,20 @@
 A worker is a copy of the caller: function and data are there already, nothing is pickled on the way in. What a forked
 child must not share with its parent is undone in `_become_worker`, once, in order.
 
-Everything that only Linux has is in this module and in `counter`: pidfd, memory files, SIGIO ownership, affinity.
+Everything that only Linux has is in this module, `counter`, `lifeline` and `wire`: memory files, SIGIO ownership,
+affinity.
 """
 
 from __future__ import annotations
 
 import gc
 import os
-import select
 import sys
-from time import clock_gettime
+
+assert sys.platform == "linux"  # before the imports: elsewhere, type checkers find nothing behind them
 
 from amorsize.engine import wire
-
-assert sys.platform == "linux"
+from amorsize.engine.process import Process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,147 +25,37 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from amorsize.engine.held import Held
+    from amorsize.engine.lifeline import Lifeline
 else:
     import _signal as signal  # the C half is loaded anyway; `signal` itself costs 3.3 ms
 
-CPUCLOCK_SCHED = 2  # Linux's number for the CPU clock of a whole process
-F_GETFL, F_SETFL, F_SETOWN, F_SETSIG = 3, 4, 8, 10  # Linux's numbers; the module fcntl has no name for the last
 
-LINGER_MS = 1000
-"""A worker that has closed its pipe has this many ms to end by itself: flush its output, tear down its memory."""
-
-
-class Lifeline:
-    """A pipe whose writing end only the caller holds: when the caller is gone, the kernel kills the workers.
-
-    The signal comes from the kernel itself (O_ASYNC with F_SETSIG), so it also ends a worker in the middle of C code
-    that holds the GIL, 1-4 ms after the caller. A thread that waits for end-of-file never runs there, and
-    PR_SET_PDEATHSIG fires when the forking *thread* ends and costs 4.7 ms of ctypes.
-    """
-
-    __slots__ = ("_fcntl", "_read_end", "_write_end")
-
-    def __init__(self) -> None:
-        import fcntl  # loaded before the fork: each worker that had to load it would start 0.8 ms later
-
-        self._fcntl = fcntl.fcntl
-        self._read_end, self._write_end = os.pipe()
-
-    def hold(self) -> None:
-        """Tie this worker's life to the caller's.
-
-        The pipe is opened anew because the owner of SIGIO belongs to the open file description: inherited as it is,
-        only the last worker would be killed.
-        """
-        os.close(self._write_end)
-        own = os.open(f"/proc/self/fd/{self._read_end}", os.O_RDONLY | os.O_NONBLOCK)
-        os.close(self._read_end)
-        self._fcntl(own, F_SETOWN, os.getpid())
-        self._fcntl(own, F_SETSIG, signal.SIGKILL)
-        self._fcntl(own, F_SETFL, self._fcntl(own, F_GETFL) | os.O_ASYNC)
-
-    def close(self) -> None:
-        os.close(self._read_end)
-        os.close(self._write_end)
-
-
-class ForkedWorker:
+class ForkedWorker(Process):
     """A running worker, seen from the caller.
 
     Attributes:
-        pid: its process id.
-        pidfd: a descriptor that becomes readable when it has ended; None on a kernel without them (before 5.3).
         pipe: where it announces results.
         inbox: reads them.
         cell: index of its shared integers.
         expected: it has said that it is done, or was told to end: its end is no death.
     """
 
-    __slots__ = ("_arena", "_cpu_s", "_is_open", "_status", "cell", "expected", "inbox", "pid", "pidfd", "pipe")
+    __slots__ = ("_arena", "cell", "expected", "inbox", "pipe")
 
     def __init__(self, pid: int, pipe: int, arena: int, cells: memoryview, cell: int) -> None:
-        self.pid = pid
+        super().__init__(pid)
         self.pipe = pipe
         self.cell = cell
         self.expected = False
         self._arena = arena
-        self._cpu_s: float | None = 0.0
-        self._status: tuple[int | None, int | None] | None = None
-        self._is_open = True
         self.inbox = wire.Inbox(pipe, arena, cells, cell + 2)
-        try:
-            self.pidfd: int | None = os.pidfd_open(pid)
-        except OSError:
-            self.pidfd = None
 
     def events(self) -> list[int]:
         """Return the descriptors that become readable when it announces something or ends."""
         return [self.pipe] if self.pidfd is None else [self.pipe, self.pidfd]
 
-    @property
-    def cpu_s(self) -> float | None:
-        """CPU seconds that it has used so far, to the microsecond, for 0.5 us; None where the system does not tell.
-
-        The number is the process's CPU clock as the kernel defines it (`clock_getcpuclockid` in C).
-        """
-        try:
-            self._cpu_s = clock_gettime(~self.pid << 3 | CPUCLOCK_SCHED)
-        except OSError:  # it has been reaped: the last reading stands; a kernel without such clocks never gave one
-            self._cpu_s = self._cpu_s or None
-        return self._cpu_s
-
     def descriptors(self) -> list[int]:
-        """Return what a sibling must close."""
-        return [fd for fd in (self.pipe, self._arena, self.pidfd) if fd is not None] if self._is_open else []
-
-    def kill(self) -> None:
-        """End it at once; harmless where it has ended already."""
-        if self._status is not None:
-            return
-        try:
-            if self.pidfd is None:
-                os.kill(self.pid, signal.SIGKILL)
-            else:
-                signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
-        except ProcessLookupError:
-            return
-
-    def end(self) -> tuple[int | None, int | None]:
-        """Wait for its end, which it has announced or was told, and take its exit status.
-
-        Returns:
-            (exit code, None), (None, signal), or (None, None) where somebody else took the status first.
-        """
-        if self._status is None:
-            self._status = self._wait()
-        return self._status
-
-    def _wait(self) -> tuple[int | None, int | None]:
-        """Wait for this child alone: the caller's other children are the caller's.
-
-        One that has closed its pipe and lives on (a function that closes all descriptors) is killed.
-        """
-        kind, name = (os.P_PID, self.pid) if self.pidfd is None else (os.P_PIDFD, self.pidfd)
-        if self.pidfd is not None:
-            watch = select.poll()
-            watch.register(self.pidfd, select.POLLIN)
-            if not watch.poll(LINGER_MS):
-                self.kill()
-        try:
-            ended = os.waitid(kind, name, os.WEXITED)
-        except ChildProcessError:
-            return None, None
-        if ended is None:
-            return None, None
-        return (ended.si_status, None) if ended.si_code == os.CLD_EXITED else (None, ended.si_status)
-
-    def close(self) -> None:
-        """End it if it still lives, and give its descriptors back; a second time, do nothing."""
-        self.kill()
-        self.end()
-        descriptors, self._is_open = self.descriptors(), False
-        for fd in descriptors:
-            os.close(fd)
+        return [self.pipe, self._arena, *super().descriptors()]
 
 
 def start_worker(

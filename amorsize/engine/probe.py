@@ -25,9 +25,11 @@ from amorsize.engine import pools, wire
 from amorsize.engine.collect import Collector
 from amorsize.engine.counter import open_counter
 from amorsize.engine.encoding import decode, encode
-from amorsize.engine.fork import ForkedWorker, Lifeline, start_worker
+from amorsize.engine.fork import ForkedWorker, start_worker
 from amorsize.engine.held import Held
 from amorsize.engine.inline import Work
+from amorsize.engine.lifeline import Lifeline
+from amorsize.engine.message import DONE
 from amorsize.engine.watch import CELLS_PER_WORKER
 from amorsize.engine.worker import Desk
 
@@ -35,6 +37,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from amorsize.engine.message import Message
     from amorsize.records import Capacity
 
 REPEATS = 7
@@ -105,7 +108,7 @@ def counter_fault(n_takes: int = 100_000) -> str | None:
         while position < n_takes:
             own[position] += 1
             position = counter.take(1)
-        outbox.send(wire.DONE, 0, 0, 0.0, b"")
+        outbox.send(DONE, 0, 0, 0.0, b"")
 
     try:
         with _together(2, take_all) as workers:
@@ -147,7 +150,7 @@ def _together(n_workers: int, serve: Callable[[wire.Outbox, int], None]) -> Iter
         memory.close()
 
 
-def _hear(worker: ForkedWorker) -> wire.Message:
+def _hear(worker: ForkedWorker) -> Message:
     """Wait for the worker's next message."""
     watch = select.poll()
     watch.register(worker.pipe, select.POLLIN)
@@ -196,7 +199,7 @@ def _answer_late(outbox: wire.Outbox, _index: int) -> None:
     until = perf_counter() + LATE_S
     while perf_counter() < until:
         pass
-    outbox.send(wire.DONE, 0, 0, perf_counter(), b"")  # on Linux all processes read one clock
+    outbox.send(DONE, 0, 0, perf_counter(), b"")  # on Linux all processes read one clock
 
 
 def _range_s() -> float:
@@ -275,4 +278,4 @@ def _spin_s(n_workers: int) -> float:
 
 def _spin(outbox: wire.Outbox, _index: int) -> None:
     best_s = min(_timed(lambda: sum(step * step for step in range(SPIN_STEPS))) for _ in range(SPINS))
-    outbox.send(wire.DONE, 0, 0, best_s, b"")
+    outbox.send(DONE, 0, 0, best_s, b"")

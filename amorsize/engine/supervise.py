@@ -21,8 +21,10 @@ assert sys.platform == "linux"  # before the imports: elsewhere, type checkers f
 
 from amorsize.engine import safety, wire
 from amorsize.engine.counter import open_counter
-from amorsize.engine.fork import ForkedWorker, Lifeline, start_worker
+from amorsize.engine.fork import ForkedWorker, start_worker
 from amorsize.engine.held import Held
+from amorsize.engine.lifeline import Lifeline
+from amorsize.engine.message import DONE, RESULTS
 from amorsize.engine.watch import CELLS_PER_WORKER, Watch
 from amorsize.engine.worker import Desk, serve
 from amorsize.errors import WorkerDied
@@ -32,6 +34,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from amorsize.engine.counter import Counter
     from amorsize.engine.job import Job
+    from amorsize.engine.message import Message
 
 GRACE_S = 0.1
 """After a failure, workers that are above it may finish their item for this long before they are killed."""
@@ -224,8 +227,8 @@ class Crew:
         if worker.inbox.at_end or has_ended:
             self._ended(worker)
 
-    def _take(self, worker: ForkedWorker, message: wire.Message) -> None:
-        if message.kind == wire.DONE:
+    def _take(self, worker: ForkedWorker, message: Message) -> None:
+        if message.kind == DONE:
             worker.expected = True
             return
         try:
@@ -235,7 +238,7 @@ class Crew:
 
             self._fail(message.start, failure.not_rebuilt(message.start, message.count, self.job.work.offset, error))
             return
-        if message.kind == wire.RESULTS:
+        if message.kind == RESULTS:
             self.job.collector.add(message.start, content)
             self.job.timings.add(message.count, message.seconds)
         else:

@@ -19,23 +19,14 @@ import select
 import sys
 from struct import Struct
 
-from amorsize.engine.encoding import (
-    MARSHAL_VERSION,
-    MARSHALLED,
-    PICKLED,
-    PICKLED_WITH_BUFFERS,
-    decode,
-    encode,
-)
+from amorsize.engine.encoding import MARSHAL_VERSION, MARSHALLED, PICKLED, PICKLED_WITH_BUFFERS, encode
+from amorsize.engine.message import RESULTS, Message
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
 
 assert sys.platform == "linux"
-
-RESULTS, ERROR, DONE = b"R", b"E", b"D"
 
 IN_PIPE_BYTES = 2048
 """Payloads up to this size travel in the pipe, behind their header: it saves a write and a read (2 us), and 32 of them
@@ -49,41 +40,6 @@ WAIT_MS = 1
 
 HEADER = Struct("=ccqqqqd")
 IN_PIPE = -1
-
-
-class Message:
-    """One announcement: what a worker did with a range.
-
-    Attributes:
-        kind: RESULTS, ERROR or DONE.
-        start: first index of the range.
-        count: items in it.
-        seconds: how long they took.
-    """
-
-    __slots__ = ("_buffers", "_encoding", "_payload", "count", "kind", "seconds", "start")
-
-    def __init__(
-        self,
-        kind: bytes,
-        start: int,
-        count: int,
-        seconds: float,
-        encoding: bytes,
-        payload: bytes,
-        buffers: list[bytearray],
-    ) -> None:
-        self.kind = kind
-        self.start = start
-        self.count = count
-        self.seconds = seconds
-        self._encoding = encoding
-        self._payload = payload
-        self._buffers = buffers
-
-    def load(self) -> Any:  # Any: a list of results, or the tuple that describes an error
-        """Return the content; raises whatever rebuilding one of the results raises."""
-        return decode(self._encoding, self._payload, self._buffers)
 
 
 def write_all(fd: int, data: bytes) -> None:

@@ -13,6 +13,7 @@ import sys
 from time import perf_counter
 
 from amorsize.engine import wire
+from amorsize.engine.message import DONE, ERROR
 
 assert sys.platform == "linux"
 
@@ -105,7 +106,7 @@ def serve(work: Work, counter: Counter, sizes: Range, desk: Desk) -> None:
         counter.take(work.n_items)
         _report(error, work, desk)
     signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-    desk.outbox.send(wire.DONE, 0, 0, 0.0, b"")
+    desk.outbox.send(DONE, 0, 0, 0.0, b"")
 
 
 def _take_and_run(work: Work, counter: Counter, sizes: Range, desk: Desk) -> None:
@@ -133,4 +134,4 @@ def _report(error: BaseException, work: Work, desk: Desk) -> None:
         error = failure.not_picklable(desk.results, desk.start, work.offset, unpicklable)
         index = error.index - work.offset
         desk.outbox.send_results(desk.start, desk.results[: index - desk.start], 0.0)
-    desk.outbox.send(wire.ERROR, index, 1, 0.0, failure.pack(error))
+    desk.outbox.send(ERROR, index, 1, 0.0, failure.pack(error))

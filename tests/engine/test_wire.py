@@ -9,6 +9,7 @@ import pytest
 
 from amorsize.engine import wire
 from amorsize.engine.encoding import OUT_OF_BAND_BYTES
+from amorsize.engine.message import DONE, RESULTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +51,7 @@ def ends() -> Iterator[Ends]:
 def test_small_results_need_no_memory_file(ends: Ends) -> None:
     ends.outbox.send_results(5, [1, "two", None], 0.25)
     (message,) = ends.inbox.receive()
-    assert (message.kind, message.start, message.count, message.seconds) == (wire.RESULTS, 5, 3, 0.25)
+    assert (message.kind, message.start, message.count, message.seconds) == (RESULTS, 5, 3, 0.25)
     assert message.load() == [1, "two", None]
     assert ends.stored_bytes == 0
 
@@ -120,8 +121,8 @@ def test_an_announcement_that_arrives_in_pieces_is_read_when_it_is_whole() -> No
 
 def test_the_end_of_a_worker_is_seen_after_its_last_announcement(ends: Ends) -> None:
     ends.outbox.send_results(0, [1], 0.0)
-    ends.outbox.send(wire.DONE, 0, 0, 0.0, b"")
-    assert [message.kind for message in ends.inbox.receive()] == [wire.RESULTS, wire.DONE]
+    ends.outbox.send(DONE, 0, 0, 0.0, b"")
+    assert [message.kind for message in ends.inbox.receive()] == [RESULTS, DONE]
     assert not ends.inbox.at_end
     os.dup2(ends.pipe, ends._write_end)  # the only writing end is gone
     assert list(ends.inbox.receive()) == []

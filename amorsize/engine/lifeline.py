@@ -1,0 +1,55 @@
+"""Have workers end with their caller, however it ends (Linux)."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+assert sys.platform == "linux"
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal
+else:
+    import _signal as signal  # the C half is loaded anyway; `signal` itself costs 3.3 ms
+
+F_GETFL, F_SETFL, F_SETOWN, F_SETSIG = 3, 4, 8, 10  # Linux's numbers; the module fcntl has no name for the last
+
+
+class Lifeline:
+    """A pipe whose writing end only the caller holds: when the caller is gone, the kernel kills the workers.
+
+    The signal comes from the kernel itself (O_ASYNC with F_SETSIG), so it also ends a worker in the middle of C code
+    that holds the GIL, 1-4 ms after the caller. A thread that waits for end-of-file never runs there, and
+    PR_SET_PDEATHSIG fires when the forking *thread* ends and costs 4.7 ms of ctypes.
+    """
+
+    __slots__ = ("_write_end", "read_end")
+
+    def __init__(self) -> None:
+
+        self.read_end, self._write_end = os.pipe()
+
+    def hold(self) -> None:
+        """Tie this forked worker's life to the caller's."""
+        os.close(self._write_end)
+        hold(self.read_end)
+
+    def close(self) -> None:
+        os.close(self.read_end)
+        os.close(self._write_end)
+
+
+def hold(read_end: int) -> None:
+    """Tie this process's life to whoever holds the writing end of the pipe.
+
+    The pipe is opened anew because the owner of SIGIO belongs to the open file description: inherited as it is, only
+    the last worker would be killed.
+    """
+    from fcntl import fcntl
+
+    own = os.open(f"/proc/self/fd/{read_end}", os.O_RDONLY | os.O_NONBLOCK)
+    os.close(read_end)
+    fcntl(own, F_SETOWN, os.getpid())
+    fcntl(own, F_SETSIG, signal.SIGKILL)
+    fcntl(own, F_SETFL, fcntl(own, F_GETFL) | os.O_ASYNC)

@@ -1,0 +1,56 @@
+"""What workers and caller say to each other, whatever carries it."""
+
+from __future__ import annotations
+
+from amorsize.engine.encoding import decode
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+RESULTS, ERROR, DONE = b"R", b"E", b"D"
+"""Of a worker: results of a range; the exception of an item; it takes no further range."""
+
+TASK, SETUP, REFUSED = b"T", b"S", b"N"
+"""To a fed worker: a range of items. To one that is a fresh interpreter: what to run, and in which surroundings; and
+its answer where it cannot."""
+
+
+class Message:
+    """One announcement: a range, what was done with it, and what belongs to it.
+
+    Attributes:
+        kind: RESULTS, ERROR, DONE, TASK, SETUP or REFUSED.
+        start: first index of the range.
+        count: items in it.
+        seconds: how long they took.
+    """
+
+    __slots__ = ("_buffers", "_encoding", "_payload", "count", "kind", "seconds", "start")
+
+    def __init__(
+        self,
+        kind: bytes,
+        start: int,
+        count: int,
+        seconds: float,
+        encoding: bytes,
+        payload: bytes | bytearray,
+        buffers: list[bytearray],
+    ) -> None:
+        self.kind = kind
+        self.start = start
+        self.count = count
+        self.seconds = seconds
+        self._encoding = encoding
+        self._payload = payload
+        self._buffers = buffers
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing came with it: the items are where the range is, or there is nothing to say."""
+        return not self._payload
+
+    def load(self) -> Any:  # Any: a list of items or results, or the tuple that describes an error
+        """Return the content; raises whatever rebuilding a part of it raises."""
+        return decode(self._encoding, self._payload, self._buffers)
