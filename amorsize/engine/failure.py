@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import TypeAlias
 
+    from amorsize.engine.message import Message
+
     Link: TypeAlias = tuple[bytes | None, str, str, str]  # pickled, type name, repr, how the next one belongs to it
 
 DEEPEST = 8
@@ -181,14 +183,16 @@ def _parts(value: object) -> Iterator[tuple[str, object]]:
             yield f".{name}", part
 
 
-def not_rebuilt(start: int, count: int, offset: int, cause: BaseException) -> ItemNotPicklable:
-    """Return the error for results that were pickled in a worker and cannot be rebuilt here."""
-    items = _items(start + offset, start + offset + count)
+def not_rebuilt(what: str, message: Message, offset: int, cause: BaseException) -> ItemNotPicklable:
+    """Return the error for arguments or results that were pickled on one side and cannot be rebuilt on the other."""
+    start = message.start + offset
+    items = _items(start, start + message.count)
+    where = "in a worker" if what == "argument" else "in this process"
     return ItemNotPicklable(
-        f"the results of {items} cannot be rebuilt in this process: {type(cause).__name__}: {cause}",
-        index=start + offset,
+        f"the {what}s of {items} cannot be rebuilt {where}: {type(cause).__name__}: {cause}",
+        index=start,
         type_name=type(cause).__name__,
-        path="result",
+        path=what,
     )
 
 

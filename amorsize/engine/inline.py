@@ -83,6 +83,10 @@ class Work:
         self.offset = offset
         self.n_items = min(map(len, columns))
 
+    def with_items(self, items: "Sequence[object]") -> "Work":
+        """Return the same function with other items; of several columns each item is a tuple already."""
+        return Work(self.func, (items,), star=self.star)
+
     def batch(self, start: int, stop: int) -> "Iterable[object]":
         """Return the items of a range; for several columns, as tuples."""
         if len(self.columns) == 1:

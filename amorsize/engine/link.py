@@ -2,9 +2,9 @@
 
     header | bytes of each buffer | payload | buffer | buffer ...
 
-What pickle keeps out of band (arrays) is written from where it lies and read into where it stays. The caller's end never
-blocks: what the socket does not take yet waits in `Link`, and leaves when `flush` is called again. So neither side can
-wait for the other for ever, however large a frame is.
+What pickle keeps out of band (arrays) is written from where it lies and read into where it stays. The caller's end
+never blocks: what the socket does not take yet waits in `Link`, and leaves when `flush` is called again. So neither
+side can wait for the other for ever, however large a frame is.
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ from amorsize.calibration.costs import MAX_CROWDING, MIN_COST_S, Costs
 from amorsize.engine import pools, wire
 from amorsize.engine.collect import Collector
 from amorsize.engine.counter import open_counter
+from amorsize.engine.desk import Desk
 from amorsize.engine.encoding import decode, encode
 from amorsize.engine.fork import ForkedWorker, start_worker
 from amorsize.engine.held import Held
@@ -31,7 +32,6 @@ from amorsize.engine.inline import Work
 from amorsize.engine.lifeline import Lifeline
 from amorsize.engine.message import DONE
 from amorsize.engine.watch import CELLS_PER_WORKER
-from amorsize.engine.worker import Desk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

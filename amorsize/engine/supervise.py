@@ -21,12 +21,13 @@ assert sys.platform == "linux"  # before the imports: elsewhere, type checkers f
 
 from amorsize.engine import safety, wire
 from amorsize.engine.counter import open_counter
+from amorsize.engine.desk import Desk
 from amorsize.engine.fork import ForkedWorker, start_worker
 from amorsize.engine.held import Held
 from amorsize.engine.lifeline import Lifeline
 from amorsize.engine.message import DONE, RESULTS
 from amorsize.engine.watch import CELLS_PER_WORKER, Watch
-from amorsize.engine.worker import Desk, serve
+from amorsize.engine.worker import serve
 from amorsize.errors import WorkerDied
 from amorsize.planning.model import SUPERVISES_FROM_S
 
@@ -236,7 +237,7 @@ class Crew:
         except Exception as error:  # a user's __setstate__ may raise anything
             from amorsize.engine import failure
 
-            self._fail(message.start, failure.not_rebuilt(message.start, message.count, self.job.work.offset, error))
+            self._fail(message.start, failure.not_rebuilt("result", message, self.job.work.offset, error))
             return
         if message.kind == RESULTS:
             self.job.collector.add(message.start, content)

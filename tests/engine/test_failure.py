@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from amorsize.engine import failure
+from amorsize.engine.encoding import MARSHALLED
 from amorsize.engine.finished import Finished
+from amorsize.engine.message import RESULTS, Message
 from amorsize.errors import RemoteError
 
 
@@ -207,7 +209,7 @@ def test_the_first_result_that_cannot_be_pickled_is_blamed() -> None:
 
 
 def test_results_that_cannot_be_rebuilt_name_their_items() -> None:
-    error = failure.not_rebuilt(2, 3, 10, ValueError("bad state"))
+    error = failure.not_rebuilt("result", Message(RESULTS, 2, 3, 0.0, MARSHALLED, b"", []), 10, ValueError("bad state"))
     assert error.index == 12
     assert "items 12 to 14" in str(error)
     assert "bad state" in str(error)
