@@ -10,6 +10,13 @@ if TYPE_CHECKING:
     from amorsize.engine.inline import Work
 
 
+GRACE_S = 0.1
+"""After a failure, workers that are above it may finish their item for this long before they are killed."""
+
+LOWER_GRACE_S = 0.5
+"""After a worker's death, workers below it may finish for this long: one of them may hold the lowest failure."""
+
+
 class Collector:
     """The results of one `Work`: what the caller ran first, then ranges in any order.
 

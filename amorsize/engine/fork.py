@@ -21,7 +21,7 @@ from amorsize.engine.process import Process
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import NoReturn
 
     from amorsize.engine.held import Held
@@ -79,11 +79,8 @@ def start_worker(
             opened += os.pipe()
             opened.append(os.memfd_create("amorsize-results"))
             read_end, write_end, arena = opened
-            pid = _fork()
-            if pid == 0:
-                siblings_fds = [fd for sibling in siblings for fd in sibling.descriptors()]
-                outbox = wire.Outbox(write_end, arena, cells, cell + 2)
-                _become_worker(lambda: serve(outbox), lifeline, [read_end, *siblings_fds])
+            outbox = wire.Outbox(write_end, arena, cells, cell + 2)
+            pid = fork_child(lambda: serve(outbox), lifeline, [read_end, *descriptors_of(siblings)])
         except OSError:
             for fd in opened:
                 os.close(fd)
@@ -91,8 +88,21 @@ def start_worker(
         os.close(write_end)
         worker = ForkedWorker(pid, read_end, arena, cells, cell)
         siblings.append(worker)
-        _wake_elsewhere(pid)
     return worker
+
+
+def descriptors_of(siblings: Iterable[Process]) -> list[int]:
+    """Return what a new worker must close: while it holds its siblings' ends, their end-of-file never comes."""
+    return [fd for sibling in siblings for fd in sibling.descriptors()]
+
+
+def fork_child(serve: Callable[[], None], lifeline: Lifeline, foreign_fds: list[int]) -> int:
+    """Fork a process that runs `serve` and ends; return its id. Signal handlers have to be held back meanwhile."""
+    pid = _fork()
+    if pid == 0:
+        _become_worker(serve, lifeline, foreign_fds)
+    _wake_elsewhere(pid)
+    return pid
 
 
 def _fork() -> int:

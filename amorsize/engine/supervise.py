@@ -20,6 +20,7 @@ from time import perf_counter
 assert sys.platform == "linux"  # before the imports: elsewhere, type checkers find nothing behind them
 
 from amorsize.engine import safety, wire
+from amorsize.engine.collect import GRACE_S, LOWER_GRACE_S
 from amorsize.engine.counter import open_counter
 from amorsize.engine.desk import Desk
 from amorsize.engine.fork import ForkedWorker, start_worker
@@ -36,12 +37,6 @@ if TYPE_CHECKING:
     from amorsize.engine.counter import Counter
     from amorsize.engine.job import Job
     from amorsize.engine.message import Message
-
-GRACE_S = 0.1
-"""After a failure, workers that are above it may finish their item for this long before they are killed."""
-
-LOWER_GRACE_S = 0.5
-"""After a worker's death, workers below it may finish for this long: one of them may hold the lowest failure."""
 
 WAKE_MS = 10
 """How long a supervising caller sleeps at most: the plan is reconsidered, and grace periods end, this exactly."""
