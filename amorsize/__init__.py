@@ -11,12 +11,13 @@ Example:
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from amorsize.api import optimize, parallelizable, pmap, pstarmap
+    from amorsize.api import optimize, parallelizable, pimap, pmap, pstarmap
     from amorsize.errors import (
         AmorsizeError,
         AmorsizeWarning,
         BackendUnavailable,
         ItemNotPicklable,
+        ItemTimeout,
         RemoteError,
         WorkerDied,
     )
@@ -29,11 +30,13 @@ __all__ = [
     "AmorsizeWarning",
     "BackendUnavailable",
     "ItemNotPicklable",
+    "ItemTimeout",
     "RemoteError",
     "WorkerDied",
     "config",
     "optimize",
     "parallelizable",
+    "pimap",
     "pmap",
     "pstarmap",
 ]

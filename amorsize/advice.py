@@ -23,6 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from amorsize.engine.feed import Feed
     from amorsize.engine.job import Job
     from amorsize.knowledge import Knowledge
     from amorsize.options import Options
@@ -57,6 +58,8 @@ class Adviser:
         self._profile = self._knowledge.profile
         self._sending: dict[str, float] = {}
         self._is_cleared = False
+        self._start_method = "spawn" if options.start_method == "spawn" else "fork"
+        self._feeds = False
         self._chosen_at_s = perf_counter()
         self._n_chosen_for: int | None = None
         self._rss_bytes: int | None = None
@@ -69,18 +72,26 @@ class Adviser:
         """Seconds an item is expected to take; None where nothing is known."""
         return self._profile.item.mean if self._profile.is_known else None
 
-    def choose(self, n_left: int | None, timings: Timings, results: Sequence[object]) -> Plan:
+    def choose(
+        self,
+        n_left: int | None,
+        timings: Timings,
+        results: Sequence[object],
+        sample: Callable[[], list[object]] | None = None,
+    ) -> Plan:
         """Choose how to run the items left; choose again where it turns out that workers cannot be used here.
 
         Args:
             n_left: items not yet computed; None for an unknown number.
             timings: what the caller has timed in this call.
             results: some of the results so far, to be sent on trial.
+            sample: returns some items, to be sent on trial; None where workers will take their items themselves.
         """
+        self._feeds = sample is not None
         self._profile = self._knowledge.profile.learn(self._seen(timings))
         plan = self._plan(n_left, timings)
-        if plan.is_parallel and n_left is not None and not self._is_cleared:
-            self._clear(results)
+        if plan.is_parallel and not self._is_cleared:
+            self._clear(n_left, results, sample)
             self._profile = self._knowledge.profile.learn(self._seen(timings))  # now with the price of sending
             plan = self._plan(n_left, timings)
         self.plan = plan
@@ -98,6 +109,9 @@ class Adviser:
             backend=asked.backend,
             refusal=self.stays,
             isolate=asked.isolate,
+            feeds=self._feeds or self._start_method == "spawn",
+            sends_items=self._start_method == "spawn" or n_left is None,
+            start_method=self._start_method,
         )
         return choose_plan(self._profile, self._knowledge.costs, room, n_left, limits, elapsed_s=timings.total_s)
 
@@ -110,8 +124,9 @@ class Adviser:
         seen = Profile.of(timings.batches, time(), starts_cold=not self._knowledge.has_run_here)
         return seen.replace(**self._sending) if self._sending else seen
 
-    def _clear(self, results: Sequence[object]) -> None:
-        """Find out whether workers may join: this process, what the function shares, and some real results decide.
+    def _clear(self, n_left: int | None, results: Sequence[object], sample: Callable[[], list[object]] | None) -> None:
+        """Find out whether and how workers may be started: this process, what the function shares, and some real items
+        and results decide.
 
         "auto" then stays in the caller and tells why in its report; what was asked for explicitly is warned about, or
         refused where the caller must not run items.
@@ -119,15 +134,32 @@ class Adviser:
         Raises:
             BackendUnavailable: for `isolate=True` where no process can be started.
         """
-        from amorsize.engine import safety
-
         self._is_cleared = True
         asked = self._options.backend == "process" or self._options.isolate
-        refusal = safety.refusal()
+        refusal = self._find_start_method()
         if asked and refusal is not None:
             self.stay(refusal)
-        else:
-            self.stays = refusal or (None if asked else self._shared() or self._not_sendable(results))
+            return
+        self.stays = refusal or (None if asked else self._shared() or self._not_sendable(results))
+        if self.stays is None and (n_left is None or self._start_method == "spawn"):
+            self.stays = self._not_givable(sample, asked=asked)
+
+    def _find_start_method(self) -> str | None:
+        """Settle how workers are started; return why none can be."""
+        from amorsize.engine import safety
+
+        refusal = safety.no_workers()
+        if refusal is not None:
+            return refusal
+        if self._start_method == "fork":
+            refusal = safety.no_fork()
+            if refusal is None or self._options.start_method == "fork":
+                return refusal
+        from amorsize.engine import spawn
+
+        self._start_method = "spawn"
+        no_spawn = spawn.refusal()
+        return no_spawn if refusal is None or no_spawn is None else f"{refusal}, and {no_spawn}"
 
     def stay(self, why: str) -> None:
         """Keep the call in the caller although workers were to run it, and say so.
@@ -178,6 +210,20 @@ class Adviser:
             self._sending["send_s"] = send_s / len(tried)
         return None
 
+    def _not_givable(self, sample: Callable[[], list[object]] | None, *, asked: bool) -> str | None:
+        """Encode and rebuild a real item as `_not_sendable` does results; what was asked for is left to raise."""
+        from amorsize.engine.encoding import trial
+
+        items = [] if sample is None else sample()
+        try:
+            give_s, n_bytes = trial(items) if items else (None, 0)
+        except Exception as error:  # as above
+            return None if asked else f"its items cannot be sent to processes ({type(error).__name__}: {error})"
+        self._sending["argument_bytes"] = n_bytes / max(1, len(items))
+        if give_s is not None:
+            self._sending["give_s"] = give_s / len(items)
+        return None
+
     def warn(self, text: str) -> None:
         """Warn once per process, and in every report that it concerns."""
         self._warnings.append(text)
@@ -193,7 +239,7 @@ class Adviser:
             frame, level = frame.f_back, level + 1
         warnings.warn(text, AmorsizeWarning, stacklevel=level - 1)
 
-    def report(self, n_items: int, timings: Timings, jobs: Sequence[Job], began_s: float) -> RunReport:
+    def report(self, n_items: int, timings: Timings, jobs: Sequence[Job | Feed], began_s: float) -> RunReport:
         """Return what happened in the call, after keeping what it taught.
 
         Args:
@@ -239,7 +285,7 @@ class Adviser:
         except ValueError:
             return None
 
-    def _learn(self, timings: Timings, jobs: Sequence[Job], run: Run | None, call_s: float) -> None:
+    def _learn(self, timings: Timings, jobs: Sequence[Job | Feed], run: Run | None, call_s: float) -> None:
         """Keep what caller and workers have timed; a run that was given up on tells of the machine, not the
         function."""
         if not jobs and timings.total_s < TELLING_S and self._knowledge.is_hit:
@@ -248,7 +294,8 @@ class Adviser:
         for job in jobs:
             if job.retreat is None:
                 seen = seen.merge(Profile.of(job.timings.batches, time(), starts_cold=False))
-                costs = costs.started(job.n_started, self._rss_bytes, job.start_s)
+                if job.plan.start_method == "fork":
+                    costs = costs.started(job.n_started, self._rss_bytes, job.start_s)
         self._knowledge.learn(seen if run is None else seen.ran(run), costs, call_s)
 
 

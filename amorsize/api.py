@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from typing import Any, ParamSpec, TypeVar, Unpack, overload
 
     from amorsize.optimizer import OptimizationResult
-    from amorsize.protocols import OptionArgs, Parallelizable
+    from amorsize.protocols import OptionArgs, Parallelizable, Stream
     from amorsize.record import RunReport
     from amorsize.records import Plan
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 _GENERATES, _COROUTINE, _ASYNC_GENERATES = 0x20, 0x80, 0x200  # flags of code objects, as `inspect` names them
-_OWN = ("pmap", "pstarmap", "options", "explain", "forget")
+_OWN = ("pmap", "pimap", "pstarmap", "options", "explain", "forget")
 
 
 class Mapper:
@@ -61,6 +61,34 @@ class Mapper:
                 `error.finished`.
         """
         return self._run(iterables, options, star=False)
+
+    def pimap(
+        self, *iterables: "Iterable[Any]", ordered: bool = True, **options: "Unpack[OptionArgs]"
+    ) -> "Stream[Any]":
+        """Call the function with each item, and return an iterator over the results as they come.
+
+        Nothing is run before the first result is asked for. Items are pulled by the caller alone, never more than
+        `buffersize` of them beyond the results that were taken: an endless iterator is welcome, and a slow consumer
+        slows the workers. Leaving a `with` block, `close()`, or dropping the iterator ends the call.
+
+        Args:
+            iterables: one an argument, zipped as by the builtin `map`.
+            ordered: False for results as they are finished, not in input order.
+            options: as of `pmap`.
+
+        Example:
+            >>> with score.pimap(iter([1, 2, 3])) as results:
+            ...     next(results)
+            1
+
+        Raises:
+            TypeError, ValueError: as `pmap`, at once; what the function or an iterable raises, at its place.
+        """
+        from amorsize.call import stream
+
+        if not isinstance(ordered, bool):
+            raise TypeError(f"ordered must be True or False, got {ordered!r} ({type(ordered).__name__})")
+        return stream(self._func, iterables, self.given(options), ordered=ordered, keep=self._keep)
 
     def pstarmap(self, iterable: "Iterable[Iterable[Any]]", **options: "Unpack[OptionArgs]") -> "list[Any]":
         """Call the function with each item's elements as arguments; otherwise as `pmap`.
@@ -189,7 +217,7 @@ if TYPE_CHECKING:
 
 
 def parallelizable(func: "Any" = None, /, **options: "Any") -> "Any":
-    """Give a function the methods `pmap`, `pstarmap`, `options`, `explain`, `forget`, and the attribute `last_run`.
+    """Give a function the methods `pmap`, `pimap`, `pstarmap`, `options`, `explain` and `forget`, and `last_run`.
 
     The function stays the same object, and a plain call costs what it cost before. On a method,
     `obj.method.pmap(items)` works too. The decorator is a promise: what the function does shows only in what it
@@ -240,6 +268,18 @@ def pmap(func: "Callable[..., R]", *iterables: "Iterable[Any]", **options: "Unpa
             `error.finished`.
     """
     return _mapper(func).pmap(*iterables, **options)
+
+
+def pimap(
+    func: "Callable[..., R]", *iterables: "Iterable[Any]", ordered: bool = True, **options: "Unpack[OptionArgs]"
+) -> "Stream[R]":
+    """Call any callable with each item, and return an iterator over the results as they come; as `func.pimap`.
+
+    Example:
+        >>> list(pimap(abs, iter([-1, 2])))
+        [1, 2]
+    """
+    return _mapper(func).pimap(*iterables, ordered=ordered, **options)
 
 
 def pstarmap(

@@ -14,13 +14,21 @@ from amorsize.engine.inline import Timings, Work, advance, check_iterables, colu
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+    from typing import Any
 
     from amorsize.advice import Adviser
-    from amorsize.engine.collect import Collector
+    from amorsize.engine.feed import Feed
+    from amorsize.engine.guard import Guard
+    from amorsize.engine.held import Held
     from amorsize.engine.job import Job
+    from amorsize.engine.sink import Sink
+    from amorsize.engine.source import Source
+    from amorsize.engine.table import Crew
     from amorsize.options import Options
     from amorsize.records import Plan, RunReport
+    from amorsize.report.progress import Progress
+    from amorsize.stream import Stream
 
     Given = Mapping[str, object]
 
@@ -35,6 +43,25 @@ STORE_PAYS_S = 0.0025
 Earlier, small scripts pay more for the look than for their work; later, a tuned run starts its workers later."""
 
 NEVER = float("inf")
+
+
+class Silence:
+    """Told how many items are done, and says nothing.
+
+    Attributes:
+        every_s: seconds between two tellings, about.
+    """
+
+    every_s = NEVER
+
+    def __call__(self, n_done: int, n_items: int | None = None) -> None:
+        """Note that so many items are done, of so many where that is known."""
+
+    def close(self) -> None:
+        """Note that no more will be."""
+
+
+_SILENT = Silence()
 
 
 def refuse_hidden(func: "Callable[..., object]") -> None:
@@ -86,14 +113,40 @@ def run(
     refuse_hidden(func)
     call = Call(func, given)
     columns = columns_of(iterables)
-    if columns is None:
-        from amorsize.stream import run_stream
+    try:
+        if columns is None:
+            from amorsize.stream import run_stream
 
-        results = run_stream(call, iterables, star=star)
-    else:
-        results = call.block(Work(func, columns, star=star), [])
+            results = run_stream(call, iterables, star=star)
+        else:
+            results = call.block(Work(func, columns, star=star, guard=call.guard))
+    finally:
+        call.progress.close()
+    results = call.settle(results)
     keep(call.report(len(results)))
     return results
+
+
+def stream(
+    func: "Callable[..., object]",
+    iterables: "Sequence[Iterable[object]]",
+    given: "Sequence[Given]",
+    *,
+    ordered: bool,
+    keep: "Callable[[RunReport], None]",
+) -> "Stream":
+    """Return an iterator over the results; nothing is run and no item pulled before the first is asked for."""
+    from amorsize.engine.inline import Rows
+    from amorsize.stream import Stream, steps
+
+    check_iterables(iterables)
+    refuse_hidden(func)
+    call = Call(func, given)
+    columns = columns_of(iterables)
+    work = None if columns is None else Work(func, columns, guard=call.guard)
+    rows = Rows(func, iterables if columns is None else columns, star=False, guard=call.guard)
+    results: list[object] = []
+    return Stream(call, steps(call, rows, work, results, ordered=ordered), results, keep)
 
 
 class Call:
@@ -104,6 +157,8 @@ class Call:
         jobs: what was run with workers.
         size: items in the caller's next batch.
         look_at_s: seconds of computing alone after which a plan is considered.
+        guard: what is put around each call of the function; None for nothing.
+        progress: told how many items are done.
     """
 
     def __init__(self, func: "Callable[..., object]", given: "Sequence[Given]") -> None:
@@ -111,13 +166,34 @@ class Call:
         self.func = func
         self.given = given
         self.timings = Timings()
-        self.jobs: "list[Job]" = []
+        self.jobs: "list[Job | Feed]" = []
         self.adviser: "Adviser | None" = None
+        self.guard: "Guard | None" = None
+        self.progress: "Silence | Progress" = _SILENT
         self._options: "Options | None" = None
         self.size = 1
         self.look_at_s = 0.0 if "amorsize.advice" in sys.modules else STORE_PAYS_S
         if any(given) or "amorsize.options" in sys.modules:
             self.look_at_s = self._first_look_s()
+            self._prepare(self.options)
+
+    def _prepare(self, options: "Options") -> None:
+        """Make what some options need; most calls have none of them."""
+        if options.needs_guard:
+            from amorsize.engine.guard import Guard
+
+            self.guard = Guard(
+                goes_on=options.on_error != "raise",
+                retries=options.retries,
+                retry_on=options.retry_on,
+                seed=options.seed,
+                initializer=options.initializer,
+                initargs=options.initargs,
+            )
+        if options.progress:
+            from amorsize.report.progress import Progress
+
+            self.progress = Progress(options.progress)
 
     @property
     def options(self) -> "Options":
@@ -129,36 +205,72 @@ class Call:
             self._options = resolve(*self.given)
         return self._options
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether an item's exception is its result."""
+        return self.guard is not None and self.guard.goes_on
+
+    def settle(self, results: "list[object]") -> "list[object]":
+        """Return the results as the caller is to see them."""
+        if not self.goes_on:
+            return results
+        from amorsize.engine.guard import settled
+
+        return settled(results, skips=self.options.on_error == "skip")
+
     def _first_look_s(self) -> float:
         if self.options.disabled or self.options.backend == "serial":
             return NEVER
         return 0.0 if self.options.isolate or self.options.backend == "process" else self.look_at_s
 
-    def block(self, work: Work, before: "list[object]") -> "list[object]":
-        """Return the results of items that can be sliced; `before` are those of the items before them."""
+    @property
+    def is_time_to_ask(self) -> bool:
+        """Whether the caller has computed alone for long enough to consider a plan."""
+        return self.timings.total_s >= self.look_at_s
+
+    @property
+    def alone_s(self) -> float:
+        """Seconds for which the caller goes on alone before it looks again."""
+        until_s = max(FIRST_LOOK_S, self.look_at_s - self.timings.total_s)
+        return until_s if self.progress is _SILENT else min(until_s, self.progress.every_s)
+
+    def block(self, work: Work) -> "list[object]":
+        """Return the results of items that can be sliced."""
         results: "list[object]" = []
         while len(results) < work.n_items:
-            plan = self._ask(work, results) if self.timings.total_s >= self.look_at_s else None
-            collector = self._together(work, results, before, plan) if plan is not None else None
-            if collector is not None:
-                return collector.ordered()
-            self._alone(work, results, before)
+            plan = self._ask_for(work, results) if self.is_time_to_ask else None
+            if plan is not None and self._leave(work, results, plan):
+                break
+            self._alone(work, results)
+            self.progress(len(results), work.n_items)
         return results
 
-    def _alone(self, work: Work, results: "list[object]", before: "list[object]") -> None:
+    def _ask_for(self, work: Work, results: "list[object]") -> "Plan | None":
+        n_left = work.n_items - len(results)
+        return self.ask(n_left, results, work.sample, feeds=self.options.is_supervised)
+
+    def _alone(self, work: Work, results: "list[object]") -> None:
         """Run items in the caller until it is time to look again."""
-        until_s = max(FIRST_LOOK_S, self.look_at_s - self.timings.total_s)
         try:
-            self.size = advance(work, results, self.timings, self.size, until_s)
+            self.size = advance(work, results, self.timings, self.size, self.alone_s)
         except BaseException as error:
             from amorsize.engine.collect import explain
             from amorsize.engine.finished import Finished
 
-            explain(error, work, len(results), Finished([(0, before), (work.offset, results)]))
+            explain(error, work, len(results), Finished([(0, results)]))
             raise
 
-    def _ask(self, work: Work, results: "list[object]") -> "Plan | None":
-        """Return the adviser's plan for the items left, None for the plain loop, and note when to ask again."""
+    def ask(
+        self, n_left: int | None, results: "list[object]", sample: "Callable[[], list[object]]", *, feeds: bool
+    ) -> "Plan | None":
+        """Return the adviser's plan for the items left, None for the plain loop, and note when to ask again.
+
+        Args:
+            n_left: items not yet computed; None for an unknown number.
+            results: some of those there are.
+            sample: returns some items.
+            feeds: workers will be fed by the caller, who then computes no items.
+        """
         if self._first_look_s() == NEVER:
             self.look_at_s = NEVER
             return None
@@ -166,46 +278,93 @@ class Call:
             from amorsize.advice import Adviser
             from amorsize.knowledge import look_up
 
-            known = look_up(self.func, work.sample(), cache=self.options.cache)
+            known = look_up(self.func, sample(), cache=self.options.cache)
             self.adviser = Adviser(self.func, self.options, known)
-        plan = self.adviser.choose(work.n_items - len(results), self.timings, results)
-        self.look_later()
+        plan = self.adviser.choose(n_left, self.timings, results, sample if feeds else None)
+        self._look_later()
         return plan if plan.is_parallel else None
 
-    def look_later(self) -> None:
+    def _look_later(self) -> None:
         """Consider a plan again once the time spent has doubled; never, where the call is to stay in the caller."""
         if self.adviser is not None and self.adviser.stays is not None:
             self.look_at_s = NEVER
         else:
             self.look_at_s = 0.0 if self.options.isolate else max(2 * self.timings.total_s, FIRST_LOOK_S)
 
-    def _together(
-        self, work: Work, results: "list[object]", before: "list[object]", plan: "Plan"
-    ) -> "Collector | None":
-        """Run what is left with workers; return None where none could be started, and nothing was run."""
+    def _leave(self, work: Work, results: "list[object]", plan: "Plan") -> bool:
+        """Run what is left with workers; return whether that could be done, and nothing was run if not."""
+        if plan.start_method == "fork" and not self.options.is_supervised:
+            return self._together(work, results, plan)
+        from amorsize.engine.source import Sliced
+        from amorsize.stream import fed_steps
+
+        source = Sliced(work, len(results), inherited=plan.start_method == "fork")
+        return drained(fed_steps(self, plan, work, source, results))
+
+    def _together(self, work: Work, results: "list[object]", plan: "Plan") -> bool:
+        """Run what is left with forked workers that take their items themselves."""
         from amorsize.engine.collect import Collector
         from amorsize.engine.job import Job
 
         assert self.adviser is not None
-        collector = Collector(work, results, before)
+        collector = Collector(work, results)
         item_s, alone_s = self.adviser.item_s, self.timings.mean_s
         job = Job(
             work, collector, plan, self.adviser.reconsider, item_s, alone_s, caller_may_run=not self.options.isolate
         )
+        job.progress = None if self.progress is _SILENT else self.progress
         try:
             started = _supervise(job)
         except BaseException as error:
             collector.explain(error)
             raise
         if not started:
-            self.adviser.stay(job.shortage or "")
-            self.look_at_s = NEVER
-            return None
+            self.refuse(job.shortage or "")
+            return False
         self.jobs.append(job)
         if job.shortage is not None:
             self.adviser.warn(job.shortage)
         collector.raise_failure()
-        return collector
+        collector.ordered()
+        return True
+
+    def feed(self, plan: "Plan", work: Work, source: "Source", sink: "Sink") -> "Feed":
+        """Return a run of fed workers, which is to be closed."""
+        from time import monotonic
+
+        from amorsize.engine.feed import Feed
+        from amorsize.engine.held import Held
+        from amorsize.engine.job import Range
+        from amorsize.engine.table import Rules, Table
+
+        assert self.adviser is not None
+        options, held = self.options, Held()
+        rules = Rules(
+            n_jobs=plan.n_jobs,
+            window=None if options.buffersize == "auto" else options.buffersize,
+            timeout_s=options.timeout,
+            deadline_s=None if options.deadline is None else monotonic() + options.deadline - self.spent_s,
+            retries=options.retries,
+        )
+        sizes = Range(plan.n_jobs, None if options.chunksize == "auto" else options.chunksize, self.adviser.item_s)
+        feed = Feed(Table(source, sink, _crew(plan, work, held), rules), plan, sizes, held)
+        self.jobs.append(feed)
+        return feed
+
+    @property
+    def spent_s(self) -> float:
+        """Seconds since the call began."""
+        return perf_counter() - self.began_s
+
+    def refuse(self, why: str) -> None:
+        """Stay in the caller although workers were to run the items.
+
+        Raises:
+            BackendUnavailable: where the caller must not run items.
+        """
+        assert self.adviser is not None
+        self.look_at_s = NEVER
+        self.adviser.stay(why)
 
     def report(self, n_items: int) -> "RunReport":
         """Return what happened, and have it learned."""
@@ -233,9 +392,31 @@ class Call:
         )
 
 
+def drained(made: "Generator[None, None, bool]") -> bool:
+    """Run steps to their end, and return what they return."""
+    try:
+        while True:
+            next(made)
+    except StopIteration as end:
+        return bool(end.value)
+
+
 def _supervise(job: "Job") -> bool:
     if sys.platform == "linux":
         from amorsize.engine.supervise import run
 
         return run(job)
-    raise AssertionError(f"engine.safety.refusal lets no plan for workers pass on {sys.platform}")
+    raise AssertionError(f"engine.safety.refusal lets no plan for forks pass on {sys.platform}")
+
+
+def _crew(plan: "Plan", work: Work, held: "Held") -> "Crew[Any]":
+    """Return those who find fed workers."""
+    if plan.start_method == "fork":
+        if sys.platform == "linux":
+            from amorsize.engine.forked import ForkedCrew
+
+            return ForkedCrew(work)
+        raise AssertionError(f"engine.safety.refusal lets no plan for forks pass on {sys.platform}")
+    from amorsize.engine.spawn import SpawnedCrew
+
+    return SpawnedCrew(work, held)

@@ -16,14 +16,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import TracebackType
-    from typing import Any, Self
+    from typing import Any, Literal, Self
 
-    from amorsize.protocols import Backend, Chunksize, NJobs, StartMethod
+    from amorsize.protocols import Backend, Chunksize, NJobs, OnError, StartMethod
 
     Given = Mapping[str, object]
 
 BACKENDS = ("auto", "serial", "process")
-START_METHODS = ("auto", "fork")
+START_METHODS = ("auto", "fork", "spawn")
+ON_ERROR = ("raise", "return", "skip")
 
 PEERS = {
     "max_workers": "n_jobs",
@@ -48,6 +49,16 @@ class Options(Record):
         n_jobs: processes that compute at once, the caller included; -1 is all cores, -2 all but one.
         chunksize: the largest range of items taken at once.
         isolate: no item ever runs in the caller.
+        buffersize: items of a stream that may have been pulled and whose results nobody has taken yet.
+        progress: True for a bar, or called with (items done, items in all or None).
+        timeout: seconds that one item may take; None for any time.
+        deadline: seconds that the whole call may take; None for any time.
+        on_error: what becomes of an item's exception: it is raised, returned as the result, or skipped.
+        retries: further tries of an item after its worker died, or it raised one of `retry_on`.
+        retry_on: types of exceptions.
+        initializer: called once in every process (or thread) that runs items, before its first.
+        initargs: its arguments.
+        seed: what the random numbers of each item follow from; None to leave the generators alone.
         cache: whether timings are looked up and kept.
         n_jobs_ceiling: `AMORSIZE_N_JOBS`; None for no ceiling.
         disabled: `AMORSIZE_DISABLE` is set: always the plain loop.
@@ -58,6 +69,16 @@ class Options(Record):
     backend: "Backend" = "auto"
     start_method: "StartMethod" = "auto"
     isolate: bool = False
+    buffersize: "int | Literal['auto']" = "auto"
+    progress: "bool | Callable[[int, int | None], object]" = False
+    timeout: float | None = None
+    deadline: float | None = None
+    on_error: "OnError" = "raise"
+    retries: int = 0
+    retry_on: "tuple[type[BaseException], ...]" = ()
+    initializer: "Callable[..., object] | None" = None
+    initargs: tuple[object, ...] = ()
+    seed: int | None = None
     cache: bool = True
     n_jobs_ceiling: int | None = None
     disabled: bool = False
@@ -65,6 +86,19 @@ class Options(Record):
     def check(self) -> None:
         if self.isolate and self.backend == "serial":
             raise ValueError('isolate=True keeps every item out of the caller: it excludes backend="serial"')
+        if self.initargs and self.initializer is None:
+            raise ValueError(f"initargs={self.initargs!r} are for an initializer, and there is none")
+
+    @property
+    def needs_guard(self) -> bool:
+        """Whether something has to be done around each call of the function."""
+        is_retried = bool(self.retries and self.retry_on)
+        return is_retried or self.on_error != "raise" or self.seed is not None or self.initializer is not None
+
+    @property
+    def is_supervised(self) -> bool:
+        """Whether the caller has to know at any time which worker has which item."""
+        return self.timeout is not None or self.deadline is not None or self.retries > 0
 
     def jobs_asked(self, n_cores: int) -> int | None:
         """Return the number of processes asked for on a machine of `n_cores`; None for "auto"."""
@@ -126,12 +160,82 @@ def _flag(name: str) -> "Callable[[object], object]":
     return check
 
 
+def _seconds(name: str) -> "Callable[[object], object]":
+    def check(value: object) -> object:
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise TypeError(f"{name} must be seconds > 0 or None, got {value!r} ({type(value).__name__})")
+        if not 0 < value < float("inf"):
+            raise ValueError(f"{name} must be > 0 seconds, or None for any time, got {value!r}")
+        return float(value)
+
+    return check
+
+
+def _count_from(least: int, name: str, other: str | None = None) -> "Callable[[object], object]":
+    def check(value: object) -> object:
+        if value == other and type(value) is type(other):
+            return value
+        also = "" if other is None else f' or "{other}"'
+        if isinstance(value, bool) or not hasattr(value, "__index__"):
+            raise TypeError(f"{name} must be an int >= {least}{also}, got {value!r} ({type(value).__name__})")
+        if operator.index(value) < least:
+            raise ValueError(f"{name} must be >= {least}{also}, got {value!r}")
+        return operator.index(value)
+
+    return check
+
+
+def _check_progress(value: object) -> object:
+    if not isinstance(value, bool) and not callable(value):
+        raise TypeError(f"progress must be True, False or called as progress(n_done, n_items), got {value!r}")
+    return value
+
+
+def _check_retry_on(value: object) -> object:
+    kinds = (value,) if isinstance(value, type) else value
+    if not isinstance(kinds, (tuple, list)) or not all(
+        isinstance(kind, type) and issubclass(kind, BaseException) for kind in kinds
+    ):
+        raise TypeError(f"retry_on must be a tuple of exception types, got {value!r}")
+    return tuple(kinds)
+
+
+def _check_initializer(value: object) -> object:
+    if value is not None and not callable(value):
+        raise TypeError(f"initializer must be a function or None, got {value!r} ({type(value).__name__})")
+    return value
+
+
+def _check_initargs(value: object) -> object:
+    if not isinstance(value, (tuple, list)):
+        raise TypeError(f"initargs must be a tuple, got {value!r} ({type(value).__name__})")
+    return tuple(value)
+
+
+def _check_seed(value: object) -> object:
+    if value is not None and (isinstance(value, bool) or not hasattr(value, "__index__")):
+        raise TypeError(f"seed must be an int or None, got {value!r} ({type(value).__name__})")
+    return None if value is None else operator.index(value)
+
+
 _CHECKS: "dict[str, Callable[[object], object]]" = {
     "n_jobs": _check_n_jobs,
     "chunksize": _check_chunksize,
     "backend": _one_of("backend", BACKENDS),
     "start_method": _one_of("start_method", START_METHODS),
     "isolate": _flag("isolate"),
+    "buffersize": _count_from(1, "buffersize", "auto"),
+    "progress": _check_progress,
+    "timeout": _seconds("timeout"),
+    "deadline": _seconds("deadline"),
+    "on_error": _one_of("on_error", ON_ERROR),
+    "retries": _count_from(0, "retries"),
+    "retry_on": _check_retry_on,
+    "initializer": _check_initializer,
+    "initargs": _check_initargs,
+    "seed": _check_seed,
     "cache": _flag("cache"),
 }
 
@@ -231,6 +335,14 @@ def _from_environment(variable: str, check: "Callable[[object], object]", text: 
 def resolve(decorator: "Given", view: "Given", call: "Given") -> "Options":
     """Lay all places over each other and return the options of one call; all three mappings are checked already."""
     merged = {**_environment(), **decorator, **_everywhere, **(_within.get() or {}), **view, **call}
+    for name in ("timeout", "deadline"):
+        if merged.get(name) is not None:
+            if merged.get("backend") in ("serial", "thread"):
+                raise ValueError(
+                    f"{name}= ends a worker that takes too long, which only a process can be: it excludes backend="
+                    f"{merged['backend']!r}"
+                )
+            merged["isolate"] = True
     return Options(**merged)  # type: ignore[arg-type]  # every value passed its check in `checked`
 
 

@@ -3,12 +3,15 @@
 Loaded before the first item runs, so it imports nothing heavier than `time`.
 """
 
+from itertools import chain, islice
 from time import perf_counter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Any
+
+    from amorsize.engine.guard import Guard
 
 BATCH_S = 0.0005
 """A batch grows until it lasts this long, in seconds.
@@ -65,9 +68,10 @@ class Work:
         columns: one sequence an argument, each sliceable; only as many items as the shortest has.
         star: whether an item is a tuple of arguments (several columns always are).
         offset: index of the first item in the caller's whole input, for messages.
+        guard: what is put around each call; None for nothing.
     """
 
-    __slots__ = ("columns", "func", "n_items", "offset", "star")
+    __slots__ = ("columns", "func", "guard", "n_items", "offset", "star")
 
     def __init__(
         self,
@@ -76,16 +80,19 @@ class Work:
         *,
         star: bool = False,
         offset: int = 0,
+        guard: "Guard | None" = None,
     ) -> None:
         self.func = func
         self.columns = columns
         self.star = star or len(columns) > 1
         self.offset = offset
+        self.guard = guard
         self.n_items = min(map(len, columns))
 
-    def with_items(self, items: "Sequence[object]") -> "Work":
-        """Return the same function with other items; of several columns each item is a tuple already."""
-        return Work(self.func, (items,), star=self.star)
+    def with_items(self, items: "Sequence[object]", first: int) -> "Work":
+        """Return the same function with other items, which begin at index `first`; of several columns each item is a
+        tuple already."""
+        return Work(self.func, (items,), star=self.star, offset=self.offset + first, guard=self.guard)
 
     def batch(self, start: int, stop: int) -> "Iterable[object]":
         """Return the items of a range; for several columns, as tuples."""
@@ -99,13 +106,12 @@ class Work:
         Where an item raises, `results` has grown by the number of items before it: that is how its index is known
         without counting. (`list.extend(map(...))` would do the same, but takes a StopIteration for the end.)
         """
-        func = self.func
-        if self.star:
-            for arguments in self.batch(start, stop):
-                results.append(func(*arguments))  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
+        if self.guard is not None:
+            self.guard.run(self.func, self.batch(start, stop), self.offset + start, results, star=self.star)
+        elif self.star:
+            _call_starred(self.func, self.batch(start, stop), results)
         else:
-            for item in self.batch(start, stop):
-                results.append(func(item))
+            _call(self.func, self.batch(start, stop), results)
 
     def sample(self) -> list[object]:
         """Return the first, the middle and the last item, to tell what kind of items these are."""
@@ -117,6 +123,104 @@ class Work:
         for item in self.batch(index, index + 1):
             return item
         raise IndexError(index)
+
+
+def _call(func: "Callable[..., object]", items: "Iterable[object]", results: list[object]) -> None:
+    for item in items:
+        results.append(func(item))
+
+
+def _call_starred(func: "Callable[..., object]", items: "Iterable[Any]", results: list[object]) -> None:
+    for item in items:
+        results.append(func(*item))
+
+
+LINE_OF_FOR = 1
+"""Of both loops above, counted from `def`: what raises there is the iterable, and what raises below it the function."""
+
+
+class Rows:
+    """A function and an iterator of the items to call it with.
+
+    Args:
+        func: called once an item.
+        iterables: one an argument, zipped as by the builtin `map`.
+        star: whether an item is a tuple of arguments (several iterables always are).
+        guard: what is put around each call; None for nothing.
+
+    Attributes:
+        rows: the iterator, which nobody else may pull meanwhile.
+        is_over: nothing more comes.
+        broken: what the iterator raised in place of an item.
+    """
+
+    __slots__ = ("broken", "func", "guard", "is_over", "rows", "star")
+
+    def __init__(
+        self,
+        func: "Callable[..., object]",
+        iterables: "Sequence[Iterable[object]]",
+        *,
+        star: bool,
+        guard: "Guard | None" = None,
+    ) -> None:
+        self.func = func
+        self.rows: "Iterator[Any]" = iter(iterables[0]) if len(iterables) == 1 else zip(*iterables, strict=False)
+        self.star = star or len(iterables) > 1
+        self.guard = guard
+        self.is_over = False
+        self.broken: BaseException | None = None
+
+    def run(self, n_items: int, results: list[object]) -> None:
+        """Pull items, call the function with each, and append the results; sets `is_over` where fewer came.
+
+        Raises:
+            BaseException: what the function raises; what the iterator raises is also noted as `broken`.
+        """
+        before = len(results)
+        items = islice(self.rows, n_items)
+        try:
+            if self.guard is not None:
+                self.guard.run(self.func, self._watched(items), before, results, star=self.star)
+            elif self.star:
+                _call_starred(self.func, items, results)
+            else:
+                _call(self.func, items, results)
+        except BaseException as error:
+            loop = error.__traceback__ and error.__traceback__.tb_next
+            if loop is not None and loop.tb_lineno - loop.tb_frame.f_code.co_firstlineno == LINE_OF_FOR:
+                self.broken = self.broken or (error if self.guard is None else None)
+            raise
+        self.is_over = len(results) - before < n_items
+
+    def _watched(self, items: "Iterable[Any]") -> "Iterator[Any]":
+        """Yield the items; note what their iterator raises."""
+        try:
+            yield from items
+        except Exception as error:
+            self.broken = error
+            raise
+
+    def peek(self) -> "list[Any]":
+        """Return the next item without taking it; nothing at the end."""
+        found = list(islice(self.rows, 1))
+        self.rows = chain(found, self.rows)
+        return found
+
+
+def item_of(error: BaseException) -> object:
+    """Return the item at which the function raised, from the loop that called it; the iterator may have no other.
+
+    Raises:
+        LookupError: where none of our loops is in the traceback.
+    """
+    trace = error.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        if code is _call.__code__ or code is _call_starred.__code__ or code.co_qualname == "Guard.run":
+            return trace.tb_frame.f_locals["item"]
+        trace = trace.tb_next
+    raise LookupError("the item is gone")
 
 
 class Timings:
@@ -168,13 +272,32 @@ def advance(work: "Work", results: list[object], timings: "Timings", size: int, 
             work.n_items = len(results)
             break
         now = perf_counter()
-        timings.add(stop - start, now - last)
-        batch_s = max(BATCH_S, timings.total_s * LONGEST_SHARE)
-        if now - last < batch_s / 2:
-            size *= 4 if now - last < batch_s / 16 else 2
-        elif now - last > batch_s:
-            size = max(1, int(size * batch_s / (now - last)))
+        size = _timed(timings, stop - start, now - last, size)
         if now - began >= until_s:
             break
         last = now
     return size
+
+
+def advance_rows(rows: "Rows", results: list[object], timings: "Timings", size: int, until_s: float) -> int:
+    """Run items of an iterator; otherwise as `advance`."""
+    began = last = perf_counter()
+    while not rows.is_over:
+        before = len(results)
+        rows.run(size, results)
+        now = perf_counter()
+        if len(results) > before:
+            size = _timed(timings, len(results) - before, now - last, size)
+        if now - began >= until_s:
+            break
+        last = now
+    return size
+
+
+def _timed(timings: "Timings", n_items: int, seconds: float, size: int) -> int:
+    """Note a batch, and return the size that the next one should have."""
+    timings.add(n_items, seconds)
+    batch_s = max(BATCH_S, timings.total_s * LONGEST_SHARE)
+    if seconds < batch_s / 2:
+        return size * (4 if seconds < batch_s / 16 else 2)
+    return max(1, int(size * batch_s / seconds)) if seconds > batch_s else size

@@ -63,6 +63,7 @@ class Job:
         n_started: workers that were started.
         start_s: seconds that starting and reaping them took.
         shortage: why not all workers could be started, in words; None where they could.
+        progress: told how many items are done, of how many; None for nobody.
         retreat: the reason for giving the workers up on the way; None where they stayed.
     """
 
@@ -89,3 +90,4 @@ class Job:
         self.start_s = 0.0
         self.shortage: str | None = None
         self.retreat: str | None = None
+        self.progress: Callable[[int, int | None], None] | None = None

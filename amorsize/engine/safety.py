@@ -29,11 +29,21 @@ cores_are_taken = False
 
 def refusal() -> str | None:
     """Return why this process must not fork now, in words; None where it may. Costs about 15 us."""
+    return no_workers() or no_fork()
+
+
+def no_workers() -> str | None:
+    """Return why no worker may be started in any way: the cores are in use, or somebody watches this process."""
+    return _not_top_level() or _watched()
+
+
+def no_fork() -> str | None:
+    """Return why workers must not be forked, where fresh interpreters may still do."""
     if sys.platform != "linux" or not hasattr(os, "fork"):
         return f"processes are started by fork, which {sys.platform} does not offer safely"
     if not hasattr(os, "memfd_create"):
         return "this Python was built without memory files"
-    return _not_top_level() or _watched() or _other_threads() or _unsafe_modules()
+    return _unwanted() or _other_threads() or _unsafe_modules()
 
 
 def _not_top_level() -> str | None:
@@ -46,6 +56,11 @@ def _not_top_level() -> str | None:
     billiard = sys.modules.get("billiard.process")
     if billiard is not None and billiard.current_process().name != "MainProcess":
         return "this process is a Celery worker: its siblings use the other cores"
+    return None
+
+
+def _unwanted() -> str | None:
+    """Refuse where the program has said that it wants no forks."""
     context = sys.modules.get("multiprocessing.context")
     method = context._default_context.get_start_method(allow_none=True) if context is not None else None
     if method not in (None, "fork"):

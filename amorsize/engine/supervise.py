@@ -269,11 +269,15 @@ class Crew:
         return self._rest_from
 
     def _reconsider(self) -> None:
-        """Ask, now and then, whether the plan still holds; stop feeding the workers where it does not.
+        """Tell, now and then, how far it has come; stop feeding the workers where the plan does not hold.
 
         Where the caller must run no item, there is nothing to go back to.
         """
-        if self._rest_from is not None or not self.job.caller_may_run or not self._watch.is_time():
+        if not self._watch.is_time():
+            return
+        if self.job.progress is not None:
+            self.job.progress(self.job.collector.n_done, self._n_items)
+        if self._rest_from is not None or not self.job.caller_may_run:
             return
         cpu_s = [worker.cpu_s for worker in self.workers]
         n_alive = len(set(self._by_fd.values()))

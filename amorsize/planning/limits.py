@@ -27,6 +27,9 @@ class Limits(Record):
         backend: `auto`, `serial` or `process`.
         refusal: why no worker may be started here, in words; None where they may.
         isolate: whether the caller may run no item itself.
+        feeds: whether the caller hands every item out, and then runs none either.
+        sends_items: whether items are pickled on their way to a worker.
+        start_method: how workers are started.
     """
 
     n_jobs_ceiling: int
@@ -35,6 +38,9 @@ class Limits(Record):
     backend: str = "auto"
     refusal: str | None = None
     isolate: bool = False
+    feeds: bool = False
+    sends_items: bool = False
+    start_method: str = "fork"
 
     @property
     def forces_workers(self) -> bool:

@@ -20,6 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from amorsize.calibration.costs import Costs
     from amorsize.calibration.profile import Profile
+    from amorsize.planning.limits import Limits
     from amorsize.records import Capacity
 
 SUPERVISES_FROM_S = 5e-3
@@ -33,13 +34,14 @@ class Model:
 
     Attributes:
         caller_computes: whether the caller runs items beside its workers.
-        encode_s: seconds a worker spends on sending one result.
-        decode_s: seconds the caller spends on receiving it.
+        encode_s: seconds a worker spends on sending one result, and on receiving its item where that is sent.
+        decode_s: seconds the caller spends on the same.
     """
 
     __slots__ = (
         "_costs",
         "_first_call_s",
+        "_is_spawned",
         "_lanes",
         "_longest_s",
         "_n_items",
@@ -52,25 +54,34 @@ class Model:
         "encode_s",
     )
 
-    def __init__(
-        self, profile: Profile, costs: Costs, capacity: Capacity, n_items: int, *, isolate: bool = False
-    ) -> None:
+    def __init__(self, profile: Profile, costs: Costs, capacity: Capacity, n_items: int, limits: Limits) -> None:
         self._costs = costs
         self._n_items = n_items
         self._physical_cores = capacity.physical_cores
-        self._start_s = costs.start_s(capacity.rss_bytes)
+        self._is_spawned = limits.start_method == "spawn"
+        self._start_s = costs.spawn_s if self._is_spawned else costs.start_s(capacity.rss_bytes)
         self._lanes = capacity.n_effective / (profile.cpu_share or 1.0)
         self._sd_s = profile.sd_s
         self._longest_s = profile.longest_of_s(n_items)
-        self.caller_computes = not isolate and profile.item.mean < SUPERVISES_FROM_S
+        self.caller_computes = not (limits.isolate or limits.feeds) and profile.item.mean < SUPERVISES_FROM_S
         # A caller that has run items itself forks workers that are warmed up already.
-        self._first_call_s = profile.first_call_s or 0.0 if isolate else 0.0
+        starts_cold = limits.isolate or self._is_spawned
+        self._first_call_s = profile.first_call_s or 0.0 if starts_cold else 0.0
         sent_s = costs.byte_s * (profile.result_bytes or 0.0)
         if profile.send_s is None:
             self.encode_s, self.decode_s = costs.encode_s + sent_s, costs.decode_s + sent_s
         else:
             self.encode_s = self.decode_s = profile.send_s / 2
+        if limits.sends_items:
+            given_s = costs.encode_s + costs.byte_s * (profile.argument_bytes or 0.0)
+            given_s = given_s if profile.give_s is None else profile.give_s / 2
+            self.encode_s, self.decode_s = self.encode_s + given_s, self.decode_s + given_s
         self._pool_item_s = costs.pool_item_s + 2 * sent_s + 2 * costs.byte_s * (profile.argument_bytes or 0.0)
+
+    @property
+    def worker_start_s(self) -> float:
+        """Seconds that starting one worker takes."""
+        return self._start_s
 
     def start_s(self, n_jobs: int) -> float:
         """Return the seconds by which starting workers delays the end of a run.
@@ -78,6 +89,8 @@ class Model:
         They are started one after the other, and those already there compute meanwhile: what counts is how late all
         who compute are on average. Worker k of w begins after k starts, a computing caller after all w.
         """
+        if self._is_spawned:  # all at once
+            return self._start_s + self._first_call_s
         if self.caller_computes:
             n_workers = n_jobs - 1
             return self._start_s * n_workers * (n_workers + 3) / (2 * n_jobs)

@@ -86,11 +86,11 @@ def choose_plan(
     if not profile.is_known:
         return _asked_plan(most, n_items, limits)
     expected = _as_many_again(elapsed_s, item_s) if n_items is None else n_items
-    model = Model(profile, costs, capacity, expected, isolate=limits.isolate)
+    model = Model(profile, costs, capacity, expected, limits)
     if limits.n_jobs is not None or (limits.forces_workers and n_items is None):
         jobs = [most]
     else:
-        jobs = candidates(expected * item_s, costs.start_s(capacity.rss_bytes), capacity.physical_cores, limits, most)
+        jobs = candidates(expected * item_s, model.worker_start_s, capacity.physical_cores, limits, most)
     rated = sorted([(model.process_s(item_s, n_jobs), n_jobs) for n_jobs in jobs])
     if not limits.forces_workers:
         reason = _why_no_gain(profile, model, n_items, expected, rated[0], elapsed_s)
@@ -198,8 +198,8 @@ def _asked_plan(n_jobs: int, n_items: int | None, limits: Limits) -> Plan:
         n_jobs=n_jobs,
         chunksize=_chunksize(n_items, n_jobs, limits),
         reason="workers were asked for; nothing known yet",
-        start_method="fork",
-        caller_computes=not limits.isolate,
+        start_method=limits.start_method,
+        caller_computes=not (limits.isolate or limits.feeds),
     )
 
 
@@ -225,7 +225,7 @@ def _worker_plan(
         reason=reason,
         predicted_s=predicted_s,
         serial_s=serial_s,
-        start_method="fork",
+        start_method=limits.start_method,
         caller_computes=model.caller_computes,
         alternatives=rejected,
     )
