@@ -3,7 +3,8 @@
 Loaded before the first item runs, so it imports nothing heavier than `time`.
 """
 
-from time import perf_counter
+import sys
+from time import perf_counter, process_time, thread_time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -115,10 +116,21 @@ class Work:
         raise IndexError(index)
 
 
-class Timings:
-    """What was timed: batches of (items, seconds); above 2,048 of them, neighbours are joined."""
+TELLING_S = 0.001 if sys.platform != "win32" else 0.2
+"""Seconds of items from which on their CPU time tells anything. Windows counts CPU time in steps of 16 ms."""
 
-    __slots__ = ("batches", "n_items", "total_s")
+
+class Timings:
+    """What was timed: batches of (items, seconds); above 2,048 of them, neighbours are joined.
+
+    Attributes:
+        n_items: items in all batches.
+        total_s: seconds of all batches.
+        cpu_share: CPU seconds of the thread that ran the items over their seconds, lately; None while nothing tells.
+        process_share: the same with the CPU seconds of all threads of the process.
+    """
+
+    __slots__ = ("batches", "cpu_share", "n_items", "process_share", "total_s")
 
     LIMIT = 2048
 
@@ -126,6 +138,8 @@ class Timings:
         self.batches: list[tuple[int, float]] = []
         self.n_items = 0
         self.total_s = 0.0
+        self.cpu_share: float | None = None
+        self.process_share: float | None = None
 
     @property
     def mean_s(self) -> float | None:
@@ -140,6 +154,11 @@ class Timings:
         if len(self.batches) >= self.LIMIT:
             pairs = zip(self.batches[::2], self.batches[1::2], strict=True)
             self.batches = [(n + m, s + t) for (n, s), (m, t) in pairs]
+
+    def used(self, seconds: float, cpu_s: float, process_s: float) -> None:
+        """Note the CPU time that some items took; the latest that tells counts: a first call may import things."""
+        if seconds >= TELLING_S:
+            self.cpu_share, self.process_share = cpu_s / seconds, process_s / seconds
 
 
 def advance(work: "Work", results: list[object], timings: "Timings", size: int, until_s: float) -> int:
@@ -156,7 +175,8 @@ def advance(work: "Work", results: list[object], timings: "Timings", size: int, 
         The size that the next batch should have.
     """
     n_items = work.n_items
-    began = last = perf_counter()
+    cpu_s, process_s = thread_time(), process_time()
+    began = last = now = perf_counter()
     while (start := len(results)) < n_items:
         stop = min(n_items, start + size)
         work.run(start, stop, results)
@@ -173,4 +193,5 @@ def advance(work: "Work", results: list[object], timings: "Timings", size: int, 
         if now - began >= until_s:
             break
         last = now
+    timings.used(now - began, thread_time() - cpu_s, process_time() - process_s)
     return size

@@ -64,6 +64,8 @@ class Job:
         start_s: seconds that starting and reaping them took.
         shortage: why not all workers could be started, in words; None where they could.
         retreat: the reason for giving the workers up on the way; None where they stayed.
+        left_behind: which threads were still in their items when the call ended, in words; None where none was.
+        counts_cpu: the workers' timings are of CPU time: they were waiting for one another.
     """
 
     def __init__(
@@ -89,3 +91,5 @@ class Job:
         self.start_s = 0.0
         self.shortage: str | None = None
         self.retreat: str | None = None
+        self.left_behind: str | None = None
+        self.counts_cpu = False
