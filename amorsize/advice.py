@@ -11,12 +11,14 @@ from time import perf_counter, time
 
 from amorsize.calibration.profile import Profile
 from amorsize.calibration.runs import TELLING_S, Run
+from amorsize.clearance import cpu_share, sending, shared_handle
 from amorsize.engine.inline import Timings, Work, check_iterables, columns_of
 from amorsize.identity.machine import capacity
 from amorsize.knowledge import look_up
 from amorsize.options import resolve
-from amorsize.planning.limits import Limits
-from amorsize.planning.planner import choose_plan, revise
+from amorsize.planning.limits import MOST_THREADS, Limits
+from amorsize.planning.planner import choose_plan, loop_plan, revise
+from amorsize.planning.threads import TICKER_FROM_S, worth_a_ticker
 from amorsize.records import RunReport
 
 TYPE_CHECKING = False
@@ -28,11 +30,7 @@ if TYPE_CHECKING:
     from amorsize.options import Options
     from amorsize.records import Evidence, Plan
 
-SENT_ON_TRIAL = 64
-"""Real results encoded and rebuilt before workers join: of fewer, a message's fixed cost would hide the price."""
-
-TRIAL_BYTES = 1 << 20
-"""Of large results as many as fit into this: about 1 ms of work."""
+HAS_GIL: bool = getattr(sys, "_is_gil_enabled", lambda: True)()
 
 _warned: set[str] = set()
 
@@ -47,6 +45,7 @@ class Adviser:
 
     Attributes:
         plan: the latest plan.
+        wants_ticker: whether the caller is to run a ticker beside its next items.
         stays: why the call stays in the caller, in words; None while it may leave.
     """
 
@@ -55,14 +54,18 @@ class Adviser:
         self._options = options
         self._knowledge = known
         self._profile = self._knowledge.profile
-        self._sending: dict[str, float] = {}
-        self._is_cleared = False
+        self._shown: dict[str, float] = {}
+        self._cleared: set[str] = set()
+        self._no_processes: str | None = None
+        self._no_threads: str | None = None
         self._chosen_at_s = perf_counter()
         self._n_chosen_for: int | None = None
         self._rss_bytes: int | None = None
         self._warnings: list[str] = []
         self.stays: str | None = "AMORSIZE_DISABLE is set" if options.disabled else None
         self.plan: Plan | None = None
+        self.wants_ticker = False
+        self._has_ticked = False
 
     @property
     def item_s(self) -> float | None:
@@ -77,20 +80,20 @@ class Adviser:
             timings: what the caller has timed in this call.
             results: some of the results so far, to be sent on trial.
         """
-        self._profile = self._knowledge.profile.learn(self._seen(timings))
         plan = self._plan(n_left, timings)
-        if plan.is_parallel and n_left is not None and not self._is_cleared:
-            self._clear(results)
-            self._profile = self._knowledge.profile.learn(self._seen(timings))  # now with the price of sending
-            plan = self._plan(n_left, timings)
+        while plan.is_parallel and n_left is not None and plan.backend not in self._cleared:
+            self._clear(plan.backend, results)
+            plan = self._plan(n_left, timings)  # now with the price of sending
+        plan = self._curious(plan, n_left, timings)
         self.plan = plan
         self._n_chosen_for = n_left
         self._chosen_at_s = perf_counter()
         return plan
 
-    def _plan(self, n_left: int | None, timings: Timings) -> Plan:
+    def _plan(self, n_left: int | None, timings: Timings, **supposed: float) -> Plan:
         room, asked = capacity(perf_counter()), self._options
         self._rss_bytes = room.rss_bytes
+        self._profile = self._knowledge.profile.learn(self._seen(timings))
         limits = Limits(
             n_jobs=asked.jobs_asked(room.n_cores),
             n_jobs_ceiling=asked.jobs_ceiling(room.n_cores, room.quota_cores),
@@ -98,8 +101,34 @@ class Adviser:
             backend=asked.backend,
             refusal=self.stays,
             isolate=asked.isolate,
+            no_processes=self._no_processes,
+            no_threads=self._no_threads,
+            n_threads_ceiling=asked.threads_ceiling(room.n_cores, MOST_THREADS),
+            has_gil=HAS_GIL,
         )
-        return choose_plan(self._profile, self._knowledge.costs, room, n_left, limits, elapsed_s=timings.total_s)
+        profile = self._profile.replace(**supposed) if supposed else self._profile
+        return choose_plan(profile, self._knowledge.costs, room, n_left, limits, elapsed_s=timings.total_s)
+
+    def _curious(self, plan: Plan, n_left: int | None, timings: Timings) -> Plan:
+        """Return the plan, or the loop for the moment in which a ticker finds out whether the function frees the GIL.
+
+        Only where threads would then clearly gain, and once a call.
+        """
+        self.wants_ticker = False
+        known = self._profile.gil_free_share is not None or self._has_ticked or not HAS_GIL
+        may_not = self._options.backend != "auto" or self.stays is not None or self._no_threads is not None
+        if known or may_not or n_left is None or not timings.n_items or (plan.predicted_s or 0.0) < TICKER_FROM_S:
+            return plan
+        self.wants_ticker = worth_a_ticker(plan, self._plan(n_left, timings, gil_free_share=1.0))
+        if not self.wants_ticker:
+            return plan
+        return loop_plan("finding out whether it frees the GIL", n_left, plan.serial_s)
+
+    def ticked(self, gil_free_share: float | None) -> None:
+        """Take what a ticker has shown; None where it could not tell."""
+        self._has_ticked, self.wants_ticker = True, False
+        if gil_free_share is not None:
+            self._shown["gil_free_share"] = gil_free_share
 
     def reconsider(self, evidence: Evidence) -> Plan | None:
         """Return a new plan where a run in progress shows that the old one does not hold."""
@@ -108,12 +137,14 @@ class Adviser:
 
     def _seen(self, timings: Timings) -> Profile:
         seen = Profile.of(timings.batches, time(), starts_cold=not self._knowledge.has_run_here)
-        return seen.replace(**self._sending) if self._sending else seen
+        share = cpu_share(timings)
+        shown = self._shown if share is None else {**self._shown, "cpu_share": share}
+        return seen.replace(**shown) if shown and seen.is_known else seen
 
-    def _clear(self, results: Sequence[object]) -> None:
+    def _clear(self, backend: str, results: Sequence[object]) -> None:
         """Find out whether workers may join: this process, what the function shares, and some real results decide.
 
-        "auto" then stays in the caller and tells why in its report; what was asked for explicitly is warned about, or
+        "auto" then does without them and tells why in its report; what was asked for explicitly is warned about, or
         refused where the caller must not run items.
 
         Raises:
@@ -121,13 +152,35 @@ class Adviser:
         """
         from amorsize.engine import safety
 
-        self._is_cleared = True
-        asked = self._options.backend == "process" or self._options.isolate
-        refusal = safety.refusal()
-        if asked and refusal is not None:
-            self.stay(refusal)
+        self._cleared.add(backend)
+        if self._options.backend == "thread":
+            return
+        if backend == "process" and (self._options.backend == "process" or self._options.isolate):
+            refusal = safety.refusal()
+            if refusal is not None:
+                self.stay(refusal)
+            return
+        refusal = safety.refusal() if backend == "process" else safety.thread_refusal()
+        if refusal is None and len(self._cleared) == 1:
+            refusal = self._shared()
+        if backend == "thread":
+            self._no_threads = refusal
+        elif refusal is None:
+            price, self._no_processes = sending(results)
+            self._shown.update(price)
         else:
-            self.stays = refusal or (None if asked else self._shared() or self._not_sendable(results))
+            self._no_processes = refusal
+
+    def _shared(self) -> str | None:
+        """Return which live handle keeps the call in the caller, and say so; warn of globals that it assigns."""
+        name = self._knowledge.function.name
+        handle, writes = shared_handle(self._func, name)
+        if handle is not None:
+            self.stays = handle
+            self.warn(f"{name} runs as a plain loop: {handle}. Open it inside the function to run in parallel.")
+        if writes is not None:
+            self.warn(writes)
+        return handle
 
     def stay(self, why: str) -> None:
         """Keep the call in the caller although workers were to run it, and say so.
@@ -140,43 +193,7 @@ class Adviser:
             from amorsize.errors import BackendUnavailable
 
             raise BackendUnavailable(f"isolate=True keeps items out of this process, but {why}")
-        self.warn(f"{self._knowledge.function.name} runs as a plain loop although processes were to run it: {why}")
-
-    def _shared(self) -> str | None:
-        """Return which live handle the function shares with this process; warn of globals that it assigns."""
-        from amorsize.identity.reach import reach
-
-        name, reached = self._knowledge.function.name, reach(self._func)
-        if reached.handles:
-            why = f"it uses {reached.handles[0]}, which two processes must not share"
-            self.warn(f"{name} runs as a plain loop: {why}. Open it inside the function to run in parallel.")
-            return why
-        if reached.writes:
-            self.warn(
-                f"{name} assigns the global {reached.writes[0]}, and what a worker assigns stays in the worker: "
-                "return the value instead"
-            )
-        return None
-
-    def _not_sendable(self, results: Sequence[object]) -> str | None:
-        """Encode and rebuild some real results; note what that costs, or return why it cannot be done.
-
-        Where no item has run yet, an earlier run on this machine has shown it.
-        """
-        from amorsize.engine.encoding import trial
-
-        if not results:
-            return None
-        try:
-            _, n_bytes = trial(list(results[-1:]))
-            tried = list(results[-max(1, min(SENT_ON_TRIAL, TRIAL_BYTES // n_bytes)) :])
-            send_s, n_bytes = trial(tried)
-        except Exception as error:  # __reduce__ and __setstate__ may raise anything, and what they raise is the answer
-            return f"its results cannot be sent between processes ({type(error).__name__}: {error})"
-        self._sending = {"result_bytes": n_bytes / len(tried)}
-        if send_s is not None:
-            self._sending["send_s"] = send_s / len(tried)
-        return None
+        self.warn(f"{self._knowledge.function.name} runs as a plain loop although workers were to run it: {why}")
 
     def warn(self, text: str) -> None:
         """Warn once per process, and in every report that it concerns."""
@@ -247,9 +264,18 @@ class Adviser:
         seen, costs = self._seen(timings), self._knowledge.costs
         for job in jobs:
             if job.retreat is None:
-                seen = seen.merge(Profile.of(job.timings.batches, time(), starts_cold=False))
+                seen = seen.merge(self._seen_by(job))
                 costs = costs.started(job.n_started, self._rss_bytes, job.start_s)
         self._knowledge.learn(seen if run is None else seen.ran(run), costs, call_s)
+
+    def _seen_by(self, job: Job) -> Profile:
+        """Return what workers have shown. Where threads waited for one another, an item's own seconds follow from its
+        CPU time and the share that it has alone."""
+        batches, share = job.timings.batches, self._profile.cpu_share
+        if job.counts_cpu and share:
+            batches = [(n_items, seconds / min(1.0, share)) for n_items, seconds in batches]
+        seen = Profile.of(batches, time(), starts_cold=False)
+        return seen if job.timings.cpu_share is None else seen.replace(cpu_share=job.timings.cpu_share)
 
 
 def explain(

@@ -132,7 +132,7 @@ class Call:
     def _first_look_s(self) -> float:
         if self.options.disabled or self.options.backend == "serial":
             return NEVER
-        return 0.0 if self.options.isolate or self.options.backend == "process" else self.look_at_s
+        return 0.0 if self.options.isolate or self.options.backend in ("process", "thread") else self.look_at_s
 
     def block(self, work: Work, before: "list[object]") -> "list[object]":
         """Return the results of items that can be sliced; `before` are those of the items before them."""
@@ -149,12 +149,24 @@ class Call:
         """Run items in the caller until it is time to look again."""
         until_s = max(FIRST_LOOK_S, self.look_at_s - self.timings.total_s)
         try:
-            self.size = advance(work, results, self.timings, self.size, until_s)
+            if self.adviser is not None and self.adviser.wants_ticker:
+                self._ticking(work, results, self.adviser)
+            else:
+                self.size = advance(work, results, self.timings, self.size, until_s)
         except BaseException as error:
             from amorsize.engine.collect import explain
 
             explain(error, work, len(results), dict(enumerate(before + results)))
             raise
+
+    def _ticking(self, work: Work, results: "list[object]", adviser: "Adviser") -> None:
+        """Run items in the caller beside a ticker, then look again at once."""
+        from amorsize.engine.ticker import advance_ticking
+        from amorsize.planning.threads import TICKER_S
+
+        self.size, share = advance_ticking(work, results, self.timings, self.size, TICKER_S)
+        adviser.ticked(share)
+        self.look_at_s = 0.0
 
     def _ask(self, work: Work, results: "list[object]") -> "Plan | None":
         """Return the adviser's plan for the items left, None for the plain loop, and note when to ask again."""
@@ -188,13 +200,16 @@ class Call:
         assert self.adviser is not None
         collector = Collector(work, results, before)
         item_s, alone_s = self.adviser.item_s, self.timings.mean_s
+        if plan.backend == "thread":
+            alone_s = alone_s or item_s  # what an earlier call has shown: a retreat from threads costs nothing
         job = Job(
             work, collector, plan, self.adviser.reconsider, item_s, alone_s, caller_may_run=not self.options.isolate
         )
         try:
-            started = _supervise(job)
+            started = _run_with_workers(job)
         except BaseException as error:
             collector.explain(error)
+            self._warn_of(job)
             raise
         if not started:
             self.adviser.stay(job.shortage or "")
@@ -203,8 +218,13 @@ class Call:
         self.jobs.append(job)
         if job.shortage is not None:
             self.adviser.warn(job.shortage)
+        self._warn_of(job)
         collector.raise_failure()
         return collector
+
+    def _warn_of(self, job: "Job") -> None:
+        if job.left_behind is not None and self.adviser is not None:
+            self.adviser.warn(job.left_behind)
 
     def report(self, n_items: int) -> "RunReport":
         """Return what happened, and have it learned."""
@@ -232,9 +252,13 @@ class Call:
         )
 
 
-def _supervise(job: "Job") -> bool:
-    if sys.platform == "linux":
-        from amorsize.engine.supervise import run
+def _run_with_workers(job: "Job") -> bool:
+    if job.plan.backend == "thread":
+        from amorsize.engine.thread import run as run_threads
 
-        return run(job)
-    raise AssertionError(f"engine.safety.refusal lets no plan for workers pass on {sys.platform}")
+        return run_threads(job)
+    if sys.platform == "linux":
+        from amorsize.engine.supervise import run as run_processes
+
+        return run_processes(job)
+    raise AssertionError(f"engine.safety.refusal lets no plan for processes pass on {sys.platform}")

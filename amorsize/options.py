@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Given = Mapping[str, object]
 
-BACKENDS = ("auto", "serial", "process")
+BACKENDS = ("auto", "serial", "process", "thread")
 START_METHODS = ("auto", "fork")
 
 PEERS = {
@@ -45,7 +45,7 @@ class Options(Record):
     """The options of one call, all places laid over each other.
 
     Attributes:
-        n_jobs: processes that compute at once, the caller included; -1 is all cores, -2 all but one.
+        n_jobs: processes that compute at once, the caller included, or threads; -1 is all cores, -2 all but one.
         chunksize: the largest range of items taken at once.
         isolate: no item ever runs in the caller.
         cache: whether timings are looked up and kept.
@@ -65,6 +65,10 @@ class Options(Record):
     def check(self) -> None:
         if self.isolate and self.backend == "serial":
             raise ValueError('isolate=True keeps every item out of the caller: it excludes backend="serial"')
+        if self.isolate and self.backend == "thread":
+            raise ValueError(
+                'isolate=True keeps every item out of this process, which threads are part of: write backend="process"'
+            )
 
     def jobs_asked(self, n_cores: int) -> int | None:
         """Return the number of processes asked for on a machine of `n_cores`; None for "auto"."""
@@ -77,6 +81,11 @@ class Options(Record):
         most = max(n_cores, self.jobs_asked(n_cores) or 1)
         if quota_cores is not None:
             most = min(most, max(1, -int(-quota_cores // 1)))
+        return most if self.n_jobs_ceiling is None else min(most, self.n_jobs_ceiling)
+
+    def threads_ceiling(self, n_cores: int, most: int) -> int:
+        """Return how many threads may run at once: `most` or what was asked for, within the environment's ceiling."""
+        most = max(most, self.jobs_asked(n_cores) or 1)
         return most if self.n_jobs_ceiling is None else min(most, self.n_jobs_ceiling)
 
 

@@ -40,8 +40,7 @@ GRACE_S = 0.5
 requests behind; longer makes people press Ctrl-C twice."""
 
 SATURATED_CORES = 0.5
-"""From this many cores in use on, the seconds of an item may be seconds spent waiting for the GIL or a core: then its
-CPU time tells more."""
+"""From this many cores in use on, an item's seconds may be spent waiting for the GIL: its CPU time tells more then."""
 
 
 def run(job: Job) -> bool:
@@ -97,11 +96,7 @@ class Hand:
 
 
 class Crew:
-    """The threads of one job, and what they share with the caller.
-
-    Attributes:
-        cut: no item from this index on is started any more.
-    """
+    """The threads of one job, and what they share with the caller; from the item `cut` on none is started any more."""
 
     def __init__(self, job: Job) -> None:
         self.job = job
@@ -124,12 +119,12 @@ class Crew:
 
     def start(self) -> bool:
         """Start the first thread, which starts the others; tell whether that worked."""
-        safety.threads_are_ending = True  # from now on; nobody asks before they have ended
+        safety.threads_are_ending = True
         self._start_next()
         return self.job.n_started > 0
 
     def wait(self) -> None:
-        """Wait until all threads have left, or can only be left behind, or a retreat gives the caller something to do."""
+        """Wait until all threads have left, or can only be left behind, or a retreat leaves the caller items to run."""
         failed_s: float | None = None
         has_retreated = self.job.retreat is not None
         while self._n_alive and not self._ended.acquire(timeout=WAKE_S):
@@ -211,8 +206,8 @@ class Crew:
     def _start_next(self) -> None:
         """Start one more thread where one is planned and there is something left for it.
 
-        Each thread starts the next one: the GIL then goes from hand to hand by itself, and items begin to wait at once.
-        With the caller starting all of them, 100 threads for 200 items of 5 ms took 1.15 times as long.
+        Each starts the next one, so that the GIL goes from hand to hand and items begin to wait at once. With the
+        caller starting all of them, 100 threads for 200 items of 5 ms took 1.15 times as long.
         """
         job, hand = self.job, Hand()
         with self._lock:
