@@ -200,7 +200,7 @@ class Call:
         assert self.adviser is not None
         collector = Collector(work, results, before)
         item_s, alone_s = self.adviser.item_s, self.timings.mean_s
-        if plan.backend == "thread":
+        if plan.backend == "thread" and self.options.backend == "auto":
             alone_s = alone_s or item_s  # what an earlier call has shown: a retreat from threads costs nothing
         job = Job(
             work, collector, plan, self.adviser.reconsider, item_s, alone_s, caller_may_run=not self.options.isolate

@@ -15,6 +15,8 @@ from amorsize.engine.inline import advance
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from amorsize.engine.inline import Timings, Work
 
 TICK_S = 0.0002
@@ -31,9 +33,15 @@ PATIENCE_S = 0.1
 
 
 class Ticker:
-    """A thread that ticks from `start` to `stop`."""
+    """A thread that ticks from `start` to `stop`.
 
-    def __init__(self) -> None:
+    Args:
+        clock: tells seconds.
+        pause: called with the seconds of a tick.
+    """
+
+    def __init__(self, clock: Callable[[], float] = perf_counter, pause: Callable[[float], object] = sleep) -> None:
+        self._clock, self._pause = clock, pause
         self._n_ticks = 0
         self._tick_s = COARSE_S
         self._is_wanted = True
@@ -51,7 +59,7 @@ class Ticker:
         except RuntimeError:  # no room for a thread: nothing is found out
             return False
         if self._is_ready.acquire(timeout=PATIENCE_S) and self._tick_s < COARSE_S:
-            self._began_s = perf_counter()
+            self._began_s = self._clock()
             self._n_before = self._n_ticks
             return True
         self._end()
@@ -62,7 +70,7 @@ class Ticker:
 
         None where that was too short to tell.
         """
-        seconds, n_ticks = perf_counter() - self._began_s, self._n_ticks - self._n_before
+        seconds, n_ticks = self._clock() - self._began_s, self._n_ticks - self._n_before
         self._end()
         expected = seconds / self._tick_s
         return min(1.0, n_ticks / expected) if expected >= 1 else None
@@ -74,12 +82,12 @@ class Ticker:
 
     def _tick(self) -> None:
         for _ in range(FIRST_TICKS):
-            began_s = perf_counter()
-            sleep(TICK_S)
-            self._tick_s = min(self._tick_s, perf_counter() - began_s)
+            began_s = self._clock()
+            self._pause(TICK_S)
+            self._tick_s = min(self._tick_s, self._clock() - began_s)
         self._is_ready.release()
         while self._is_wanted:
-            sleep(TICK_S)
+            self._pause(TICK_S)
             self._n_ticks += 1
         self._has_ended.release()
 

@@ -119,9 +119,9 @@ class Model:
         n_starts, n_ranges = min(n_jobs, n_items), _n_ranges(n_items, item_s, n_jobs)
         slowed_s = item_s + costs.switch_s * n_jobs / 2 * n_ranges / n_items
         held_s = n_starts * costs.thread_s + n_items * item_s * self._held_share + n_ranges * costs.switch_s
-        cores = min(n_jobs, self._n_effective)
-        slowdown = self._costs.slowdown(ceil(cores), self._physical_cores)
-        together_s = max(slowdown * n_items * item_s * self._cpu_share / cores, n_items * slowed_s / n_jobs)
+        in_use = ceil(min(n_jobs * self._cpu_share, self._n_effective))
+        slowdown = costs.slowdown(in_use, self._physical_cores)
+        together_s = slowdown * max(n_items * item_s * self._cpu_share / self._n_effective, n_items * slowed_s / n_jobs)
         whole_s = self.start_s(n_jobs, "thread") + together_s + self._tail_s(item_s, n_jobs, 1)
         return max(whole_s, held_s, n_starts * costs.thread_s + item_s) + costs.join_s
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from math import ceil
 
 from amorsize.planning.limits import MOST_THREADS
-from amorsize.planning.model import held_share
+from amorsize.planning.model import WAITS_BELOW, held_share
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,9 +54,14 @@ def thread_counts(profile: Profile, capacity: Capacity, n_items: int, limits: Li
         return []
     if limits.n_jobs is not None:
         return [most]
+    cpu_share = 1.0 if profile.cpu_share is None else profile.cpu_share
+    if profile.is_known and cpu_share >= WAITS_BELOW:
+        most = min(most, ceil(capacity.n_effective / cpu_share))  # n_jobs x the cores that one item keeps busy <= cores
+        if most < 2:
+            return [2] if is_asked else []
     if not profile.is_known:
         return [min(most, UNKNOWN_THREADS, capacity.n_cores + UNKNOWN_THREADS_BESIDE_CORES)]
-    found = {2, most, max(2, min(most, ceil(capacity.n_effective)))}
+    found = {2, most}
     found.update([1 << k for k in range(1, most.bit_length())])
     found.update([max(2, min(most, ceil(n_items / k))) for k in range(1, ROUNDS + 1)])
     return sorted(found)
