@@ -11,7 +11,7 @@ Example:
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from amorsize.api import optimize, parallelizable, pimap, pmap, pstarmap
+    from amorsize.api import parallelizable
     from amorsize.errors import (
         AmorsizeError,
         AmorsizeWarning,
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         RemoteError,
         WorkerDied,
     )
+    from amorsize.functional import optimize, pimap, pmap, pstarmap
     from amorsize.options import config
 
 __version__ = "0.1.0"
@@ -55,10 +56,14 @@ def __getattr__(name: str) -> object:
         from amorsize import options
 
         value = options.config
-    else:
+    elif name == "parallelizable":
         from amorsize import api
 
-        value = getattr(api, name)
+        value = api.parallelizable
+    else:
+        from amorsize import functional
+
+        value = getattr(functional, name)
     globals()[name] = value
     return value
 

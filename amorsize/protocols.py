@@ -29,7 +29,7 @@ S = TypeVar("S")
 
 NJobs: TypeAlias = int | Literal["auto"]
 Chunksize: TypeAlias = int | Literal["auto"]
-Backend: TypeAlias = Literal["auto", "serial", "process"]
+Backend: TypeAlias = Literal["auto", "serial", "process", "thread"]
 StartMethod: TypeAlias = Literal["auto", "fork", "spawn"]
 OnError: TypeAlias = Literal["raise", "return", "skip"]
 

@@ -9,9 +9,11 @@ hands out what is there before it goes on.
 
 from __future__ import annotations
 
+from amorsize.backends import feed_of
 from amorsize.engine.collect import attach, name_item, name_iterable
 from amorsize.engine.finished import Finished
-from amorsize.engine.inline import Rows, Work, advance_rows, item_of
+from amorsize.engine.inline import Work, columns_of
+from amorsize.engine.rows import Rows, advance_rows, item_of
 from amorsize.engine.sink import OrderedSink, Sink
 from amorsize.engine.source import Pulled, Sliced
 
@@ -63,7 +65,7 @@ def steps(call: Call, rows: Rows, work: Work | None, results: list[object], *, o
             _blame(error, rows, n_given, results)
             raise
         n_given += len(results) - before
-        call.progress(n_given)
+        call.tell(n_given, None if work is None else work.n_items)
         yield
 
 
@@ -97,7 +99,7 @@ def fed_steps(
     """
     n_out = source.n_taken
     sink = (OrderedSink if ordered else Sink)(n_out, goes_on=call.goes_on)
-    feed = call.feed(plan, work, source, sink)
+    feed = feed_of(call, plan, work, source, sink)
     try:
         while not feed.is_over:
             feed.step(wait=not sink.ready)
@@ -105,7 +107,7 @@ def fed_steps(
                 n_out += len(sink.ready)
                 results += sink.ready
                 sink.ready.clear()
-                call.progress(n_out)
+                call.tell(n_out)
                 yield
         _raise_failure(sink, source, results, n_out)
     except OSError as error:
@@ -129,6 +131,26 @@ def _raise_failure(sink: Sink, source: Source, results: list[object], n_out: int
         name_iterable(error, source.n_taken)
     attach(error, Finished([(n_out - len(results), results), *sink.waiting()]))
     raise error
+
+
+def drained(made: Generator[None, None, bool]) -> bool:
+    """Run steps to their end, and return what they return."""
+    try:
+        while True:
+            next(made)
+    except StopIteration as end:
+        return bool(end.value)
+
+
+def stream_of(
+    call: Call, iterables: Sequence[Iterable[object]], *, ordered: bool, keep: Callable[[RunReport], None]
+) -> Stream:
+    """Return the results of a call as they come; nothing is run and no item pulled before the first is asked for."""
+    columns = columns_of(iterables)
+    work = None if columns is None else Work(call.func, columns, guard=call.guard)
+    rows = Rows(call.func, iterables if columns is None else columns, star=False, guard=call.guard)
+    results: list[object] = []
+    return Stream(call, steps(call, rows, work, results, ordered=ordered), results, keep)
 
 
 class Stream:
@@ -169,7 +191,7 @@ class Stream:
             keep(call.report(n_items))
         finally:
             made.close()
-            call.progress.close()
+            call.end()
 
     def __iter__(self) -> Iterator[object]:
         return self

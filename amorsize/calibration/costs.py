@@ -52,6 +52,8 @@ class Costs(Record):
         encode_s: a worker encodes one simple result.
         decode_s: the caller decodes one simple result.
         byte_s: one byte of results on one side: 1 MB costs 0.2 ms to write and as much to read.
+        thread_s: start a thread, give it its first turn at the GIL, and end it.
+        switch_s: hand the GIL from one thread that waits for it to the next.
         pool_s: start and join a multiprocessing.Pool without workers.
         pool_worker_s: the same, for each worker.
         pool_chunk_s: one chunk sent through a Pool and its results back.
@@ -69,6 +71,8 @@ class Costs(Record):
     encode_s: float = 0.03e-6
     decode_s: float = 0.03e-6
     byte_s: float = 0.2e-9
+    thread_s: float = 50e-6
+    switch_s: float = 25e-6
     pool_s: float = 2.5e-3
     pool_worker_s: float = 1.4e-3
     pool_chunk_s: float = 40e-6

@@ -42,6 +42,7 @@ class Feed:
         start_s: seconds that starting them took.
         shortage: why not all workers could be started, in words; None where they could.
         retreat: why the workers were given up on the way; None where they stayed.
+        counts_cpu: the workers' timings are of CPU time; False.
     """
 
     def __init__(self, table: Table, plan: Plan, sizes: Range, held: Held) -> None:
@@ -51,6 +52,7 @@ class Feed:
         self.start_s = 0.0
         self.shortage: str | None = None
         self.retreat: str | None = None
+        self.counts_cpu = False
         self._table = table
         self._held = held
         self._giver = Giver(table, sizes)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
+    from amorsize.options import Options
+
 
 class Failed:
     """Stands where the result of an item would be that has failed, while the call goes on.
@@ -69,10 +71,17 @@ class Guard(Record):
     initializer: Callable[..., object] | None = None
     initargs: tuple[object, ...] = ()
 
-    @property
-    def is_needed(self) -> bool:
-        """Whether it does anything at all."""
-        return self != Guard()
+    @classmethod
+    def of(cls, options: Options) -> Guard:
+        """Return what these options ask for."""
+        return cls(
+            goes_on=options.on_error != "raise",
+            retries=options.retries,
+            retry_on=options.retry_on,
+            seed=options.seed,
+            initializer=options.initializer,
+            initargs=options.initargs,
+        )
 
     def run(
         self, func: Callable[..., object], items: Iterable[Any], first: int, results: list[object], *, star: bool

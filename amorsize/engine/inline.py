@@ -3,12 +3,12 @@
 Loaded before the first item runs, so it imports nothing heavier than `time`.
 """
 
-from itertools import chain, islice
-from time import perf_counter
+import sys
+from time import perf_counter, process_time, thread_time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
     from amorsize.engine.guard import Guard
@@ -57,6 +57,28 @@ def check_iterables(iterables: "Sequence[object]") -> None:
         if not hasattr(iterable, "__iter__") and not hasattr(iterable, "__getitem__"):
             raise TypeError(
                 f"pmap takes iterables, got {iterable!r} ({type(iterable).__name__}): write func.pmap([...])"
+            )
+
+
+def refuse_hidden(func: "Callable[..., object]") -> None:
+    """Raise TypeError where another decorator stands on top of ours: its work would silently be skipped.
+
+    `functools.wraps` copies our methods to its wrapper, but they still run the function underneath. A name that was
+    simply bound anew is none of our business.
+    """
+    qualname: str | None = getattr(func, "__qualname__", None)
+    found: object = sys.modules.get(getattr(func, "__module__", None) or "")
+    if qualname is None or found is None or "<locals>" in qualname:
+        return
+    for name in qualname.split("."):
+        found = getattr(found, name, None)
+    seen: set[int] = set()
+    while found is not func and found is not None and id(found) not in seen:
+        seen.add(id(found))
+        found = getattr(found, "__wrapped__", None)
+        if found is func:
+            raise TypeError(
+                f"{qualname} is wrapped by another decorator, which pmap would skip: put @parallelizable outermost"
             )
 
 
@@ -109,9 +131,9 @@ class Work:
         if self.guard is not None:
             self.guard.run(self.func, self.batch(start, stop), self.offset + start, results, star=self.star)
         elif self.star:
-            _call_starred(self.func, self.batch(start, stop), results)
+            call_each_starred(self.func, self.batch(start, stop), results)
         else:
-            _call(self.func, self.batch(start, stop), results)
+            call_each(self.func, self.batch(start, stop), results)
 
     def sample(self) -> list[object]:
         """Return the first, the middle and the last item, to tell what kind of items these are."""
@@ -125,12 +147,12 @@ class Work:
         raise IndexError(index)
 
 
-def _call(func: "Callable[..., object]", items: "Iterable[object]", results: list[object]) -> None:
+def call_each(func: "Callable[..., object]", items: "Iterable[object]", results: list[object]) -> None:
     for item in items:
         results.append(func(item))
 
 
-def _call_starred(func: "Callable[..., object]", items: "Iterable[Any]", results: list[object]) -> None:
+def call_each_starred(func: "Callable[..., object]", items: "Iterable[Any]", results: list[object]) -> None:
     for item in items:
         results.append(func(*item))
 
@@ -139,94 +161,21 @@ LINE_OF_FOR = 1
 """Of both loops above, counted from `def`: what raises there is the iterable, and what raises below it the function."""
 
 
-class Rows:
-    """A function and an iterator of the items to call it with.
-
-    Args:
-        func: called once an item.
-        iterables: one an argument, zipped as by the builtin `map`.
-        star: whether an item is a tuple of arguments (several iterables always are).
-        guard: what is put around each call; None for nothing.
-
-    Attributes:
-        rows: the iterator, which nobody else may pull meanwhile.
-        is_over: nothing more comes.
-        broken: what the iterator raised in place of an item.
-    """
-
-    __slots__ = ("broken", "func", "guard", "is_over", "rows", "star")
-
-    def __init__(
-        self,
-        func: "Callable[..., object]",
-        iterables: "Sequence[Iterable[object]]",
-        *,
-        star: bool,
-        guard: "Guard | None" = None,
-    ) -> None:
-        self.func = func
-        self.rows: "Iterator[Any]" = iter(iterables[0]) if len(iterables) == 1 else zip(*iterables, strict=False)
-        self.star = star or len(iterables) > 1
-        self.guard = guard
-        self.is_over = False
-        self.broken: BaseException | None = None
-
-    def run(self, n_items: int, results: list[object]) -> None:
-        """Pull items, call the function with each, and append the results; sets `is_over` where fewer came.
-
-        Raises:
-            BaseException: what the function raises; what the iterator raises is also noted as `broken`.
-        """
-        before = len(results)
-        items = islice(self.rows, n_items)
-        try:
-            if self.guard is not None:
-                self.guard.run(self.func, self._watched(items), before, results, star=self.star)
-            elif self.star:
-                _call_starred(self.func, items, results)
-            else:
-                _call(self.func, items, results)
-        except BaseException as error:
-            loop = error.__traceback__ and error.__traceback__.tb_next
-            if loop is not None and loop.tb_lineno - loop.tb_frame.f_code.co_firstlineno == LINE_OF_FOR:
-                self.broken = self.broken or (error if self.guard is None else None)
-            raise
-        self.is_over = len(results) - before < n_items
-
-    def _watched(self, items: "Iterable[Any]") -> "Iterator[Any]":
-        """Yield the items; note what their iterator raises."""
-        try:
-            yield from items
-        except Exception as error:
-            self.broken = error
-            raise
-
-    def peek(self) -> "list[Any]":
-        """Return the next item without taking it; nothing at the end."""
-        found = list(islice(self.rows, 1))
-        self.rows = chain(found, self.rows)
-        return found
-
-
-def item_of(error: BaseException) -> object:
-    """Return the item at which the function raised, from the loop that called it; the iterator may have no other.
-
-    Raises:
-        LookupError: where none of our loops is in the traceback.
-    """
-    trace = error.__traceback__
-    while trace is not None:
-        code = trace.tb_frame.f_code
-        if code is _call.__code__ or code is _call_starred.__code__ or code.co_qualname == "Guard.run":
-            return trace.tb_frame.f_locals["item"]
-        trace = trace.tb_next
-    raise LookupError("the item is gone")
+TELLING_S = 0.001 if sys.platform != "win32" else 0.2
+"""Seconds of items from which on their CPU time tells anything. Windows counts CPU time in steps of 16 ms."""
 
 
 class Timings:
-    """What was timed: batches of (items, seconds); above 2,048 of them, neighbours are joined."""
+    """What was timed: batches of (items, seconds); above 2,048 of them, neighbours are joined.
 
-    __slots__ = ("batches", "n_items", "total_s")
+    Attributes:
+        n_items: items in all batches.
+        total_s: seconds of all batches.
+        cpu_share: CPU seconds of the thread that ran the items over their seconds, lately; None while nothing tells.
+        process_share: the same with the CPU seconds of all threads of the process.
+    """
+
+    __slots__ = ("batches", "cpu_share", "n_items", "process_share", "total_s")
 
     LIMIT = 2048
 
@@ -234,6 +183,8 @@ class Timings:
         self.batches: list[tuple[int, float]] = []
         self.n_items = 0
         self.total_s = 0.0
+        self.cpu_share: float | None = None
+        self.process_share: float | None = None
 
     @property
     def mean_s(self) -> float | None:
@@ -248,6 +199,19 @@ class Timings:
         if len(self.batches) >= self.LIMIT:
             pairs = zip(self.batches[::2], self.batches[1::2], strict=True)
             self.batches = [(n + m, s + t) for (n, s), (m, t) in pairs]
+
+    def used(self, seconds: float, cpu_s: float, process_s: float) -> None:
+        """Note the CPU time that some items took; the latest that tells counts: a first call may import things."""
+        if seconds >= TELLING_S:
+            self.cpu_share, self.process_share = cpu_s / seconds, process_s / seconds
+
+    def batch(self, n_items: int, seconds: float, size: int) -> int:
+        """Note a batch of the caller's, and return the size that its next one should have."""
+        self.add(n_items, seconds)
+        batch_s = max(BATCH_S, self.total_s * LONGEST_SHARE)
+        if seconds < batch_s / 2:
+            return size * (4 if seconds < batch_s / 16 else 2)
+        return max(1, int(size * batch_s / seconds)) if seconds > batch_s else size
 
 
 def advance(work: "Work", results: list[object], timings: "Timings", size: int, until_s: float) -> int:
@@ -264,7 +228,8 @@ def advance(work: "Work", results: list[object], timings: "Timings", size: int, 
         The size that the next batch should have.
     """
     n_items = work.n_items
-    began = last = perf_counter()
+    cpu_s, process_s = thread_time(), process_time()
+    began = last = now = perf_counter()
     while (start := len(results)) < n_items:
         stop = min(n_items, start + size)
         work.run(start, stop, results)
@@ -272,32 +237,9 @@ def advance(work: "Work", results: list[object], timings: "Timings", size: int, 
             work.n_items = len(results)
             break
         now = perf_counter()
-        size = _timed(timings, stop - start, now - last, size)
+        size = timings.batch(stop - start, now - last, size)
         if now - began >= until_s:
             break
         last = now
+    timings.used(now - began, thread_time() - cpu_s, process_time() - process_s)
     return size
-
-
-def advance_rows(rows: "Rows", results: list[object], timings: "Timings", size: int, until_s: float) -> int:
-    """Run items of an iterator; otherwise as `advance`."""
-    began = last = perf_counter()
-    while not rows.is_over:
-        before = len(results)
-        rows.run(size, results)
-        now = perf_counter()
-        if len(results) > before:
-            size = _timed(timings, len(results) - before, now - last, size)
-        if now - began >= until_s:
-            break
-        last = now
-    return size
-
-
-def _timed(timings: "Timings", n_items: int, seconds: float, size: int) -> int:
-    """Note a batch, and return the size that the next one should have."""
-    timings.add(n_items, seconds)
-    batch_s = max(BATCH_S, timings.total_s * LONGEST_SHARE)
-    if seconds < batch_s / 2:
-        return size * (4 if seconds < batch_s / 16 else 2)
-    return max(1, int(size * batch_s / seconds)) if seconds > batch_s else size

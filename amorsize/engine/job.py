@@ -65,6 +65,8 @@ class Job:
         shortage: why not all workers could be started, in words; None where they could.
         progress: told how many items are done, of how many; None for nobody.
         retreat: the reason for giving the workers up on the way; None where they stayed.
+        left_behind: which threads were still in their items when the call ended, in words; None where none was.
+        counts_cpu: the workers' timings are of CPU time: they were waiting for one another.
     """
 
     def __init__(
@@ -91,3 +93,5 @@ class Job:
         self.shortage: str | None = None
         self.retreat: str | None = None
         self.progress: Callable[[int, int | None], None] | None = None
+        self.left_behind: str | None = None
+        self.counts_cpu = False

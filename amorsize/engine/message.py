@@ -54,3 +54,9 @@ class Message:
     def load(self) -> Any:  # Any: a list of items or results, or the tuple that describes an error
         """Return the content; raises whatever rebuilding a part of it raises."""
         return decode(self._encoding, self._payload, self._buffers)
+
+    def error(self) -> BaseException:
+        """Return the exception that an ERROR or REFUSED tells of."""
+        from amorsize.engine import failure
+
+        return failure.unpack(self.load())

@@ -69,21 +69,17 @@ class Taker:
 
     def _failed(self, chair: Chair, message: Message) -> None:
         """Note an item's failure; where the call goes on, the items behind it are given out again."""
-        from amorsize.engine import failure
-
         table, task, index = self._table, chair.finish(), message.start
-        error = failure.unpack(message.load())
+        error = message.error()
         name_item(error, index, lambda: table.source.item(task, index))
         table.do_again(task.part(index + 1, task.stop))
         table.fail(index, error)
 
     def _refused(self, chair: Chair, message: Message) -> None:
         """End the call: a worker cannot run the function at all."""
-        from amorsize.engine import failure
-
         lowest = min([task.start for task in chair.tasks], default=self._table.source.n_taken)
         chair.tasks.clear()
-        self._table.give_up(lowest, failure.unpack(message.load()))
+        self._table.give_up(lowest, message.error())
 
     # Whoever dies, or takes too long.
 
