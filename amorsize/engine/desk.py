@@ -7,6 +7,7 @@ while the process is inside the kernel, it interrupts no system call of the user
 
 from __future__ import annotations
 
+import sys
 from time import perf_counter
 
 from amorsize.engine.message import ERROR
@@ -96,13 +97,13 @@ class Desk:
 
     def start_timer(self) -> None:
         """Publish every 20 ms of computing, where the platform can."""
-        if hasattr(signal, "setitimer"):
+        if sys.platform != "win32":
             signal.signal(signal.SIGVTALRM, self.publish_on_timer)
             signal.setitimer(signal.ITIMER_VIRTUAL, PUBLISH_EVERY_S, PUBLISH_EVERY_S)
 
     def stop_timer(self) -> None:
         """Publish only when asked."""
-        if hasattr(signal, "setitimer"):
+        if sys.platform != "win32":
             signal.setitimer(signal.ITIMER_VIRTUAL, 0)
 
     def report(self, error: BaseException, offset: int) -> None:

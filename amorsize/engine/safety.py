@@ -33,11 +33,11 @@ def refusal() -> str | None:
         return f"processes are started by fork, which {sys.platform} does not offer safely"
     if not hasattr(os, "memfd_create"):
         return "this Python was built without memory files"
-    return _not_top_level() or _watched() or _other_threads() or _unsafe_modules()
+    return nested() or _not_wanted() or watched() or _other_threads() or _unsafe_modules()
 
 
-def _not_top_level() -> str | None:
-    """Refuse where the cores are in use: inside another call, in a worker of anybody's."""
+def nested() -> str | None:
+    """Refuse any process where the cores are in use: inside another call, in a worker of anybody's."""
     if cores_are_taken:
         return "this call runs inside another one, whose workers use the cores"
     multiprocessing = sys.modules.get("multiprocessing.process")
@@ -46,6 +46,10 @@ def _not_top_level() -> str | None:
     billiard = sys.modules.get("billiard.process")
     if billiard is not None and billiard.current_process().name != "MainProcess":
         return "this process is a Celery worker: its siblings use the other cores"
+    return None
+
+
+def _not_wanted() -> str | None:
     context = sys.modules.get("multiprocessing.context")
     method = context._default_context.get_start_method(allow_none=True) if context is not None else None
     if method not in (None, "fork"):
@@ -53,8 +57,8 @@ def _not_top_level() -> str | None:
     return None
 
 
-def _watched() -> str | None:
-    """Refuse under a debugger, which would lose the breakpoints hit in a worker; a coverage tracer is none."""
+def watched() -> str | None:
+    """Refuse any process under a debugger, which would lose a worker's breakpoints; a coverage tracer is none."""
     trace = sys.gettrace()
     if trace is not None and "coverage" not in (type(trace).__module__ or ""):
         return "a debugger or tracer is active, which cannot follow into workers"
