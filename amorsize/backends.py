@@ -6,6 +6,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from amorsize.advice import Adviser
@@ -114,11 +115,26 @@ def _crew(plan: Plan, work: Work, held: Held) -> Crew[Any]:
 
         return ThreadedCrew(work)
     if plan.start_method == "spawn":
-        from amorsize.engine.spawn import SpawnedCrew
-
-        return SpawnedCrew(work, held)
+        return _spawned_crew(work, held)
     if sys.platform == "linux":
         from amorsize.engine.forked import ForkedCrew
 
         return ForkedCrew(work)
     raise AssertionError(f"engine.safety.no_fork lets no plan for forks pass on {sys.platform}")
+
+
+def _spawned_crew(work: Work, held: Held) -> Crew[Any]:
+    from amorsize.engine.errand import Errand
+    from amorsize.engine.spawned_crew import SpawnedCrew
+    from amorsize.identity.function import digest_of
+
+    guard = work.guard
+    initializer: Callable[..., object] | None = None
+    initargs: tuple[object, ...] = ()
+    if guard is not None:  # the initializer runs once a worker, which may live longer than the call
+        initializer, initargs = guard.initializer, guard.initargs
+        guard = guard.replace(initializer=None, initargs=())
+    errand = Errand(
+        work.func, star=work.star, guard=guard, initializer=initializer, initargs=initargs, identify=digest_of
+    )
+    return SpawnedCrew(errand, held)

@@ -7,6 +7,7 @@ while the process is inside the kernel, it interrupts no system call of the user
 
 from __future__ import annotations
 
+import sys
 from time import perf_counter
 
 from amorsize.engine.message import ERROR
@@ -31,7 +32,7 @@ PUBLISH_EVERY_S = 0.02
 """A finished result is in the caller's reach after at most this many seconds of computing."""
 
 
-if hasattr(signal, "setitimer"):
+if sys.platform != "win32":
     _COMPUTING = signal.SIGVTALRM, signal.ITIMER_VIRTUAL
 
 
@@ -104,14 +105,14 @@ class Desk:
         The latter interrupts system calls, which Python resumes; it is for calls that may be ended from outside at any
         moment, and are not to lose what was finished before an item that waits.
         """
-        if hasattr(signal, "setitimer"):
+        if sys.platform != "win32":
             number, clock = (signal.SIGALRM, signal.ITIMER_REAL) if counts_waiting else _COMPUTING
             signal.signal(number, self.publish_on_timer)
             signal.setitimer(clock, PUBLISH_EVERY_S, PUBLISH_EVERY_S)
 
     def stop_timer(self) -> None:
         """Publish only when asked."""
-        if hasattr(signal, "setitimer"):
+        if sys.platform != "win32":
             for clock in (signal.ITIMER_VIRTUAL, signal.ITIMER_REAL):
                 signal.setitimer(clock, 0)
 

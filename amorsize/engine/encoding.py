@@ -9,7 +9,10 @@ from time import perf_counter
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import pickle
-    from typing import Any
+    from collections.abc import Callable
+    from typing import Any, TypeAlias
+
+    Dumps: TypeAlias = Callable[[Any, list[memoryview] | None], bytes]
 
 SIMPLE = frozenset((int, float, bool, type(None), str, bytes))
 """Types that marshal gives back exactly as they were, at half of pickle's price and without its import (2.4 ms).
@@ -25,17 +28,42 @@ OUT_OF_BAND_BYTES = 65536
 for the price of one more write and read, which is that of copying about 20 KB."""
 
 
-def encode(results: list[object]) -> tuple[bytes, bytes, list[memoryview]]:
+def encode(results: list[object], dumps: Dumps | None = None) -> tuple[bytes, bytes, list[memoryview]]:
     """Return the encoding, the payload, and the large buffers that belong beside it.
+
+    Args:
+        results: anything.
+        dumps: pickles for this receiver; None for `pickled`.
 
     Raises:
         Exception: whatever pickling one of the results raises.
     """
     if set(map(type, results)) <= SIMPLE:
         return MARSHALLED, marshal.dumps(results, MARSHAL_VERSION), []
+    buffers: list[memoryview] = []
+    head = (dumps or pickled)(results, buffers)
+    return (PICKLED_WITH_BUFFERS if buffers else PICKLED), head, buffers
+
+
+def plain(value: object, buffers: list[memoryview] | None = None) -> bytes:
+    """Pickle a value; its large buffers are added to the list, where there is one."""
     import pickle
 
-    buffers: list[memoryview] = []
+    return pickle.dumps(value, 5, buffer_callback=None if buffers is None else beside(buffers))
+
+
+pickled: Dumps = plain
+"""How this process pickles where nothing else is said: a fresh interpreter has what its caller cannot look up."""
+
+
+def travels_as(dumps: Dumps) -> None:
+    """Have this process pickle otherwise from now on."""
+    global pickled
+    pickled = dumps
+
+
+def beside(buffers: list[memoryview]) -> Callable[[pickle.PickleBuffer], bool]:
+    """Return what tells pickle which buffers stay in it; the others are added to the list."""
 
     def keep_in_band(buffer: pickle.PickleBuffer) -> bool:
         try:
@@ -47,8 +75,7 @@ def encode(results: list[object]) -> tuple[bytes, bytes, list[memoryview]]:
         buffers.append(view)
         return False
 
-    head = pickle.dumps(results, 5, buffer_callback=keep_in_band)
-    return (PICKLED_WITH_BUFFERS if buffers else PICKLED), head, buffers
+    return keep_in_band
 
 
 def decode(encoding: bytes, payload: bytes | bytearray, buffers: list[bytearray]) -> Any:  # Any: as `Message.load`

@@ -10,6 +10,7 @@ import pickle
 import signal
 import traceback
 
+from amorsize.engine import encoding
 from amorsize.engine.collect import add_note
 from amorsize.engine.finished import Finished
 from amorsize.errors import ItemNotPicklable, RemoteError, WorkerDied
@@ -92,7 +93,7 @@ def _travelling(error: BaseException) -> bytes | None:
     """
     for reduced in (error, _AsItIs(error)):
         try:
-            pickled = pickle.dumps(reduced, 5)
+            pickled = encoding.pickled(reduced, None)
             if _is_same(pickle.loads(pickled), error):
                 return pickled
         except Exception:  # its __reduce__ or __init__ may raise anything; a RemoteError tells of it then
@@ -158,7 +159,7 @@ def not_picklable(
 def refusal(value: object) -> BaseException | None:
     """Return what pickling and rebuilding this value raises, or None if it survives both."""
     try:
-        pickle.loads(pickle.dumps(value, 5))
+        pickle.loads(encoding.pickled(value, None))
     except Exception as error:  # __reduce__ and __setstate__ may raise anything, and what they raise is the answer
         return error
     return None

@@ -16,6 +16,7 @@ import sys
 assert sys.platform == "linux"  # before the imports: elsewhere, type checkers find nothing behind them
 
 from amorsize.engine import wire
+from amorsize.engine.child import flush_output, leave, leave_to_caller, save_coverage
 from amorsize.engine.process import Process
 
 TYPE_CHECKING = False
@@ -110,22 +111,13 @@ def _fork() -> int:
 
     Python 3.12 warns of every native thread; those of a BLAS pool, which survive a fork, are the only ones here.
     """
-    for stream in (sys.stdout, sys.stderr):
-        _flush(stream)
+    flush_output()
     warnings = sys.modules.get("warnings")
     if warnings is None or sys.version_info < (3, 12):
         return os.fork()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         return os.fork()
-
-
-def _flush(stream: object) -> None:
-    """Flush a standard stream, so that what is in its buffer is not printed by both sides."""
-    try:
-        stream.flush()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]  # None, or whatever a program put there
-    except (AttributeError, OSError, ValueError):
-        return
 
 
 def _become_worker(serve: Callable[[], None], lifeline: Lifeline, foreign_fds: list[int]) -> NoReturn:
@@ -139,18 +131,14 @@ def _become_worker(serve: Callable[[], None], lifeline: Lifeline, foreign_fds: l
         gc.freeze()
         _reseed_numpy()
         serve()
-        _save_coverage()
+        save_coverage()
         status = 0
     except BrokenPipeError:
         pass  # the caller has stopped listening and is about to end this worker
     except BaseException as error:  # nothing may unwind into the parent's frames; what is left to tell goes to stderr
         sys.excepthook(type(error), error, error.__traceback__)
     finally:
-        try:
-            for stream in (sys.stdout, sys.stderr):
-                _flush(stream)
-        finally:
-            os._exit(status)
+        leave(status)
 
 
 def _reset_signals() -> None:
@@ -160,11 +148,7 @@ def _reset_signals() -> None:
         if callable(signal.getsignal(number)):
             signal.signal(number, signal.SIG_DFL)
     if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
-        signal.signal(signal.SIGINT, _leave_to_caller)
-
-
-def _leave_to_caller(_number: int, _frame: object) -> None:
-    """Let Ctrl-C pass. To ignore the signal instead would be inherited by programs that items run: they would go on."""
+        signal.signal(signal.SIGINT, leave_to_caller)
 
 
 def _reseed_numpy() -> None:
@@ -172,18 +156,6 @@ def _reseed_numpy() -> None:
     numpy_random = sys.modules.get("numpy.random")
     if numpy_random is not None:
         numpy_random.seed()
-
-
-def _save_coverage() -> None:
-    """Have a running coverage measurement keep what this worker ran: `os._exit` skips the hook that would.
-
-    Only one that keeps a file for each process (`parallel = true`), as coverage itself asks of programs with several.
-    """
-    coverage = sys.modules.get("coverage")
-    measurement = coverage.Coverage.current() if coverage is not None else None
-    if measurement is not None and measurement.get_option("run:parallel"):
-        measurement.stop()
-        measurement.save()
 
 
 def _wake_elsewhere(pid: int) -> None:

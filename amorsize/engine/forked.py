@@ -16,6 +16,7 @@ from amorsize.engine.process import Process
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from amorsize.engine.inline import Work
+    from amorsize.engine.message import Message
 
 
 class ForkedSeat(Process):
@@ -30,6 +31,9 @@ class ForkedSeat(Process):
     def __init__(self, pid: int, end: socket.socket) -> None:
         super().__init__(pid)
         self.link = Link(end)
+
+    def answer(self, refused: Message) -> None:
+        raise refused.error()
 
     def descriptors(self) -> list[int]:
         return [self.link.end.fileno(), *super().descriptors()]

@@ -45,7 +45,7 @@ def refusal() -> str | None:
 
 def no_workers() -> str | None:
     """Return why no worker may be started in any way: the cores are in use, or somebody watches this process."""
-    return _not_top_level() or _watched()
+    return nested() or watched()
 
 
 def no_fork() -> str | None:
@@ -59,11 +59,11 @@ def no_fork() -> str | None:
 
 def thread_refusal() -> str | None:
     """Return why "auto" starts no threads here, in words; None where it may."""
-    return _not_top_level() or _watched() or _greenlets()
+    return nested() or watched() or _greenlets()
 
 
-def _not_top_level() -> str | None:
-    """Refuse where the cores are in use: inside another call, in a worker of anybody's."""
+def nested() -> str | None:
+    """Refuse any process where the cores are in use: inside another call, in a worker of anybody's."""
     if cores_are_taken or is_item_of_a_thread.get():
         return "this call runs inside another one, whose workers use the cores"
     multiprocessing = sys.modules.get("multiprocessing.process")
@@ -84,8 +84,8 @@ def _unwanted() -> str | None:
     return None
 
 
-def _watched() -> str | None:
-    """Refuse under a debugger, which would lose the breakpoints hit in a worker; a coverage tracer is none."""
+def watched() -> str | None:
+    """Refuse any process under a debugger, which would lose a worker's breakpoints; a coverage tracer is none."""
     trace = sys.gettrace()
     if trace is not None and "coverage" not in (type(trace).__module__ or ""):
         return "a debugger or tracer is active, which cannot follow into workers"

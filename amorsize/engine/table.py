@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Protocol, TypeVar
 
     from amorsize.engine.link import Link
+    from amorsize.engine.message import Message
     from amorsize.engine.process import Status
     from amorsize.engine.sink import Sink
     from amorsize.engine.source import Source, Task
@@ -41,6 +42,10 @@ if TYPE_CHECKING:
 
         def end(self) -> Status:
             """Wait for its end."""
+            ...
+
+        def answer(self, refused: Message) -> None:
+            """Make it able to run what it has refused to; raise what stands in the way."""
             ...
 
     SeatT = TypeVar("SeatT", bound=Seat)

@@ -76,10 +76,13 @@ class Taker:
         table.fail(index, error)
 
     def _refused(self, chair: Chair, message: Message) -> None:
-        """End the call: a worker cannot run the function at all."""
-        lowest = min([task.start for task in chair.tasks], default=self._table.source.n_taken)
-        chair.tasks.clear()
-        self._table.give_up(lowest, message.error())
+        """Help a worker that cannot run the function, or end the call."""
+        try:
+            chair.seat.answer(message)
+        except BaseException as error:  # of an initializer, SystemExit included: the caller's to raise
+            lowest = min([task.start for task in chair.tasks], default=self._table.source.n_taken)
+            chair.tasks.clear()
+            self._table.give_up(lowest, error)
 
     # Whoever dies, or takes too long.
 

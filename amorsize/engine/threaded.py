@@ -166,6 +166,10 @@ class ThreadSeat:
             self._ended.release()
         return None, None
 
+    def answer(self, refused: Message) -> None:
+        """Raise what it has refused with: a thread refuses nothing."""
+        raise refused.error()
+
     def _live(self) -> None:
         let_watch()
         try:

@@ -1,0 +1,43 @@
+"""How every process of ours behaves, however it was started: what it leaves to its caller, and how it ends."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+
+def leave_to_caller(_number: int, _frame: object) -> None:
+    """Let Ctrl-C pass. To ignore the signal instead would be inherited by programs that items run: they would go on."""
+
+
+def save_coverage() -> None:
+    """Have a running coverage measurement keep what this worker ran: `os._exit` skips the hook that would.
+
+    Only one that keeps a file for each process (`parallel = true`), as coverage itself asks of programs with several.
+    """
+    coverage = sys.modules.get("coverage")
+    measurement = coverage.Coverage.current() if coverage is not None else None
+    if measurement is not None and measurement.get_option("run:parallel"):
+        measurement.stop()
+        measurement.save()
+
+
+def flush_output() -> None:
+    """Flush the standard streams: what is in their buffers must be printed, and by one side only."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (AttributeError, OSError, ValueError):  # None, or whatever a program put there
+            continue
+
+
+def leave(status: int) -> NoReturn:
+    """End this process without running what its program has registered for its exit."""
+    try:
+        flush_output()
+    finally:
+        os._exit(status)

@@ -1,0 +1,193 @@
+"""What fresh interpreters are to run, and how it travels: by name where they find the same function, else as code.
+
+    BY_NAME      plain pickle; the worker compares what it finds with what the caller has
+    OWN_MODULE   the code of everything that lives in the function's own module; compared again
+    ALL_MODULES  the code of everything that the user wrote; nothing is left that could differ
+
+What lives in `__main__` travels as code at every step: a worker never imports that module.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from _blake2 import blake2b
+
+from amorsize.errors import BackendUnavailable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any, TypeAlias
+
+    # func, star, guard, identify, initializer, initargs
+    Content: TypeAlias = tuple[Any, bool, Any, Callable[[Any], str] | None, Any, tuple[Any, ...]]
+
+BY_NAME, OWN_MODULE, ALL_MODULES = 0, 1, 2
+
+MOST_NOTED = 256
+"""Functions of which it is remembered that their name was not enough: what is forgotten costs one more refusal."""
+
+INSIDE = ("func", "__func__", "__wrapped__")
+"""Under which names partials, methods and wrappers keep what they call."""
+
+INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}", os.path.dirname(os.__file__) + os.sep)
+
+_steps: dict[bytes, int] = {}
+
+
+class Errand:
+    """What is to be run.
+
+    Args:
+        func: called once an item.
+        star: whether an item is a tuple of arguments.
+        guard: given to `Work` in the worker; can be pickled.
+        initializer: called once in every worker, before its first item.
+        initargs: what with.
+        identify: names a function by everything that decides what it does; can be pickled by its name. What it says in
+            the worker of the function found there must equal what it says here.
+        offset: index of the first item in the caller's whole input, for messages.
+    """
+
+    __slots__ = ("func", "guard", "identify", "initargs", "initializer", "offset", "star")
+
+    def __init__(
+        self,
+        func: Callable[..., object],
+        *,
+        star: bool = False,
+        guard: object = None,
+        initializer: Callable[..., object] | None = None,
+        initargs: tuple[object, ...] = (),
+        identify: Callable[[Any], str] | None = None,
+        offset: int = 0,
+    ) -> None:
+        self.func = func
+        self.star = star
+        self.guard = guard
+        self.initializer = initializer
+        self.initargs = initargs
+        self.identify = identify
+        self.offset = offset
+
+
+class Packed:
+    """An errand as bytes.
+
+    Attributes:
+        errand: what was packed.
+        step: BY_NAME, OWN_MODULE or ALL_MODULES.
+        content: what the worker unpickles.
+        digest: what `identify` says here; None where nothing is to be compared.
+        key: names content and digest; equal keys mean the same function.
+        modules: names of those whose classes and functions travel as code, from now on also in items.
+        classes: which classes went along as code, as `by_value` names them.
+    """
+
+    __slots__ = ("_next", "classes", "content", "digest", "errand", "key", "modules", "step")
+
+    def __init__(self, errand: Errand, step: int | None = None) -> None:
+        """Pack an errand, at the step that has served before where none is named.
+
+        Raises:
+            BackendUnavailable: where something in it cannot travel at all.
+        """
+        self.errand = errand
+        self._next: Packed | None = None
+        self.step = BY_NAME if step is None else step
+        self._pack()
+        name = self._name()
+        if step is None and _steps.get(name, BY_NAME) != BY_NAME:
+            self.step = _steps[name]
+            self._pack()
+        identify = errand.identify
+        self.digest = identify(errand.func) if identify is not None and self.step != ALL_MODULES else None
+        self.key = blake2b(self.content + (self.digest or "").encode(), digest_size=16).digest()
+
+    def _name(self) -> bytes:
+        """Return what a function is remembered by."""
+        func = self.errand.func
+        return f"{getattr(func, '__module__', None)}:{getattr(func, '__qualname__', type(func).__qualname__)}".encode()
+
+    def _pack(self) -> None:
+        self.modules = modules_at(self.step, self.errand)
+        errand = self.errand
+        content: Content = (
+            errand.func, errand.star, errand.guard, errand.identify, errand.initializer, errand.initargs
+        )  # fmt: skip
+        from amorsize.engine.by_value import Luggage
+
+        luggage = Luggage(self.modules)
+        try:
+            self.content = luggage.dumps(content)
+        except Exception as error:  # of pickling, which may raise anything
+            raise BackendUnavailable(_refused(errand, error)) from error
+        self.classes = luggage.told
+
+    def next_step(self) -> Packed | None:
+        """Return the errand packed so that less can differ in the worker; None where nothing is left to try."""
+        if self.step != ALL_MODULES and self._next is None:
+            if len(_steps) >= MOST_NOTED:
+                _steps.clear()
+            _steps[self._name()] = self.step + 1
+            self._next = Packed(self.errand, self.step + 1)
+        return self._next
+
+    def not_rebuilt(self, why: str) -> str:
+        """Say that a worker cannot run it."""
+        return f"{title(self.errand.func)} cannot run in a fresh interpreter: {why}"
+
+
+def title(func: object) -> str:
+    """Return the name of a callable for a message."""
+    return str(getattr(func, "__qualname__", None) or type(func).__qualname__)
+
+
+def _refused(errand: Errand, error: Exception) -> str:
+    from amorsize.engine import failure
+
+    parts = {"the function": errand.func, "the initializer": errand.initializer, "initargs": errand.initargs}
+    refused = [what for what, part in parts.items() if failure.refusal(part) is not None]
+    what = refused[0] if len(refused) == 1 else "the function, or what it uses,"
+    return (
+        f"{title(errand.func)} cannot run in a fresh interpreter: {what} cannot be sent there "
+        f"({type(error).__name__}: {error}). "
+        'Make what cannot be pickled in an initializer, or use start_method="fork" or backend="serial".'
+    )
+
+
+def modules_at(step: int, errand: Errand) -> tuple[str, ...]:
+    """Return the modules that travel as code; `__main__` always does and is not named."""
+    if step == BY_NAME:
+        return ()
+    names = {*_homes(errand.func), *_homes(errand.initializer)}
+    if step == ALL_MODULES:
+        names.update(user_modules())
+    return tuple(sorted(name for name in names if name in sys.modules and name not in ("__main__", "builtins")))
+
+
+def _homes(func: object) -> Iterator[str]:
+    """Yield the names of the modules that a callable, what it wraps, and the object that it belongs to live in."""
+    for part in (func, type(func), type(getattr(func, "__self__", None))):
+        module = getattr(part, "__module__", None)
+        if isinstance(module, str):
+            yield module
+    for name in INSIDE:
+        inner = getattr(func, name, None)
+        if inner is not None and inner is not func:
+            yield from _homes(inner)
+            return
+
+
+def user_modules() -> dict[str, str]:
+    """Return the files of the loaded modules that are neither Python's own, nor installed, nor ours; by name."""
+    ours = __name__.partition(".")[0]
+    found = {}
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if not isinstance(file, str) or not file.endswith(".py") or any(part in file for part in INSTALLED):
+            continue
+        if name.partition(".")[0] not in (ours, "__main__"):
+            found[name] = file
+    return found

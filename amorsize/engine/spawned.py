@@ -1,0 +1,210 @@
+"""What runs in a fresh interpreter that is a worker, between its first line and `os._exit`.
+
+wait for the SETUP -> take over the caller's surroundings, rebuild the function -> run tasks -> rest -> next SETUP ...
+
+A SETUP that it cannot follow it answers with REFUSED; tasks that come in the meantime wait for the next one.
+"""
+
+from __future__ import annotations
+
+import marshal
+import os
+import sys
+
+from amorsize.engine import encoding, fed, safety
+from amorsize.engine.child import leave, leave_to_caller, save_coverage
+from amorsize.engine.inline import Work
+from amorsize.engine.link import Link
+from amorsize.engine.message import REFUSED, SETUP, TASK
+from amorsize.engine.surroundings import enter, take_over
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal
+    import socket
+    from typing import NoReturn
+
+    from amorsize.engine.by_value import Luggage
+    from amorsize.engine.desk import Desk
+    from amorsize.engine.message import Message
+else:
+    import _signal as signal  # the C half is loaded anyway; `signal` itself costs 3.3 ms
+    import _socket as socket  # the C half is all that is needed; `socket` itself costs 5 ms
+
+FINAL, STALE = 0, 1
+"""In `count` of a REFUSED message: nothing will help; or another way to send the function may."""
+
+
+class Worker:
+    """A worker's own view of itself.
+
+    Args:
+        link: to the caller; blocking.
+    """
+
+    def __init__(self, link: Link) -> None:
+        self.link = link
+        self._desk: Desk = fed.desk_of(link)
+        self._work: Work | None = None
+        self._key = b""
+        self._waiting: list[Message] = []
+        self._is_initialized = False
+
+    def serve(self) -> None:
+        """Do what is asked until the line ends."""
+        for message in self.link.receive():
+            if message.kind == SETUP:
+                self._set_up(message)
+            elif self._work is None:
+                self._waiting.append(message)
+            elif message.kind == TASK:
+                fed.run_task(self._desk, self._work, message)
+
+    def _set_up(self, message: Message) -> None:
+        if message.is_empty:
+            self._rest(message.seconds)
+            return
+        self.link.end.settimeout(None)
+        surroundings, key, digest, content = message.load()
+        take_over(surroundings)
+        try:
+            if key != self._key:
+                self._work, self._key = None, b""
+                self._work = self._rebuilt(content, digest, message.start)
+                self._key = key
+        except Stale as stale:
+            self.link.send(REFUSED, 0, STALE, 0.0, marshal.dumps(str(stale)))
+        except BaseException as error:  # of an initializer, say; SystemExit included: the caller is to raise it
+            from amorsize.engine import failure
+
+            self.link.send(REFUSED, 0, FINAL, 0.0, failure.pack(error))
+        if self._work is not None:
+            self._work.offset = message.start
+            waiting, self._waiting = self._waiting, []
+            for task in waiting:
+                fed.run_task(self._desk, self._work, task)
+
+    def _rest(self, idle_s: float) -> None:
+        """Hold no directory, and end when nothing is heard for a while."""
+        enter(os.path.abspath(os.sep))
+        self._waiting.clear()
+        self.link.end.settimeout(idle_s)
+
+    def _rebuilt(self, content: bytes, digest: object, offset: int) -> Work:
+        """Return the work of an errand, once the initializer has run.
+
+        Raises:
+            Stale: where it cannot be rebuilt, or what is found here is not what the caller has.
+            BaseException: what the initializer raises.
+        """
+        import pickle
+
+        try:
+            func, star, guard, identify, initializer, initargs = pickle.loads(content)
+            differs = digest is not None and identify(func) != digest
+        except BaseException as error:  # of the import of a user's module, which may raise anything, or exit
+            raise Stale(f"{type(error).__name__}: {error}") from error
+        if differs:
+            raise Stale("its module, or what it uses, has changed since the caller loaded it")
+        if initializer is not None and not self._is_initialized:
+            self._is_initialized = True
+            initializer(*initargs)
+        return Work(func, ((),), star=star, offset=offset, guard=guard)
+
+
+class Stale(Exception):
+    """Tell that the function found or made here is not the caller's."""
+
+
+_luggage: list[Luggage] = []
+
+
+def _pickled(value: object, buffers: list[memoryview] | None) -> bytes:
+    """Pickle for the caller, who knows all that came from it; loaded when first needed (simple results need none)."""
+    if not _luggage:
+        from amorsize.engine.by_value import Luggage
+
+        _luggage.append(Luggage(is_worker=True))
+    return _luggage[0].dumps(value, buffers)
+
+
+def main(line_fd: int, lifeline_fd: int, caller: int) -> NoReturn:
+    """Be a worker.
+
+    Args:
+        line_fd: the socket to the caller; on Windows standard input tells it.
+        lifeline_fd: the reading end of a pipe that ends with the caller.
+        caller: process id of the caller.
+    """
+    status = 1
+    try:
+        end = _connected(line_fd, lifeline_fd, caller)
+        safety.cores_are_taken = True
+        encoding.travels_as(_pickled)
+        Worker(Link(end)).serve()
+        save_coverage()
+        status = 0
+    except BaseException as error:  # what is left to tell goes to stderr
+        sys.excepthook(type(error), error, error.__traceback__)
+    finally:
+        leave(status)
+
+
+if sys.platform != "win32":
+
+    def _connected(line_fd: int, lifeline_fd: int, caller: int) -> socket.socket:
+        """Take hold of line and lifeline, and let nothing else in."""
+        _leave_interrupts_to_caller()
+        _close_all_but(line_fd, lifeline_fd)
+        hold(lifeline_fd)
+        if os.getppid() != caller:
+            leave(0)  # it has gone before its end could be noticed
+        return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, line_fd)
+
+    def _leave_interrupts_to_caller() -> None:
+        """Let Ctrl-C pass, which has been held back so far."""
+        if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+            signal.signal(signal.SIGINT, leave_to_caller)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT,))
+
+    def _close_all_but(*wanted: int) -> None:
+        """Close what the caller has left open for every program that it starts: nobody else shall wait for its end."""
+        try:
+            open_here = os.listdir("/proc/self/fd" if sys.platform == "linux" else "/dev/fd")
+        except OSError:
+            return
+        for number in open_here:
+            if int(number) > 2 and int(number) not in wanted:
+                try:
+                    os.close(int(number))
+                except OSError:  # what listed the directory
+                    continue
+
+else:
+
+    def _connected(line_fd: int, lifeline_fd: int, caller: int) -> socket.socket:
+        """Learn the socket from standard input, whose end is the caller's; items find it empty."""
+        n_bytes = int.from_bytes(os.read(0, 4), "little")
+        end = socket.socket(0, 0, 0, os.read(0, n_bytes))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # what `socket.fromshare` does
+        lifeline = os.dup(0)
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, 0)
+        os.close(nothing)
+        hold(lifeline)
+        return end
+
+
+if sys.platform == "linux":
+    from amorsize.engine.lifeline import hold
+else:
+
+    def hold(read_end: int) -> None:
+        """End with the caller: as soon as Python code can run here, for only Linux can have it done by the kernel."""
+        from _thread import start_new_thread
+
+        start_new_thread(_end_with, (read_end,))
+
+    def _end_with(lifeline_fd: int) -> None:
+        while os.read(lifeline_fd, 1):
+            pass
+        os._exit(1)

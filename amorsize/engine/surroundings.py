@@ -1,0 +1,144 @@
+"""What a fresh interpreter takes over from its caller before every call, so that a function finds there what it finds
+here: import path, directory, environment, umask, warning filters, limits.
+
+Everything travels as what marshal knows: a worker needs neither pickle nor `re` for it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypeAlias
+
+    # path, arguments, directory, environment, umask, filters, limits
+    Surroundings: TypeAlias = tuple[
+        list[str], list[str], str | None, dict[str, str], int | None, list[tuple[Any, ...]], tuple[int, int]
+    ]
+
+UMASK_FIELD = b"\nUmask:\t"
+
+DIGITS_BY_DEFAULT = 4300
+"""Digits that an integer's text may have, where nobody has changed it (an old patch release has no such limit)."""
+
+
+def here() -> Surroundings:
+    """Describe this process."""
+    return import_path(), _arguments(), _directory(), dict(os.environ), _umask(), _filters(), _limits()
+
+
+def import_path() -> list[str]:
+    """Return where this process looks for modules; what is no text there, only a hook of its own would know."""
+    return [entry for entry in list[object](sys.path) if isinstance(entry, str)]
+
+
+def _arguments() -> list[str]:
+    return [argument for argument in getattr(sys, "argv", []) if isinstance(argument, str)]
+
+
+def _directory() -> str | None:
+    try:
+        return os.getcwd()
+    except OSError:  # it has been deleted
+        return None
+
+
+def _umask() -> int | None:
+    """Return the umask, on Linux without changing it: for a moment, other threads would make files with another."""
+    if sys.platform == "linux":
+        try:
+            with open("/proc/self/status", "rb") as status:
+                return int(status.read().partition(UMASK_FIELD)[2].split(None, 1)[0], 8)
+        except (OSError, ValueError, IndexError):
+            return None
+    umask = os.umask(0o077)
+    os.umask(umask)
+    return umask
+
+
+def _limits() -> tuple[int, int]:
+    digits = sys.get_int_max_str_digits() if hasattr(sys, "get_int_max_str_digits") else DIGITS_BY_DEFAULT
+    return sys.getrecursionlimit(), digits
+
+
+def _filters() -> list[tuple[Any, ...]]:
+    """Return the warning filters; one whose category has no name that could be looked up is left out."""
+    warnings = sys.modules.get("warnings") or sys.modules["_warnings"]
+    return [
+        (action, _text(message), category.__module__, category.__qualname__, _text(module), line)
+        for action, message, category, module, line in warnings.filters
+        if category.__module__ != "__main__" and "." not in category.__qualname__
+    ]
+
+
+def _text(pattern: Any) -> Any:
+    """Return a compiled pattern as its text and flags; the interpreter's own filters have plain text, or none."""
+    return pattern if pattern is None or isinstance(pattern, str) else (pattern.pattern, pattern.flags)
+
+
+def take_over(surroundings: Surroundings) -> None:
+    """Make this process like the one described."""
+    path, arguments, directory, environment, umask, filters, (recursion, digits) = surroundings
+    if sys.path != path:
+        sys.path[:] = path
+    sys.argv[:] = arguments
+    enter(directory)
+    _set_environment(environment)
+    if umask is not None:
+        os.umask(umask)
+    if _filters() != filters:
+        _set_filters(filters)
+    if (recursion, digits) != _limits():
+        sys.setrecursionlimit(recursion)
+        if hasattr(sys, "set_int_max_str_digits"):
+            sys.set_int_max_str_digits(digits)
+
+
+def enter(directory: str | None) -> None:
+    """Make a directory the current one, where that can be done."""
+    if directory is not None:
+        try:
+            os.chdir(directory)
+        except OSError:  # gone, or forbidden by now: items that need it will say so
+            return
+
+
+def _set_environment(environment: dict[str, str]) -> None:
+    """Set only what differs: each change is one in C's own environment, too."""
+    for name in [name for name in os.environ if name not in environment]:
+        del os.environ[name]
+    for name, value in environment.items():
+        if os.environ.get(name) != value:
+            os.environ[name] = value
+
+
+def _set_filters(filters: list[tuple[Any, ...]]) -> None:
+    import warnings
+
+    made = []
+    for action, message, module_name, category_name, module, line in filters:
+        category = _category(module_name, category_name)
+        if category is not None:
+            made.append((action, _pattern(message), category, _pattern(module), line))
+    warnings.resetwarnings()  # tells the interpreter's own half that they change
+    warnings.filters[:] = made  # type: ignore[index]  # pyright: ignore[reportIndexIssue]  # a list, typed as a Sequence
+
+
+def _category(module_name: str, name: str) -> Any:
+    """Return the class of a filter, or None; a module that nobody has loaded here has not warned either."""
+    import importlib
+
+    try:
+        return getattr(importlib.import_module(module_name), name)
+    except (ImportError, AttributeError):
+        return None
+
+
+def _pattern(text: Any) -> Any:
+    if text is None or isinstance(text, str):
+        return text
+    import re
+
+    return re.compile(*text)
