@@ -197,10 +197,10 @@ class Adviser:
             refusal = safety.no_fork()
             if refusal is None or self._options.start_method == "fork":
                 return refusal
-        from amorsize.engine import spawn
+        from amorsize.engine import launch
 
         self._start_method = "spawn"
-        no_spawn = spawn.refusal()
+        no_spawn = launch.refusal()
         return no_spawn if refusal is None or no_spawn is None else f"{refusal}, and {no_spawn}"
 
     def _price(self, n_left: int | None, results: Sequence[object], sample: Sample, *, is_asked: bool) -> str | None:
