@@ -64,6 +64,7 @@ class Adviser:
         self._no_processes: str | None = None
         self._no_threads: str | None = None
         self._start_method = "spawn" if options.start_method == "spawn" else "fork"
+        self._no_fork: str | None = None
         self._feeds = False
         self.chosen_at_s = perf_counter()
         self.n_chosen_for: int | None = None
@@ -97,6 +98,8 @@ class Adviser:
             self._clear(plan.backend, n_left, results, sample)
             plan = self._plan(n_left, timings)  # now with the price of sending
         plan = self._curious(plan, n_left, timings)
+        if self._no_fork is not None and "process" in self._cleared:
+            plan = plan.replace(reason=f"{plan.reason}; processes would be fresh interpreters, because {self._no_fork}")
         self.plan = plan
         self.n_chosen_for = n_left
         self.chosen_at_s = perf_counter()
@@ -197,10 +200,13 @@ class Adviser:
             refusal = safety.no_fork()
             if refusal is None or self._options.start_method == "fork":
                 return refusal
-        from amorsize.engine import launch
-
-        self._start_method = "spawn"
-        no_spawn = launch.refusal()
+        self._start_method, self._no_fork = "spawn", refusal
+        try:
+            from amorsize.engine import launch
+        except OSError as error:  # no descriptor is left to load it with
+            no_spawn: str | None = f"no interpreter can be launched ({error})"
+        else:
+            no_spawn = launch.refusal()
         return no_spawn if refusal is None or no_spawn is None else f"{refusal}, and {no_spawn}"
 
     def _price(self, n_left: int | None, results: Sequence[object], sample: Sample, *, is_asked: bool) -> str | None:

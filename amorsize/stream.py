@@ -55,7 +55,11 @@ def steps(call: Call, rows: Rows, work: Work | None, results: list[object], *, o
     while not rows.is_over:
         n_left = None if work is None else work.n_items - n_given
         plan = call.ask(n_left, results, rows.peek, feeds=True) if call.is_time_to_ask else None
-        if plan is not None and (yield from _leave(call, plan, rows, work, n_given, results, ordered=ordered)):
+        if (
+            plan is not None
+            and rows.peek()
+            and (yield from _leave(call, plan, rows, work, n_given, results, ordered=ordered))
+        ):
             return
         before = len(results)
         try:

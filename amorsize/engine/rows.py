@@ -79,10 +79,19 @@ class Rows:
             raise
 
     def peek(self) -> list[Any]:
-        """Return the next item without taking it; nothing at the end."""
-        found = list(islice(self.rows, 1))
+        """Return the next item without taking it; nothing at the end, or where the iterator raises in its place: that
+        comes when it is its turn."""
+        try:
+            found = list(islice(self.rows, 1))
+        except Exception as error:
+            found, self.rows = [], _raising(error)
         self.rows = chain(found, self.rows)
         return found
+
+
+def _raising(error: Exception) -> Iterator[Any]:
+    raise error
+    yield
 
 
 def item_of(error: BaseException) -> object:
