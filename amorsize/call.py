@@ -203,7 +203,14 @@ class Call:
         if plan.backend == "thread" and self.options.backend == "auto":
             alone_s = alone_s or item_s  # what an earlier call has shown: a retreat from threads costs nothing
         job = Job(
-            work, collector, plan, self.adviser.reconsider, item_s, alone_s, caller_may_run=not self.options.isolate
+            work,
+            collector,
+            plan,
+            self.adviser.reconsider,
+            item_s,
+            alone_s,
+            native_threads=self.adviser.native_threads(plan),
+            caller_may_run=not self.options.isolate,
         )
         try:
             started = _run_with_workers(job)
@@ -253,6 +260,19 @@ class Call:
 
 
 def _run_with_workers(job: "Job") -> bool:
+    """Run what is left; tell whether any worker could be started."""
+    if job.native_threads is None:
+        return _run(job)
+    from amorsize.engine.native import limit
+
+    give_back = limit(job.native_threads)
+    try:
+        return _run(job)
+    finally:
+        give_back()
+
+
+def _run(job: "Job") -> bool:
     if job.plan.backend == "thread":
         from amorsize.engine.thread import run as run_threads
 
