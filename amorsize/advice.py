@@ -10,13 +10,14 @@ import sys
 from time import perf_counter, time
 
 from amorsize.calibration.profile import Profile
-from amorsize.clearance import cpu_share, sending, shared_handle
+from amorsize.clearance import cpu_share, native_threads, sending, shared_handle
 from amorsize.engine.inline import Timings, Work, check_iterables, columns_of
 from amorsize.identity.machine import capacity
 from amorsize.knowledge import look_up
 from amorsize.options import resolve
 from amorsize.planning.limits import MOST_THREADS, Limits
-from amorsize.planning.planner import choose_plan, loop_plan, revise
+from amorsize.planning.planner import choose_plan, loop_plan
+from amorsize.planning.retreat import revise
 from amorsize.planning.threads import TICKER_FROM_S, worth_a_ticker
 
 TYPE_CHECKING = False
@@ -151,6 +152,10 @@ class Adviser:
         self._has_ticked, self.wants_ticker = True, False
         if gil_free_share is not None:
             self._shown["gil_free_share"] = gil_free_share
+
+    def native_threads(self, plan: Plan) -> int | None:
+        """Return how many native threads each of the plan's workers may have; None for any number."""
+        return native_threads(plan, self._profile.cpu_share, capacity(perf_counter()).n_cores)
 
     def reconsider(self, evidence: Evidence) -> Plan | None:
         """Return a new plan where a run in progress shows that the old one does not hold."""

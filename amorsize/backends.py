@@ -48,10 +48,11 @@ def _together(call: Call, plan: Plan, work: Work, results: list[object]) -> bool
     if plan.backend == "thread" and call.options.backend == "auto":
         alone_s = alone_s or adviser.item_s  # what an earlier call has shown: a retreat from threads costs nothing
     may_run = not call.options.isolate
-    job = Job(work, collector, plan, adviser.reconsider, adviser.item_s, alone_s, caller_may_run=may_run)
+    n_native, decide = adviser.native_threads(plan), adviser.reconsider
+    job = Job(work, collector, plan, decide, adviser.item_s, alone_s, native_threads=n_native, caller_may_run=may_run)
     job.progress = call.progress
     try:
-        started = _run(job)
+        started = _limited(job)
     except BaseException as error:
         collector.explain(error)
         _warn_of(adviser, job)
@@ -70,6 +71,19 @@ def _warn_of(adviser: Adviser, job: Job) -> None:
     for trouble in (job.shortage, job.left_behind):
         if trouble is not None:
             adviser.warn(trouble)
+
+
+def _limited(job: Job) -> bool:
+    """Run a job while native threads leave the cores to its workers; tell whether any worker could be started."""
+    if job.native_threads is None:
+        return _run(job)
+    from amorsize.engine.native import limit
+
+    give_back = limit(job.native_threads)
+    try:
+        return _run(job)
+    finally:
+        give_back()
 
 
 def _run(job: Job) -> bool:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 
+from amorsize.planning.model import WAITS_BELOW
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from amorsize.engine.inline import Timings
+    from amorsize.records import Plan
 
 SENT_ON_TRIAL = 64
 """Real results encoded and rebuilt before processes join: of fewer, a message's fixed cost would hide the price."""
@@ -22,6 +25,21 @@ with more, it waits for the GIL that they hold."""
 
 NATIVE_FROM = 1.1
 """Cores in use by a program with one Python thread from which on native threads of a library must be at work."""
+
+LIMITED_FROM_S = 0.2
+"""Predicted seconds of a run from which on native threads are limited: that takes up to 12 ms."""
+
+
+def native_threads(plan: Plan, cpu_share: float | None, n_cores: int) -> int | None:
+    """Return how many native threads each worker may have, so that all of them fit on the cores; None for any number.
+
+    Only where items were seen to use native threads, or nothing is known and NumPy, which has them, is loaded.
+    """
+    if cpu_share is None:
+        uses_them = plan.predicted_s is None and "numpy" in sys.modules
+    else:
+        uses_them = cpu_share >= NATIVE_FROM and (plan.predicted_s is None or plan.predicted_s >= LIMITED_FROM_S)
+    return max(1, n_cores // plan.n_jobs) if uses_them else None
 
 
 def shared_handle(func: Callable[..., object], name: str) -> tuple[str | None, str | None]:
@@ -71,4 +89,7 @@ def cpu_share(timings: Timings) -> float | None:
         return None
     if len(sys._current_frames()) > 1:
         return own if all_threads - own < BUSY_OTHERS else None
-    return all_threads if all_threads >= NATIVE_FROM else min(own, 1.0)
+    if all_threads < NATIVE_FROM:
+        return min(own, 1.0)
+    # Native threads that work for the caller keep it busy, too; those of BLAS also spin for a while after their work.
+    return all_threads if own >= WAITS_BELOW else None

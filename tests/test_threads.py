@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import amorsize
-from amorsize import AmorsizeWarning, parallelizable, pmap
+from amorsize import AmorsizeWarning, advice, parallelizable, pmap
 from amorsize.engine import thread, ticker
 from amorsize.engine.inline import advance as advance_alone
 
@@ -68,7 +68,7 @@ def test_a_function_that_waits_is_run_by_many_threads() -> None:
 
 def test_the_second_call_samples_nothing_and_runs_nothing_in_the_caller() -> None:
     wait.pmap(range(60))
-    assert threading.get_ident() not in threads_of(wait.pmap(range(60)))
+    assert threading.get_ident() not in threads_of(wait.pmap(range(60))), report()
     assert (report().backend, report().n_sampled) == ("thread", 0)
 
 
@@ -224,6 +224,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         return advance_alone(*arguments), shares.pop()
 
     monkeypatch.setattr(ticker, "advance_ticking", advance)
+    monkeypatch.setattr(advice, "cpu_share", lambda _timings: 1.0)  # on a busy machine it may look as if it waited
     return shares
 
 
@@ -250,14 +251,6 @@ def test_what_a_ticker_has_told_is_known_to_the_next_call(told: list[float]) -> 
     for _ in range(3):
         burn.pmap(range(1000))
     assert told == []
-
-
-@pytest.mark.needs_fork
-def test_where_processes_are_as_good_no_ticker_is_started(told: list[float]) -> None:
-    told[:] = [1.0]
-    burn.pmap(range(1000))
-    assert told == [1.0]
-    assert report(burn).backend == "process"
 
 
 @pytest.mark.needs_fork

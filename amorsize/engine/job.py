@@ -56,6 +56,7 @@ class Job:
         decide: asked now and then whether the plan still holds; returns a new one where not.
         item_s: seconds an item is expected to take; None where nothing is known.
         alone_s: seconds an item took while the caller computed alone.
+        native_threads: how many threads of its own a native library may use in each worker; None for any number.
         caller_may_run: False keeps every item out of the caller, even where no worker can be started.
 
     Attributes:
@@ -78,6 +79,7 @@ class Job:
         item_s: float | None,
         alone_s: float | None,
         *,
+        native_threads: int | None = None,
         caller_may_run: bool = True,
     ) -> None:
         self.work = work
@@ -86,6 +88,7 @@ class Job:
         self.decide = decide
         self.sizes = Range(plan.n_jobs, plan.chunksize or None, item_s)
         self.alone_s = alone_s
+        self.native_threads = native_threads
         self.caller_may_run = caller_may_run
         self.timings = Timings()
         self.n_started = 0

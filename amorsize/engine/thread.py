@@ -36,8 +36,7 @@ WAKE_S = 0.01
 """How long the caller sleeps at most: the plan is reconsidered, and grace periods end, this exactly."""
 
 GRACE_S = 0.5
-"""After a failure or Ctrl-C, items that the loop would not have run may end within this time. Shorter leaves ordinary
-requests behind; longer makes people press Ctrl-C twice."""
+"""After a failure or Ctrl-C, items that the loop would not have run may take this long. Longer is felt as a hang."""
 
 SATURATED_CORES = 0.5
 """From this many cores in use on, an item's seconds may be spent waiting for the GIL: its CPU time tells more then."""
@@ -109,13 +108,12 @@ class Crew:
         self._ended = allocate_lock()
         self._ended.acquire()
         self._position = self._rest_from = len(job.collector.head)
-        self._n_before = job.collector.n_done
+        self._up: tuple[float, int, float] | None = None  # seconds, results and CPU seconds when all had been started
         self._n_alive = 0
         self._hands: list[Hand] = []
         self._is_closed = False
         self._walls, self._cpus = Timings(), Timings()
         self._began_s = perf_counter()
-        self._asked_s = self._began_s
 
     def start(self) -> bool:
         """Start the first thread, which starts the others; tell whether that worked."""
@@ -183,16 +181,21 @@ class Crew:
         return any(hand.is_below(self.cut) for hand in self._hands)
 
     def _reconsider(self, now: float) -> None:
-        """Ask whether the plan still holds; have no thread take another range where it does not."""
+        """Ask, once all threads are up, whether the plan still holds; stop feeding them where it does not."""
         with self._lock:
             n_done, cpu_s = self.job.collector.n_done, self._cpus.total_s
+            if self._up is None and (self.job.n_started == self.job.plan.n_jobs or self.job.shortage is not None):
+                self._up = now, n_done, cpu_s
+        if self._up is None or now <= self._up[0]:
+            return
+        together_s = now - self._up[0]
         evidence = Evidence(
             n_left=self._n_items - n_done,
             n_workers=self._n_alive,
             alone_s=self.job.alone_s,
-            n_together=n_done - self._n_before,
-            together_s=now - self._began_s,
-            cores_used=cpu_s / (now - self._began_s),
+            n_together=n_done - self._up[1],
+            together_s=together_s,
+            cores_used=(cpu_s - self._up[2]) / together_s,
         )
         plan = self.job.decide(evidence)
         if plan is not None and not plan.is_parallel and self._position < self._n_items:

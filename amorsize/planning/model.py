@@ -132,7 +132,8 @@ class Model:
         slowdown = costs.slowdown(in_use, self._physical_cores)
         together_s = slowdown * max(n_items * item_s * self._cpu_share / self._n_effective, n_items * slowed_s / n_jobs)
         whole_s = self.start_s(n_jobs, "thread") + together_s + self._tail_s(item_s, n_jobs, 1)
-        return max(whole_s, held_s, n_starts * costs.thread_s + item_s) + costs.join_s
+        last_s = n_starts * (costs.thread_s + costs.switch_s) + item_s  # of whoever is started last
+        return max(whole_s, held_s, last_s) + costs.join_s
 
     def process_s(self, item_s: float, n_jobs: int) -> float:
         """Return the seconds for all items, of mean `item_s`, in `n_jobs` processes, their start included."""

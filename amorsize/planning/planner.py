@@ -1,7 +1,6 @@
 """Choose how a call is run: the loop, or how many processes or threads; and say why, in words.
 
     Profile, Costs, Capacity, items left, Limits -> choose_plan -> Plan
-    Plan, what the run has shown so far          -> revise      -> None, or the plan to go back to the loop
 
 What is asked for is obeyed, within ceiling, memory and items. What is left to "auto" goes parallel only where it
 clearly gains.
@@ -12,7 +11,7 @@ from __future__ import annotations
 from math import ceil
 
 from amorsize.calibration.facts import MAX_ITEMS
-from amorsize.planning.chunks import SHARES_LEFT, target_s
+from amorsize.planning.chunks import SHARES_LEFT
 from amorsize.planning.limits import Limits, candidates, most_jobs
 from amorsize.planning.model import Model
 from amorsize.planning.threads import thread_counts
@@ -23,7 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from amorsize.calibration.costs import Costs
     from amorsize.calibration.profile import Profile
-    from amorsize.records import Capacity, Evidence
+    from amorsize.records import Capacity
 
     Way = tuple[float, int, str]  # predicted seconds, number of workers, backend: what sorts first is best
 
@@ -50,27 +49,9 @@ comes, it is not slower than the loop by more. Half of it starts twice as late; 
 UNKNOWN_RANGE = 65_536
 """The largest range where the number of items is unknown: ranges follow from item seconds, this only bounds them."""
 
-RETREAT_AFTER_S = 0.01
-"""Caller and workers are compared with the caller alone after this many seconds together: earlier, the start of the
-workers tells more than their speed; later, a wrong start costs more."""
-
-RETREAT_RATIO = 1.1
-"""How many times slower together must be than alone: at 1.0 noise ends good runs, at 2.0 bad ones go on for long."""
-
-ONE_CORE = 0.9
-"""Who gets at least this much of a core's work done together is no worse off than alone: then the items became longer,
-which no retreat cures. Higher and runs on sorted input are given up; lower and a machine that is full is not seen."""
-
 FEWER_THREADS = 1.05
-"""Fewer threads are taken that are predicted to take this many times as long at most: who is asked at the other end is
-spared the connections. More would be felt; less is below what a prediction can tell."""
-
-GAINLESS_RATIO = 0.9
-"""Threads that save less than a tenth of what the caller alone would take are given up: where they hold the GIL after
-all they are up to a tenth slower, and the loop is there at once. 1.0 would keep those; 0.7 gives up good ones."""
-
-MORE_THAN_A_CORE = 1.25
-"""Threads that get this much done together cannot be taking turns at the GIL."""
+"""Fewer threads are taken where they are predicted to take at most this many times as long: whoever is asked at the
+other end is spared the connections."""
 
 
 def choose_plan(
@@ -144,26 +125,6 @@ def _best_of_each(rated: list[Way]) -> list[Way]:
         if way[2] == "thread" and way[1] < best[1] and way[0] <= FEWER_THREADS * rated[0][0]:
             found["thread"] = way
     return list(found.values())
-
-
-def revise(plan: Plan, evidence: Evidence) -> Plan | None:
-    """Return the loop where caller and workers together are slower than the caller alone was; None to go on.
-
-    What is under way and not yet reported counts as done, so that only true slowness ends a run.
-    """
-    alone_s, n_jobs = evidence.alone_s, evidence.n_workers + 1
-    if not alone_s or evidence.together_s < RETREAT_AFTER_S or evidence.n_together < 2 * n_jobs:
-        return None
-    ratio, enough_cores = (GAINLESS_RATIO, MORE_THAN_A_CORE) if plan.backend == "thread" else (RETREAT_RATIO, ONE_CORE)
-    if evidence.cores_used is not None and evidence.cores_used >= enough_cores:
-        return None
-    n_done = evidence.n_together + n_jobs * max(1.0, target_s(n_jobs) / alone_s)
-    together_s = evidence.together_s / n_done
-    if together_s <= ratio * alone_s:
-        return None
-    together = f"{workers(plan.backend, plan.n_jobs)} {span(together_s)} an item"
-    reason = f"{together}, the caller alone took {span(alone_s)}: back to the loop"
-    return loop_plan(reason, evidence.n_left, evidence.n_left * alone_s)
 
 
 def loop_plan(reason: str, n_items: int | None, serial_s: float | None, rejected: tuple[Alternative, ...] = ()) -> Plan:

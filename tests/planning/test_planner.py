@@ -13,7 +13,8 @@ from amorsize.calibration.costs import Costs
 from amorsize.calibration.profile import Profile
 from amorsize.calibration.runs import Run
 from amorsize.planning.limits import Limits, worker_limit_by_memory
-from amorsize.planning.planner import choose_plan, revise
+from amorsize.planning.planner import choose_plan
+from amorsize.planning.retreat import revise
 from amorsize.records import Capacity, Evidence, Plan
 
 MB = 2**20

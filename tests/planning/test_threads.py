@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from amorsize.calibration.costs import Costs
 from amorsize.calibration.profile import Profile
 from amorsize.planning.limits import Limits
-from amorsize.planning.planner import choose_plan, revise
+from amorsize.planning.planner import choose_plan
+from amorsize.planning.retreat import revise
 from amorsize.planning.threads import worth_a_ticker
 from amorsize.records import Capacity, Evidence, Plan
 
@@ -189,3 +190,9 @@ def test_threads_that_turn_out_to_take_turns_are_given_up() -> None:
     assert back.reason.startswith("2 threads take 1 ms an item, the caller alone took 1 ms")
     assert revise(plan, seen(170, 1.9)) is None
     assert revise(plan, seen(95, 1.9)) is None  # the items became longer
+
+
+def test_threads_that_wait_are_given_up_for_a_clear_loss_only() -> None:
+    plan = plan_for(1e-3, 1000, WAITS)
+    assert revise(plan, seen(95, 0.1)) is None
+    assert revise(plan, seen(50, 0.1)) is not None
