@@ -85,7 +85,14 @@ def flags() -> list[str]:
         letters = [*[letter for letter in letters if letter != "-P"], "-I"]
     else:
         letters += ["-E"] * given.ignore_environment + ["-s"] * given.no_user_site
-    return letters + [f"-W{option}" for option in sys.warnoptions] + _x_options()
+    # These two come with their flags, and must not come twice: the order of filters counts.
+    implied = [("default", "error")[given.bytes_warning > 1] + "::BytesWarning"] if given.bytes_warning else []
+    implied += ["default"] if given.dev_mode else []
+    warned = list(sys.warnoptions)
+    for option in implied:
+        if option in warned:
+            warned.remove(option)
+    return letters + [f"-W{option}" for option in warned] + _x_options()
 
 
 def _x_options() -> list[str]:

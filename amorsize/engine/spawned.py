@@ -2,7 +2,7 @@
 
 wait for the SETUP -> take over the caller's surroundings, rebuild the function -> run tasks -> rest -> next SETUP ...
 
-A SETUP that it cannot follow it answers with REFUSED; tasks that come in the meantime wait for the next one.
+A SETUP that it cannot follow it answers with REFUSED, and drops the tasks that come before the next one.
 """
 
 from __future__ import annotations
@@ -48,7 +48,6 @@ class Worker:
         self._desk: Desk = fed.desk_of(link)
         self._work: Work | None = None
         self._key = b""
-        self._waiting: list[Message] = []
         self._is_initialized = False
 
     def serve(self) -> None:
@@ -56,9 +55,7 @@ class Worker:
         for message in self.link.receive():
             if message.kind == SETUP:
                 self._set_up(message)
-            elif self._work is None:
-                self._waiting.append(message)
-            elif message.kind == TASK:
+            elif message.kind == TASK and self._work is not None:
                 fed.run_task(self._desk, self._work, message)
 
     def _set_up(self, message: Message) -> None:
@@ -74,21 +71,17 @@ class Worker:
                 self._work = self._rebuilt(content, digest, message.start)
                 self._key = key
         except Stale as stale:
-            self.link.send(REFUSED, 0, STALE, 0.0, marshal.dumps(str(stale)))
+            self.link.send(REFUSED, message.count, STALE, 0.0, marshal.dumps(str(stale)))
         except BaseException as error:  # of an initializer, say; SystemExit included: the caller is to raise it
             from amorsize.engine import failure
 
-            self.link.send(REFUSED, 0, FINAL, 0.0, failure.pack(error))
+            self.link.send(REFUSED, message.count, FINAL, 0.0, failure.pack(error))
         if self._work is not None:
             self._work.offset = message.start
-            waiting, self._waiting = self._waiting, []
-            for task in waiting:
-                fed.run_task(self._desk, self._work, task)
 
     def _rest(self, idle_s: float) -> None:
         """Hold no directory, and end when nothing is heard for a while."""
         enter(os.path.abspath(os.sep))
-        self._waiting.clear()
         self.link.end.settimeout(idle_s)
 
     def _rebuilt(self, content: bytes, digest: object, offset: int) -> Work:
