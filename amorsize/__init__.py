@@ -12,6 +12,7 @@ Example:
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from amorsize.api import optimize, parallelizable, pmap, pstarmap
+    from amorsize.engine.spawn import shutdown
     from amorsize.errors import (
         AmorsizeError,
         AmorsizeWarning,
@@ -36,6 +37,7 @@ __all__ = [
     "parallelizable",
     "pmap",
     "pstarmap",
+    "shutdown",
 ]
 
 
@@ -52,6 +54,10 @@ def __getattr__(name: str) -> object:
         from amorsize import options
 
         value = options.config
+    elif name == "shutdown":
+        from amorsize.engine import spawn
+
+        value = spawn.shutdown
     else:
         from amorsize import api
 

@@ -6,6 +6,7 @@ It also sends what pickle refuses or only names: what an `lru_cache` wraps, and 
 from __future__ import annotations
 
 import functools
+import sys
 from weakref import WeakKeyDictionary
 
 import cloudpickle.cloudpickle
@@ -56,6 +57,18 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle ships n
         self._is_told = is_told
         self._keep = keep
         self.sent: set[str] = set()
+
+    def dump_with(self, modules: tuple[str, ...], value: object) -> None:
+        """Pickle a value, and what it uses of these modules as code; what the user has registered stays registered."""
+        before = cloudpickle.list_registry_pickle_by_value()
+        ours = [sys.modules[name] for name in modules if name in sys.modules and name not in before]
+        for module in ours:
+            cloudpickle.register_pickle_by_value(module)
+        try:
+            self.dump(value)
+        finally:
+            for module in ours:
+                cloudpickle.unregister_pickle_by_value(module)
 
     def reducer_override(self, obj: Any) -> Any:  # Any: pickle's own signature
         """Reduce a class to its number, where that is enough."""

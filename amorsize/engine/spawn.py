@@ -15,7 +15,7 @@ import sys
 from time import monotonic
 
 from amorsize.engine import launch, surroundings
-from amorsize.engine.errand import Errand, Packed, user_modules
+from amorsize.engine.errand import Errand, Packed, travels_as_code, user_modules
 from amorsize.engine.held import Held
 from amorsize.engine.launch import refusal
 from amorsize.engine.link import Link
@@ -149,7 +149,7 @@ class SpawnedWorker:
         self.link.dumps = Luggage(packed.modules, packed.classes).dumps
         self._key, self._packed = packed.key, packed
         self._has_run_initializer |= packed.errand.initializer is not None
-        setup = marshal.dumps((around, packed.key, packed.digest, content), 2)
+        setup = marshal.dumps((around, packed.key, packed.digest, content, packed.is_named), 2)
         self.link.set_up(packed.errand.offset, setup)
 
     def answer(self, refused: Message) -> None:
@@ -219,8 +219,11 @@ class SpawnedWorker:
                 os.close(lifeline)
 
     def __del__(self) -> None:
-        """End a worker that nobody knows of any more: Ctrl-C came between its launch and its use."""
-        if not self._is_closed and self._owner == os.getpid():
+        """End a worker that nobody knows of any more: Ctrl-C came between its launch and its use.
+
+        At the interpreter's end its lifeline does so.
+        """
+        if not self._is_closed and self._owner == os.getpid() and not sys.is_finalizing():
             self.close()
 
 
@@ -258,10 +261,11 @@ def hire(n_workers: int, errand: Errand, held: Held) -> list[SpawnedWorker]:
     """
     hired: list[SpawnedWorker] = []
     try:
-        shortage = _launch(n_workers - len(_resting), hired, held)  # they start while the function is pickled
+        ahead = "cloudpickle" if travels_as_code(errand) else ""
+        shortage = _launch(n_workers - len(_resting), hired, held, ahead)  # they start while the function is pickled
         packed, around, files = Packed(errand), surroundings.here(), _files_now()
         _take_resting(n_workers, hired, held, lambda worker: worker.suits(packed, files))
-        shortage = shortage or _launch(n_workers - len(hired), hired, held)
+        shortage = shortage or _launch(n_workers - len(hired), hired, held, ahead)
         if not hired and shortage is not None:
             raise shortage
         for worker in hired:
@@ -272,12 +276,12 @@ def hire(n_workers: int, errand: Errand, held: Held) -> list[SpawnedWorker]:
     return hired
 
 
-def _launch(n_workers: int, hired: list[SpawnedWorker], held: Held) -> OSError | None:
+def _launch(n_workers: int, hired: list[SpawnedWorker], held: Held, ahead: str) -> OSError | None:
     """Launch so many workers, or as many as there is room for; return what was in the way of the others."""
     for _ in range(n_workers):
         try:
             with held:
-                hired.append(SpawnedWorker(*launch.start()))
+                hired.append(SpawnedWorker(*launch.start(ahead)))
                 _watch()
         except OSError as error:
             return error

@@ -16,6 +16,7 @@ from amorsize.engine.child import leave, leave_to_caller, save_coverage
 from amorsize.engine.inline import Work
 from amorsize.engine.link import Link
 from amorsize.engine.message import REFUSED, SETUP, TASK
+from amorsize.engine.names import found
 from amorsize.engine.surroundings import enter, take_over
 
 TYPE_CHECKING = False
@@ -63,12 +64,12 @@ class Worker:
             self._rest(message.seconds)
             return
         self.link.end.settimeout(None)
-        surroundings, key, digest, content = message.load()
+        surroundings, key, digest, content, is_named = message.load()
         take_over(surroundings)
         try:
             if key != self._key:
                 self._work, self._key = None, b""
-                self._work = self._rebuilt(content, digest, message.start)
+                self._work = self._rebuilt(_by_name if is_named else encoding.unpickled, content, digest, message.start)
                 self._key = key
         except Stale as stale:
             self.link.send(REFUSED, message.count, STALE, 0.0, marshal.dumps(str(stale)))
@@ -84,17 +85,15 @@ class Worker:
         enter(os.path.abspath(os.sep))
         self.link.end.settimeout(idle_s)
 
-    def _rebuilt(self, content: bytes, digest: object, offset: int) -> Work:
+    def _rebuilt(self, load: Callable[[bytes], Any], content: bytes, digest: object, offset: int) -> Work:
         """Return the work of an errand, once the initializer has run.
 
         Raises:
             Stale: where it cannot be rebuilt, or what is found here is not what the caller has.
             BaseException: what the initializer raises.
         """
-        import pickle
-
         try:
-            func, star, guard, identify, initializer, initargs = pickle.loads(content)
+            func, star, guard, identify, initializer, initargs = load(content)
             differs = digest is not None and identify(func) != digest
         except BaseException as error:  # of the import of a user's module, which may raise anything, or exit
             raise Stale(f"{type(error).__name__}: {error}") from error
@@ -108,6 +107,11 @@ class Worker:
 
 class Stale(Exception):
     """Tell that the function found or made here is not the caller's."""
+
+
+def _by_name(content: bytes) -> tuple[Any, ...]:
+    func, star, identify = marshal.loads(content)
+    return found(func), star, None, identify and found(identify), None, ()
 
 
 def _work(func: Callable[..., object], guard: Any, *, star: bool, offset: int) -> Work:
@@ -126,19 +130,22 @@ def _pickled(value: object, buffers: list[memoryview] | None) -> bytes:
     return _luggage[0].dumps(value, buffers)
 
 
-def main(line_fd: int, lifeline_fd: int, caller: int) -> NoReturn:
+def main(line_fd: int, lifeline_fd: int, caller: int, ahead: str) -> NoReturn:
     """Be a worker.
 
     Args:
         line_fd: the socket to the caller; on Windows standard input tells it.
         lifeline_fd: the reading end of a pipe that ends with the caller.
         caller: process id of the caller.
+        ahead: a module to load while the caller is still packing; empty for none.
     """
     status = 1
     try:
         end = _connected(line_fd, lifeline_fd, caller)
         safety.cores_are_taken = True
         encoding.travels_as(_pickled)
+        if ahead:
+            __import__(ahead)
         Worker(Link(end)).serve()
         save_coverage()
         status = 0

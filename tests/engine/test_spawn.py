@@ -324,12 +324,15 @@ def test_what_cannot_travel_is_refused_and_named(hire: Callable[..., Any]) -> No
 
 
 def test_what_cannot_be_rebuilt_is_refused(feed: Feed, write: Write) -> None:
-    work = write("work_unbuilt", "class Shy:\n    def __call__(self, x):\n        return x\n")
-    shy = work.Shy()
-    vars(work)["__getattr__"] = None
-    type(shy).__reduce__ = lambda self: (int, ("no number",))
+    source = """
+        class Shy:
+            def __call__(self, x):
+                return x
+            def __reduce__(self):
+                return int, ("no number",)
+    """
     with pytest.raises(BackendUnavailable, match="cannot run in a fresh interpreter: ValueError: invalid literal"):
-        feed(shy, [1])
+        feed(write("work_unbuilt", source).Shy(), [1])
 
 
 # ---- initializers
