@@ -12,6 +12,7 @@ Example:
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from amorsize.api import parallelizable
+    from amorsize.engine.spawn import shutdown
     from amorsize.errors import (
         AmorsizeError,
         AmorsizeWarning,
@@ -40,30 +41,20 @@ __all__ = [
     "pimap",
     "pmap",
     "pstarmap",
+    "shutdown",
 ]
+
+
+_HOMES = {"config": "options", "parallelizable": "api", "shutdown": "engine.spawn"}
+"""Where the public functions live; the others are in `functional`, and what begins with a capital letter in `errors`."""
 
 
 def __getattr__(name: str) -> object:
     """Load a public name when it is first used: importing the package alone costs next to nothing."""
     if name not in __all__:
         raise AttributeError(f"module 'amorsize' has no attribute {name!r}")
-    value: object
-    if name[0].isupper():
-        from amorsize import errors
-
-        value = getattr(errors, name)
-    elif name == "config":
-        from amorsize import options
-
-        value = options.config
-    elif name == "parallelizable":
-        from amorsize import api
-
-        value = api.parallelizable
-    else:
-        from amorsize import functional
-
-        value = getattr(functional, name)
+    home = "errors" if name[0].isupper() else _HOMES.get(name, "functional")
+    value: object = getattr(__import__(f"amorsize.{home}", fromlist=[name]), name)
     globals()[name] = value
     return value
 

@@ -155,7 +155,7 @@ class Adviser:
 
     def native_threads(self, plan: Plan) -> int | None:
         """Return how many native threads each of the plan's workers may have; None for any number."""
-        return native_threads(plan, self._profile.cpu_share, capacity(perf_counter()).n_cores)
+        return native_threads(plan, self.profile.cpu_share, capacity(perf_counter()).n_cores)
 
     def reconsider(self, evidence: Evidence) -> Plan | None:
         """Return a new plan where a run in progress shows that the old one does not hold."""

@@ -9,14 +9,8 @@ would set the worker's copies of all methods on the caller's class.)
 from __future__ import annotations
 
 import io
-import sys
-from contextlib import contextmanager
 
 from amorsize.engine.encoding import beside, plain
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 MAIN = "__main__"
 
@@ -67,8 +61,7 @@ class Luggage:
         callback = None if buffers is None else beside(buffers)
         pickler = Pickler(file, callback, self._is_told, keep=not self._is_worker)
         try:
-            with _as_code(self._modules):
-                pickler.dump(value)
+            pickler.dump_with(self._modules, value)
         finally:  # also where it failed, and the caller was told nothing
             self._made_here |= pickler.sent
         self.told |= pickler.sent
@@ -77,19 +70,3 @@ class Luggage:
     def _is_told(self, number: str) -> bool:
         """Tell whether the other side has a class already."""
         return number not in self._made_here if self._is_worker else number in self.told
-
-
-@contextmanager
-def _as_code(modules: tuple[str, ...]) -> Iterator[None]:
-    """Have cloudpickle send these modules' functions and classes as code for a while; the user's choices stay."""
-    import cloudpickle
-
-    before = cloudpickle.list_registry_pickle_by_value()
-    ours = [sys.modules[name] for name in modules if name in sys.modules and name not in before]
-    for module in ours:
-        cloudpickle.register_pickle_by_value(module)
-    try:
-        yield
-    finally:
-        for module in ours:
-            cloudpickle.unregister_pickle_by_value(module)

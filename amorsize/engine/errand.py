@@ -9,10 +9,12 @@ What lives in `__main__` travels as code at every step: a worker never imports t
 
 from __future__ import annotations
 
+import marshal
 import os
 import sys
 from _blake2 import blake2b
 
+from amorsize.engine.names import name_of
 from amorsize.errors import BackendUnavailable
 
 TYPE_CHECKING = False
@@ -78,14 +80,15 @@ class Packed:
     Attributes:
         errand: what was packed.
         step: BY_NAME, OWN_MODULE or ALL_MODULES.
-        content: what the worker unpickles.
+        content: what the worker rebuilds.
+        is_named: content is nothing but names; else it is pickled.
         digest: what `identify` says here; None where nothing is to be compared.
         key: names content and digest; equal keys mean the same function.
         modules: names of those whose classes and functions travel as code, from now on also in items.
         classes: which classes went along as code, as `by_value` names them.
     """
 
-    __slots__ = ("_next", "classes", "content", "digest", "errand", "key", "modules", "step")
+    __slots__ = ("_next", "classes", "content", "digest", "errand", "is_named", "key", "modules", "step")
 
     def __init__(self, errand: Errand, step: int | None = None) -> None:
         """Pack an errand, at the step that has served before where none is named.
@@ -95,12 +98,12 @@ class Packed:
         """
         self.errand = errand
         self._next: Packed | None = None
-        self.step = BY_NAME if step is None else step
-        self._pack()
-        name = self._name()
-        if step is None and _steps.get(name, BY_NAME) != BY_NAME:
-            self.step = _steps[name]
-            self._pack()
+        self.step = _steps.get(self._name(), BY_NAME) if step is None else step
+        self.modules = modules_at(self.step, errand)
+        names = _names(errand) if self.step == BY_NAME else None
+        self.is_named = names is not None
+        self.classes: set[str] = set()
+        self.content = self._pickled() if names is None else names
         identify = errand.identify
         self.digest = identify(errand.func) if identify is not None and self.step != ALL_MODULES else None
         self.key = blake2b(self.content + (self.digest or "").encode(), digest_size=16).digest()
@@ -110,8 +113,7 @@ class Packed:
         func = self.errand.func
         return f"{getattr(func, '__module__', None)}:{getattr(func, '__qualname__', type(func).__qualname__)}".encode()
 
-    def _pack(self) -> None:
-        self.modules = modules_at(self.step, self.errand)
+    def _pickled(self) -> bytes:
         errand = self.errand
         content: Content = (
             errand.func, errand.star, errand.guard, errand.identify, errand.initializer, errand.initargs
@@ -120,10 +122,11 @@ class Packed:
 
         luggage = Luggage(self.modules)
         try:
-            self.content = luggage.dumps(content)
+            pickled = luggage.dumps(content)
         except Exception as error:  # of pickling, which may raise anything
             raise BackendUnavailable(_refused(errand, error)) from error
         self.classes = luggage.told
+        return pickled
 
     def next_step(self) -> Packed | None:
         """Return the errand packed so that less can differ in the worker; None where nothing is left to try."""
@@ -137,6 +140,22 @@ class Packed:
     def not_rebuilt(self, why: str) -> str:
         """Say that a worker cannot run it."""
         return f"{title(self.errand.func)} cannot run in a fresh interpreter: {why}"
+
+
+def _names(errand: Errand) -> bytes | None:
+    """Return an errand as marshalled names, where it consists of nothing else."""
+    func, identify = name_of(errand.func), name_of(errand.identify)
+    if func is None or errand.guard is not None or errand.initializer is not None:
+        return None
+    if identify is None and errand.identify is not None:
+        return None
+    return marshal.dumps((func, errand.star, identify), 2)
+
+
+def travels_as_code(errand: Errand) -> bool:
+    """Tell, before it is packed, whether cloudpickle will most likely be needed."""
+    name = str(getattr(errand.func, "__qualname__", ""))
+    return "<" in name or "__main__" in {*_homes(errand.func), *_homes(errand.initializer)}
 
 
 def title(func: object) -> str:

@@ -85,7 +85,14 @@ def flags() -> list[str]:
         letters = [*[letter for letter in letters if letter != "-P"], "-I"]
     else:
         letters += ["-E"] * given.ignore_environment + ["-s"] * given.no_user_site
-    return letters + [f"-W{option}" for option in sys.warnoptions] + _x_options()
+    # These two come with their flags, and must not come twice: the order of filters counts.
+    implied = [("default", "error")[given.bytes_warning > 1] + "::BytesWarning"] if given.bytes_warning else []
+    implied += ["default"] if given.dev_mode else []
+    warned = list(sys.warnoptions)
+    for option in implied:
+        if option in warned:
+            warned.remove(option)
+    return letters + [f"-W{option}" for option in warned] + _x_options()
 
 
 def _x_options() -> list[str]:
@@ -98,10 +105,13 @@ def _x_options() -> list[str]:
 if sys.platform != "win32":
     from amorsize.engine.process import Process
 
-    def start() -> tuple[socket.socket, ChildProcess, int | None]:
+    def start(ahead: str) -> tuple[socket.socket, ChildProcess, int | None]:
         """Launch one interpreter; return the non-blocking end of the line to it, its process, and its lifeline.
 
         Signal handlers have to be held back meanwhile.
+
+        Args:
+            ahead: a module that it loads at once; empty for none.
 
         Raises:
             OSError: where descriptors, processes or memory are exhausted; nothing is left behind.
@@ -110,7 +120,7 @@ if sys.platform != "win32":
         pipe: list[int] = []
         try:
             pipe += os.pipe()
-            pid = _spawn(there.fileno(), pipe[0])
+            pid = _spawn(there.fileno(), pipe[0], ahead)
         except OSError:
             here.close()
             for fd in pipe[1:]:
@@ -123,11 +133,11 @@ if sys.platform != "win32":
         here.setblocking(False)
         return here, Process(pid), pipe[1]
 
-    def _spawn(line: int, lifeline: int) -> int:
+    def _spawn(line: int, lifeline: int, ahead: str) -> int:
         line_fd, lifeline_fd = [fd for fd in range(3, 7) if fd not in (line, lifeline)][:2]
         return os.posix_spawn(
             sys.executable,
-            command(f"{line_fd}, {lifeline_fd}, {os.getpid()}"),
+            command(f"{line_fd}, {lifeline_fd}, {os.getpid()}, {ahead!r}"),
             os.environ,
             file_actions=[
                 (os.POSIX_SPAWN_DUP2, line, line_fd),
@@ -143,14 +153,14 @@ else:
 
     from amorsize.engine.windows import WindowsProcess
 
-    def start() -> tuple[socket.socket, ChildProcess, int | None]:
+    def start(ahead: str) -> tuple[socket.socket, ChildProcess, int | None]:
         """Launch one interpreter; its standard input tells it the socket, and is its lifeline."""
         import socket as sockets
 
         here, there = sockets.socketpair()
         try:
             process = subprocess.Popen(
-                command(f"0, 0, {os.getpid()}"),
+                command(f"0, 0, {os.getpid()}, {ahead!r}"),
                 stdin=subprocess.PIPE,
                 creationflags=subprocess.CREATE_NEW_PROCESS_GROUP,  # no Ctrl-C of the caller's console
             )

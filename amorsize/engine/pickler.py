@@ -1,6 +1,13 @@
-"""cloudpickle's pickler, which names a class that the other side has instead of sending it again."""
+"""cloudpickle's pickler, which names a class that the other side has instead of sending it again.
+
+It also sends what pickle refuses or only names: what an `lru_cache` wraps, and what a `singledispatch` has cached.
+"""
 
 from __future__ import annotations
+
+import functools
+import sys
+from weakref import WeakKeyDictionary
 
 import cloudpickle.cloudpickle
 
@@ -12,6 +19,17 @@ if TYPE_CHECKING:
 
 _number_of = cloudpickle.cloudpickle._DYNAMIC_CLASS_TRACKER_BY_CLASS
 _class_of = cloudpickle.cloudpickle._DYNAMIC_CLASS_TRACKER_BY_ID
+_Cached = type(functools.lru_cache(lambda: None))
+
+
+def _is_found(obj: Any) -> bool:
+    """Tell whether the worker will find under its name what is found here."""
+    found = cloudpickle.cloudpickle._lookup_module_and_qualname(obj)
+    return found is not None and found[0].__name__ not in cloudpickle.list_registry_pickle_by_value()
+
+
+def _cached(func: Any, parameters: dict[str, Any]) -> Any:
+    return functools.lru_cache(**parameters)(func)
 
 
 class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle ships no types
@@ -40,8 +58,24 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle ships n
         self._keep = keep
         self.sent: set[str] = set()
 
+    def dump_with(self, modules: tuple[str, ...], value: object) -> None:
+        """Pickle a value, and what it uses of these modules as code; what the user has registered stays registered."""
+        before = cloudpickle.list_registry_pickle_by_value()
+        ours = [sys.modules[name] for name in modules if name in sys.modules and name not in before]
+        for module in ours:
+            cloudpickle.register_pickle_by_value(module)
+        try:
+            self.dump(value)
+        finally:
+            for module in ours:
+                cloudpickle.unregister_pickle_by_value(module)
+
     def reducer_override(self, obj: Any) -> Any:  # Any: pickle's own signature
         """Reduce a class to its number, where that is enough."""
+        if type(obj) is _Cached and not _is_found(obj):
+            return _cached, (obj.__wrapped__, obj.cache_parameters())
+        if type(obj) is WeakKeyDictionary:
+            return WeakKeyDictionary, (dict(obj),)
         if not isinstance(obj, type):
             return super().reducer_override(obj)
         number = _number_of.get(obj)

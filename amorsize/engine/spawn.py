@@ -15,19 +15,18 @@ import sys
 from time import monotonic
 
 from amorsize.engine import launch, surroundings
-from amorsize.engine.encoding import MARSHALLED
-from amorsize.engine.errand import Errand, Packed, user_modules
+from amorsize.engine.errand import Errand, Packed, travels_as_code, user_modules
 from amorsize.engine.held import Held
 from amorsize.engine.launch import refusal
 from amorsize.engine.link import Link
-from amorsize.engine.message import ERROR, RESULTS, SETUP, TASK
+from amorsize.engine.message import ERROR, REFUSED, SETUP, TASK
 from amorsize.errors import BackendUnavailable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
     from collections import deque
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
     from amorsize.engine.launch import ChildProcess
     from amorsize.engine.message import Message
@@ -48,49 +47,68 @@ SURE_S = 5.0
 
 
 class Line(Link):
-    """The caller's end, which keeps count of what the worker has not answered yet."""
+    """The caller's end, which remembers what the worker has not answered yet.
 
-    __slots__ = ("_owed",)
+    Attributes:
+        n_setups: SETUP frames sent so far; a refusal of any but the last one is stale.
+        is_accepted: the worker has run something since then.
+    """
+
+    __slots__ = ("_owed", "is_accepted", "n_setups")
 
     def __init__(self, end: socket.socket) -> None:
         super().__init__(end)
-        self._owed: deque[int] = deque()
+        self.n_setups = 0
+        self.is_accepted = False
+        self._owed: deque[Owed] = deque()
 
     @property
     def is_quiet(self) -> bool:
         """Whether everything that was sent has been answered."""
         return not self._owed and not self.is_sending and not self.at_end
 
-    def send(
-        self,
-        kind: bytes,
-        start: int = 0,
-        count: int = 0,
-        seconds: float = 0.0,
-        payload: bytes = b"",
-        encoding: bytes = MARSHALLED,
-        buffers: Sequence[memoryview] = (),
-    ) -> None:
-        """Send a frame; see `Link`."""
-        if kind == TASK and count:
-            self._owed.append(count)
-        super().send(kind, start, count, seconds, payload, encoding, buffers)
+    def set_up(self, start: int, payload: bytes) -> None:
+        """Send a SETUP, and once more the tasks that no worker has begun: items travel as the function does."""
+        self.n_setups += 1
+        self.is_accepted = False
+        self.send(SETUP, start, self.n_setups, 0.0, payload)
+        for owed in self._owed:
+            super().send_values(TASK, owed.start, owed.values)
+
+    def send_values(self, kind: bytes, start: int, values: list[object], seconds: float = 0.0) -> int:
+        """Send a task; see `Link`."""
+        n_bytes = super().send_values(kind, start, values, seconds)
+        if values:
+            self._owed.append(Owed(start, values))
+        return n_bytes
 
     def receive(self) -> Iterator[Message]:
         """Yield every message that has arrived; see `Link`."""
         for message in super().receive():
-            if message.kind == ERROR:
-                self._settle(None)
-            elif message.kind == RESULTS:
-                self._settle(message.count)
+            if message.kind == REFUSED:
+                if message.start != self.n_setups:
+                    continue
+            elif self._owed:
+                self._settle(len(self._owed[0].values) if message.kind == ERROR else message.count)
             yield message
 
-    def _settle(self, count: int | None) -> None:
-        """Note the answer to some of the items of the task in hand, or, with its failure, to all of them."""
-        if self._owed:
-            self._owed[0] -= self._owed[0] if count is None else count
-            if self._owed[0] <= 0:
-                self._owed.popleft()
+    def _settle(self, count: int) -> None:
+        """Note the answer to so many items of the task in hand."""
+        self.is_accepted = True
+        self._owed[0].n_left -= count
+        if self._owed[0].n_left <= 0:
+            self._owed.popleft()
+
+
+class Owed:
+    """A task that is not answered: its first item, its items, and how many of them are left."""
+
+    __slots__ = ("n_left", "start", "values")
+
+    def __init__(self, start: int, values: list[object]) -> None:
+        self.start = start
+        self.values = values
+        self.n_left = len(values)
 
 
 class SpawnedWorker:
@@ -125,23 +143,24 @@ class SpawnedWorker:
 
     def send(self, packed: Packed, around: surroundings.Surroundings) -> None:
         """Tell it what to run; the function only where it does not have it."""
-        content = None if packed.key == self._key else packed.content
-        if content is not None:
-            from amorsize.engine.by_value import Luggage
+        from amorsize.engine.by_value import Luggage
 
-            self.link.dumps = Luggage(packed.modules, packed.classes).dumps
-            self._key, self._packed = packed.key, packed
-            self._has_run_initializer |= packed.errand.initializer is not None
-        setup = marshal.dumps((around, packed.key, packed.digest, content), 2)
-        self.link.send(SETUP, packed.errand.offset, 1, 0.0, setup)
+        content = None if packed.key == self._key else packed.content
+        self.link.dumps = Luggage(packed.modules, packed.classes).dumps
+        self._key, self._packed = packed.key, packed
+        self._has_run_initializer |= packed.errand.initializer is not None
+        setup = marshal.dumps((around, packed.key, packed.digest, content, packed.is_named), 2)
+        self.link.set_up(packed.errand.offset, setup)
 
     def answer(self, refused: Message) -> None:
-        """Send the function in another way to a worker that has refused it; tasks sent so far wait there.
+        """Send the function in another way to a worker that has refused it, and the tasks so far once more: it has
+        dropped them.
 
         Raises:
             BackendUnavailable: where there is no other way.
             BaseException: what the initializer raised.
         """
+        self._key = b""
         packed = self._packed.next_step() if refused.count and self._packed is not None else None
         if packed is not None:
             self.send(packed, surroundings.here())
@@ -176,6 +195,10 @@ class SpawnedWorker:
         """Let it rest until the next call; False where it has not answered all that it was asked, or has ended."""
         if self._is_closed or self._is_refused or not self.link.is_quiet or self.process.has_ended():
             return False
+        if not self.link.is_accepted:  # it had no task, so nobody knows yet whether it takes the function
+            if self._has_run_initializer:
+                return False
+            self._key = b""
         self.link.send(SETUP, seconds=IDLE_S)
         self._rests_since_s = monotonic()
         return self.link.is_quiet
@@ -196,8 +219,11 @@ class SpawnedWorker:
                 os.close(lifeline)
 
     def __del__(self) -> None:
-        """End a worker that nobody knows of any more: Ctrl-C came between its launch and its use."""
-        if not self._is_closed and self._owner == os.getpid():
+        """End a worker that nobody knows of any more: Ctrl-C came between its launch and its use.
+
+        At the interpreter's end its lifeline does so.
+        """
+        if not self._is_closed and self._owner == os.getpid() and not sys.is_finalizing():
             self.close()
 
 
@@ -235,10 +261,11 @@ def hire(n_workers: int, errand: Errand, held: Held) -> list[SpawnedWorker]:
     """
     hired: list[SpawnedWorker] = []
     try:
-        shortage = _launch(n_workers - len(_resting), hired, held)  # they start while the function is pickled
+        ahead = "cloudpickle" if travels_as_code(errand) else ""
+        shortage = _launch(n_workers - len(_resting), hired, held, ahead)  # they start while the function is pickled
         packed, around, files = Packed(errand), surroundings.here(), _files_now()
         _take_resting(n_workers, hired, held, lambda worker: worker.suits(packed, files))
-        shortage = shortage or _launch(n_workers - len(hired), hired, held)
+        shortage = shortage or _launch(n_workers - len(hired), hired, held, ahead)
         if not hired and shortage is not None:
             raise shortage
         for worker in hired:
@@ -249,12 +276,12 @@ def hire(n_workers: int, errand: Errand, held: Held) -> list[SpawnedWorker]:
     return hired
 
 
-def _launch(n_workers: int, hired: list[SpawnedWorker], held: Held) -> OSError | None:
+def _launch(n_workers: int, hired: list[SpawnedWorker], held: Held, ahead: str) -> OSError | None:
     """Launch so many workers, or as many as there is room for; return what was in the way of the others."""
     for _ in range(n_workers):
         try:
             with held:
-                hired.append(SpawnedWorker(*launch.start()))
+                hired.append(SpawnedWorker(*launch.start(ahead)))
                 _watch()
         except OSError as error:
             return error

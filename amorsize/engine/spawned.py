@@ -2,7 +2,7 @@
 
 wait for the SETUP -> take over the caller's surroundings, rebuild the function -> run tasks -> rest -> next SETUP ...
 
-A SETUP that it cannot follow it answers with REFUSED; tasks that come in the meantime wait for the next one.
+A SETUP that it cannot follow it answers with REFUSED, and drops the tasks that come before the next one.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from amorsize.engine.child import leave, leave_to_caller, save_coverage
 from amorsize.engine.inline import Work
 from amorsize.engine.link import Link
 from amorsize.engine.message import REFUSED, SETUP, TASK
+from amorsize.engine.names import found
 from amorsize.engine.surroundings import enter, take_over
 
 TYPE_CHECKING = False
@@ -47,7 +48,6 @@ class Worker:
         self._desk: Desk = fed.desk_of(link)
         self._work: Work | None = None
         self._key = b""
-        self._waiting: list[Message] = []
         self._is_initialized = False
 
     def serve(self) -> None:
@@ -55,9 +55,7 @@ class Worker:
         for message in self.link.receive():
             if message.kind == SETUP:
                 self._set_up(message)
-            elif self._work is None:
-                self._waiting.append(message)
-            elif message.kind == TASK:
+            elif message.kind == TASK and self._work is not None:
                 fed.run_task(self._desk, self._work, message)
 
     def _set_up(self, message: Message) -> None:
@@ -65,42 +63,36 @@ class Worker:
             self._rest(message.seconds)
             return
         self.link.end.settimeout(None)
-        surroundings, key, digest, content = message.load()
+        surroundings, key, digest, content, is_named = message.load()
         take_over(surroundings)
         try:
             if key != self._key:
                 self._work, self._key = None, b""
-                self._work = self._rebuilt(content, digest, message.start)
+                self._work = self._rebuilt(_by_name if is_named else encoding.unpickled, content, digest, message.start)
                 self._key = key
         except Stale as stale:
-            self.link.send(REFUSED, 0, STALE, 0.0, marshal.dumps(str(stale)))
+            self.link.send(REFUSED, message.count, STALE, 0.0, marshal.dumps(str(stale)))
         except BaseException as error:  # of an initializer, say; SystemExit included: the caller is to raise it
             from amorsize.engine import failure
 
-            self.link.send(REFUSED, 0, FINAL, 0.0, failure.pack(error))
+            self.link.send(REFUSED, message.count, FINAL, 0.0, failure.pack(error))
         if self._work is not None:
             self._work.offset = message.start
-            waiting, self._waiting = self._waiting, []
-            for task in waiting:
-                fed.run_task(self._desk, self._work, task)
 
     def _rest(self, idle_s: float) -> None:
         """Hold no directory, and end when nothing is heard for a while."""
         enter(os.path.abspath(os.sep))
-        self._waiting.clear()
         self.link.end.settimeout(idle_s)
 
-    def _rebuilt(self, content: bytes, digest: object, offset: int) -> Work:
+    def _rebuilt(self, load: Callable[[bytes], Any], content: bytes, digest: object, offset: int) -> Work:
         """Return the work of an errand, once the initializer has run.
 
         Raises:
             Stale: where it cannot be rebuilt, or what is found here is not what the caller has.
             BaseException: what the initializer raises.
         """
-        import pickle
-
         try:
-            func, star, guard, identify, initializer, initargs = pickle.loads(content)
+            func, star, guard, identify, initializer, initargs = load(content)
             differs = digest is not None and identify(func) != digest
         except BaseException as error:  # of the import of a user's module, which may raise anything, or exit
             raise Stale(f"{type(error).__name__}: {error}") from error
@@ -116,6 +108,11 @@ class Stale(Exception):
     """Tell that the function found or made here is not the caller's."""
 
 
+def _by_name(content: bytes) -> tuple[Any, ...]:
+    func, star, identify = marshal.loads(content)
+    return found(func), star, None, identify and found(identify), None, ()
+
+
 _luggage: list[Luggage] = []
 
 
@@ -128,19 +125,22 @@ def _pickled(value: object, buffers: list[memoryview] | None) -> bytes:
     return _luggage[0].dumps(value, buffers)
 
 
-def main(line_fd: int, lifeline_fd: int, caller: int) -> NoReturn:
+def main(line_fd: int, lifeline_fd: int, caller: int, ahead: str) -> NoReturn:
     """Be a worker.
 
     Args:
         line_fd: the socket to the caller; on Windows standard input tells it.
         lifeline_fd: the reading end of a pipe that ends with the caller.
         caller: process id of the caller.
+        ahead: a module to load while the caller is still packing; empty for none.
     """
     status = 1
     try:
         end = _connected(line_fd, lifeline_fd, caller)
         safety.cores_are_taken = True
         encoding.travels_as(_pickled)
+        if ahead:
+            __import__(ahead)
         Worker(Link(end)).serve()
         save_coverage()
         status = 0

@@ -1,0 +1,38 @@
+"""Functions by their names, as pickle would send them, but without its import: 8 of a fresh worker's first 20 ms."""
+
+from __future__ import annotations
+
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_KINDS = (type(lambda: None), type(len))
+
+
+def name_of(func: object) -> tuple[str, str] | None:
+    """Return module and qualified name of a function that a worker can look up by them; None for anything else."""
+    module = getattr(func, "__module__", None)
+    if type(func) not in _KINDS or not isinstance(module, str) or module == "__main__" or module not in sys.modules:
+        return None
+    name = module, str(getattr(func, "__qualname__", ""))
+    try:
+        return name if found(name) is func else None
+    except (AttributeError, ImportError):  # of a function in a function, or one that was replaced
+        return None
+
+
+def found(name: tuple[str, str]) -> Any:  # Any: whatever stands there
+    """Return what has this name, and import its module where that is not loaded.
+
+    Raises:
+        BaseException: whatever the import of a user's module raises.
+    """
+    module, qualname = name
+    if module not in sys.modules:
+        __import__(module)
+    value: Any = sys.modules[module]
+    for part in qualname.split("."):
+        value = getattr(value, part)
+    return value

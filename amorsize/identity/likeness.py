@@ -1,0 +1,104 @@
+"""Tell whether two processes have the same function: the same code, and the same state for it to work with.
+
+A profile may be shared by functions that differ a little; a worker must not run one that differs at all. So this digest
+takes in what `function_key` leaves out: long texts and large containers, what containers hold that the code may change,
+and what the objects in them hold. What the code itself assigns (a counter, a lazily made client) still does not count.
+
+What cannot be compared cannot be sent either. Equal things may be told apart (a set of texts, whose order changes with
+the hash seed): the function then travels as code, which is slower and never wrong.
+"""
+
+from __future__ import annotations
+
+import sys
+from _blake2 import blake2b
+
+from amorsize.identity.code import CodeFacts
+from amorsize.identity.function import _NO_FACTS, _elements, _own_name, _Walk
+from amorsize.identity.loads import FunctionType, MethodType, ModuleType, inner_parts, instance_attributes
+from amorsize.identity.origin import module_library
+from amorsize.identity.values import CONTAINERS, MAX_DEPTH, MAX_ELEMENTS, PLAIN, value_token, written
+
+_WHOLE_TEXT = 1024  # characters or bytes up to which `value_token` takes text as it is
+_WHOLE_BITS = 1024
+
+
+def likeness(func: object) -> str:
+    """Return a digest that is equal in another process only where the function is the same there; never raises.
+
+    Example:
+        >>> likeness(len) == likeness(len), likeness(len) == likeness(abs)
+        (True, False)
+    """
+    try:
+        said = _State(func).written_down()
+    except Exception as error:  # a class that fails when it is looked at: equal only where it fails alike
+        said = repr(type(error)).encode()
+    return blake2b(written((sys.implementation.cache_tag, said)), digest_size=16).hexdigest()
+
+
+class _State(_Walk):
+    """One walk over all that a function reaches, and what that holds."""
+
+    __slots__ = ()
+
+    def written_down(self) -> bytes:
+        """Return everything that counts as bytes."""
+        values = [(name, _token(value)) for _, name, value in self.values if name not in self.written]
+        return written((self.tokens, values))
+
+    def _meet_container(self, facts: CodeFacts, name: str, value: object) -> None:
+        self.values.append((facts, name, value))
+        for element in _elements(value, MAX_DEPTH):
+            self.tokens += (name, self._enqueue(facts, element, None))
+
+    def _read_object(self, value: object, facts: CodeFacts, owner: type | None) -> None:
+        super()._read_object(value, facts, owner)
+        if type(value) in (MethodType, FunctionType, ModuleType) or inner_parts(value) or _own_name(value) is not None:
+            return
+        if module_library(type(value).__module__) is not None:
+            self.tokens.append(_content(value))
+            return
+        for name, held in sorted(instance_attributes(value), key=lambda named: named[0]):
+            if name not in self.written:
+                self._meet(_NO_FACTS, name, held)
+
+
+def _token(value: object) -> object:
+    token = value_token(value)
+    return token if _is_whole(value, MAX_DEPTH) else (token, _content(value))
+
+
+def _is_whole(value: object, deep: int) -> bool:
+    """Tell whether a value's token says all of it."""
+    if isinstance(value, int):
+        return value.bit_length() <= _WHOLE_BITS
+    if isinstance(value, str | bytes):
+        return len(value) <= _WHOLE_TEXT
+    if type(value) in PLAIN:
+        return True
+    if type(value) not in CONTAINERS:
+        return deep < MAX_DEPTH  # inside a container: it was met on its own
+    if (
+        not isinstance(value, dict | list | tuple | set | frozenset | bytearray)
+        or len(value) > MAX_ELEMENTS
+        or not deep
+    ):
+        return False
+    inside = (part for pair in value.items() for part in pair) if isinstance(value, dict) else iter(value)
+    return all(_is_whole(element, deep - 1) for element in inside)
+
+
+def _content(value: object) -> bytes:
+    """Return a digest of all that is in a value; empty where pickle refuses it."""
+    import pickle
+
+    buffers: list[pickle.PickleBuffer] = []
+    try:
+        head = pickle.dumps(value, 5, buffer_callback=buffers.append)
+        digest = blake2b(head, digest_size=16)
+        for buffer in buffers:
+            digest.update(buffer.raw())
+    except Exception:  # locks, clients, whatever: what they are cannot be compared, and they cannot travel either
+        return b""
+    return digest.digest()

@@ -1,0 +1,60 @@
+"""Feed hired interpreters the simplest way: every item is a task of its own, given to the workers in turn."""
+
+from __future__ import annotations
+
+import select
+from typing import TYPE_CHECKING, Any
+
+from amorsize.engine import failure, spawn
+from amorsize.engine.held import Held
+from amorsize.engine.message import REFUSED, RESULTS, TASK
+from amorsize.identity.likeness import likeness
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from amorsize.engine.message import Message
+
+
+def feed(func: Callable[..., Any], items: Iterable[object], n_workers: int = 2, **errand: Any) -> list[Any]:
+    """Return the results, in order; `errand` goes to `Errand`."""
+    tasks = list(enumerate(items))
+    workers = hire(func, n_workers, **errand)
+    try:
+        for index, item in tasks:
+            workers[index % len(workers)].link.send_values(TASK, index, [item])
+        results: dict[int, Any] = {}
+        while len(results) < len(tasks):
+            for worker, message in heard(workers):
+                take(worker, message, results)
+    finally:
+        spawn.release(workers)
+    return [results[index] for index, _ in tasks]
+
+
+def hire(func: Callable[..., Any], n_workers: int = 2, **errand: Any) -> list[spawn.SpawnedWorker]:
+    """Hire workers for a function."""
+    return spawn.hire(n_workers, spawn.Errand(func, **{"identify": likeness, **errand}), Held())
+
+
+def heard(workers: list[spawn.SpawnedWorker]) -> list[tuple[spawn.SpawnedWorker, Message]]:
+    """Wait until some worker says something, and return it; raise EOFError where one says nothing any more."""
+    sockets = {worker.link.end.fileno(): worker for worker in workers}
+    sending = [fd for fd, worker in sockets.items() if worker.link.is_sending]
+    readable, writable, _ = select.select(sockets, sending, [])
+    for fd in writable:
+        sockets[fd].link.flush()
+    found = [(sockets[fd], message) for fd in readable for message in sockets[fd].link.receive()]
+    if not found and any(worker.link.at_end for worker in workers):
+        raise EOFError("a worker has ended")
+    return found
+
+
+def take(worker: spawn.SpawnedWorker, message: Message, results: dict[int, Any]) -> None:
+    """Take in a message; raise what it tells of."""
+    if message.kind == REFUSED:
+        worker.answer(message)
+    elif message.kind == RESULTS:
+        results.update(enumerate(message.load(), message.start))
+    else:
+        raise failure.unpack(message.load())

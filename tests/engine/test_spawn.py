@@ -1,0 +1,467 @@
+"""Fresh interpreters run what they are sent, as it is now, wherever it lives; and they stay for the next call."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import runpy
+import sys
+import textwrap
+import threading
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from amorsize.engine import launch, safety, spawn
+from amorsize.errors import BackendUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import ModuleType
+
+    Feed = Callable[..., list[Any]]
+    Write = Callable[[str, str], ModuleType]
+
+FEEDING = str(Path(__file__).with_name("feeding.py"))
+
+
+@pytest.fixture(autouse=True)
+def nobody_stays(nothing_left_behind: None) -> Iterator[None]:
+    """End the workers that rest, before the test is asked what it has left behind."""
+    yield
+    spawn.shutdown()
+
+
+@pytest.fixture
+def feed() -> Feed:
+    found: Feed = runpy.run_path(FEEDING)["feed"]
+    return found
+
+
+@pytest.fixture
+def hire() -> Callable[..., list[spawn.SpawnedWorker]]:
+    found: Callable[..., list[spawn.SpawnedWorker]] = runpy.run_path(FEEDING)["hire"]
+    return found
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
+    """Return a function that writes a module, or writes it anew, and imports it."""
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # two writes within one second look alike to a .pyc
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    names: list[str] = []
+
+    def make(name: str, source: str) -> ModuleType:
+        (tmp_path / f"{name}.py").write_text(textwrap.dedent(source))
+        names.append(name)
+        importlib.invalidate_caches()
+        return importlib.import_module(name)
+
+    yield make
+    for name in names:
+        sys.modules.pop(name, None)
+
+
+def pid(_item: object) -> int:
+    return os.getpid()
+
+
+# ---- what is run
+
+
+def test_items_are_run_in_processes_of_their_own(feed: Feed) -> None:
+    found = feed(lambda x: (x + 1, os.getpid()), range(6))
+    assert [result for result, _ in found] == [1, 2, 3, 4, 5, 6]
+    assert len({process for _, process in found}) == 2
+    assert os.getpid() not in {process for _, process in found}
+
+
+def test_a_worker_loads_only_what_it_needs(feed: Feed, write: Write) -> None:
+    heavy = "asyncio cloudpickle collections.abc multiprocessing logging re socket subprocess threading typing"
+    work = write("work_light", "import sys\n\ndef is_loaded(name):\n    return name in sys.modules\n")
+    with warnings.catch_warnings():
+        warnings.resetwarnings()
+        assert [name for name in heavy.split() if feed(work.is_loaded, [name], 1) != [False]] == []
+
+
+def test_tuples_are_taken_apart_where_asked(feed: Feed) -> None:
+    assert feed(pow, [(2, 5), (3, 2)], star=True) == [32, 9]
+
+
+def test_arrays_travel_both_ways(feed: Feed) -> None:
+    import numpy as np
+
+    found = feed(lambda a: a * 2, [np.arange(n) for n in (10, 300_000)])
+    assert [array.tolist() for array in found] == [list(range(0, 20, 2)), list(range(0, 600_000, 2))]
+
+
+def test_an_exception_comes_back_as_itself_and_its_worker_stays(feed: Feed) -> None:
+    (worker,) = feed(pid, [0], 1)
+    with pytest.raises(ZeroDivisionError):
+        feed(lambda x: 1 // x, [0], 1)
+    assert feed(pid, [0], 1) == [worker]
+
+
+KINDS = """
+import functools, operator, sys
+import runpy
+feed = runpy.run_path(FEEDING)["feed"]
+
+class Adder:
+    table = list(range(1, 200))
+    def __init__(self, n):
+        self.n = n
+    def __call__(self, x):
+        return x + self.n
+    def add(self, x):
+        return x + self.n
+    @classmethod
+    def increment(cls, x):
+        return x + 1
+    @staticmethod
+    def plus_one(x):
+        return x + 1
+
+class Number:
+    def __init__(self, x):
+        self.successor = x + 1
+    def __eq__(self, other):
+        return self.successor == other
+
+@functools.lru_cache
+def cached(x):
+    return 1 if x == 0 else cached(x - 1) + 1
+
+KINDS = {
+    "a lambda": lambda x: x + 1,
+    "a closure": (lambda n: lambda x: x + n)(1),
+    "a partial": functools.partial(operator.add, 1),
+    "a partial of a lambda": functools.partial(lambda n, x: x + n, 1),
+    "a bound method": Adder(1).add,
+    "a class method": Adder.increment,
+    "a static method": Adder.plus_one,
+    "a callable object": Adder(1),
+    "a builtin": (1).__add__,
+    "a cached function": cached,
+    "a cached object": functools.lru_cache(Adder(1)),
+    "a class": Number,
+    "a single dispatch": functools.singledispatch(lambda x: x + 1),
+    "a method of a builtin type": Adder.table.__getitem__,
+}
+for name, func in KINDS.items():
+    found = feed(func, range(4))
+    if found != [1, 2, 3, 4] or (name == "a class" and type(found[0]) is not Number):
+        print(name, found)
+print("done")
+"""
+
+
+def program(source: str) -> str:
+    return source.replace("FEEDING", repr(FEEDING))
+
+
+def test_every_kind_of_function_of_a_script_is_run(fresh_python: Callable[..., str], tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text("print('top')\n" + program(KINDS))
+    assert fresh_python("script.py") == "top\ndone\n"
+
+
+def test_every_kind_of_function_of_the_command_line_is_run(fresh_python: Callable[..., str]) -> None:
+    assert fresh_python("-c", program(KINDS)) == "done\n"
+
+
+def test_a_package_is_not_run_again(fresh_python: Callable[..., str], tmp_path: Path) -> None:
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package" / "__main__.py").write_text("print('top')\n" + program(KINDS))
+    assert fresh_python("-m", "package") == "top\ndone\n"
+
+
+def test_what_is_defined_now_is_run(fresh_python: Callable[..., str]) -> None:
+    source = program("""
+import runpy
+feed = runpy.run_path(FEEDING)["feed"]
+FACTOR = 1
+for factor in (1, 2, 3):
+    FACTOR = factor
+    exec("def work(x): return x * FACTOR")
+    print(feed(work, [1, 2]))
+""")
+    assert fresh_python("-c", source) == "[1, 2]\n[2, 4]\n[3, 6]\n"
+
+
+ITEMS = """
+import enum, runpy
+feed = runpy.run_path(FEEDING)["feed"]
+
+class Color(enum.Enum):
+    RED = 1
+    BLUE = 2
+
+class Point:
+    made = []
+    def __init__(self, x, color=Color.RED):
+        self.x = x
+        self.color = color
+    def moved(self):
+        return Point(self.x + 1, Color.BLUE)
+
+class Broken(ValueError):
+    pass
+
+moved = Point.moved
+def move(point):
+    assert isinstance(point, Point) and point.color is Color.RED
+    return point.moved()
+
+for _ in range(2):
+    found = feed(move, [Point(1), Point(2)])
+    print([point.x for point in found], {type(point) is Point for point in found}, {point.color for point in found})
+print(Point.moved is moved)
+print([type(point) is Point for point in feed(lambda point: [point, {"a": point}][0], [Point(1)])])
+
+def fail(point):
+    raise Broken("as itself", point.x)
+try:
+    feed(fail, [Point(7)])
+except Broken as error:
+    print(error.args)
+"""
+
+
+def test_items_results_and_errors_whose_class_is_of_main_travel(fresh_python: Callable[..., str]) -> None:
+    expected = "[2, 3] {True} {<Color.BLUE: 2>}\n"
+    assert fresh_python("-c", program(ITEMS)) == f"{expected}{expected}True\n[True]\n('as itself', 7)\n"
+
+
+# ---- the same function, or none
+
+
+COUNTED = """
+import os
+FACTOR = 1
+TABLE = []
+
+def scale(x):
+    return x * FACTOR
+
+def look_up(x):
+    found = []
+    found.append(TABLE[x])
+    return found
+
+class Point:
+    def __init__(self, x):
+        self.x = x
+    def __eq__(self, other):
+        return isinstance(other, Point) and other.x == self.x
+
+def scaled(point):
+    assert isinstance(point, Point)
+    return Point(point.x * FACTOR)
+"""
+
+
+def test_a_function_of_a_module_is_found_by_its_name(feed: Feed, write: Write) -> None:
+    work = write("work_by_name", COUNTED)
+    assert feed(work.scale, [1, 2]) == [1, 2]
+    assert feed(work.scaled, [work.Point(1)]) == [work.Point(1)]
+
+
+@pytest.mark.parametrize("warm", [False, True])
+def test_a_global_that_was_changed_counts(feed: Feed, write: Write, warm: bool) -> None:
+    work: Any = write("work_changed", COUNTED)
+    for factor in range(1, 7):
+        work.FACTOR = factor
+        assert feed(work.scale, [1, 2]) == [factor, 2 * factor]
+        assert feed(work.scaled, [work.Point(1)]) == [work.Point(factor)]
+        work.TABLE.append(factor)
+        assert feed(work.look_up, [factor - 1]) == [[factor]]
+        if not warm:
+            spawn.shutdown()
+
+
+def test_a_helper_of_another_module_that_was_replaced_counts(feed: Feed, write: Write) -> None:
+    helper: Any = write("work_helper", "def step(x):\n    return x + 1\n")
+    work = write("work_helped", "import work_helper\n\ndef go(x):\n    return work_helper.step(x)\n")
+    assert feed(work.go, [1]) == [2]
+    helper.step = lambda x: x + 10
+    assert feed(work.go, [1]) == [11]
+
+
+def test_a_module_file_that_was_edited_changes_nothing_until_it_is_loaded(feed: Feed, write: Write) -> None:
+    work = write("work_edited", "def go(x):\n    return 'old'\n")
+    assert feed(work.go, [1], 1) == ["old"]
+    write("work_edited", "def go(x):\n    return 'new, and longer'\n")
+    assert feed(work.go, [1], 1) == ["old"]
+    spawn.shutdown()
+    assert feed(work.go, [1], 1) == ["old"]
+    importlib.reload(work)
+    assert feed(work.go, [1], 1) == ["new, and longer"]
+
+
+def test_a_worker_that_has_loaded_an_older_file_is_not_hired_again(feed: Feed, write: Write) -> None:
+    items = write("work_items", "class Item:\n    def say(self):\n        return 'old'\n")
+    assert feed(lambda item: item.say(), [items.Item()], 1) == ["old"]
+    write("work_items", "class Item:\n    def say(self):\n        return 'new, and longer'\n")
+    importlib.reload(items)
+    assert feed(lambda item: item.say(), [items.Item()], 1) == ["new, and longer"]
+
+
+def test_a_module_that_cannot_be_imported_again_travels_as_code(feed: Feed, write: Write, tmp_path: Path) -> None:
+    work = write("work_gone", "def go(x):\n    return x + 1\n")
+    (tmp_path / "work_gone.py").unlink()
+    assert feed(work.go, [1]) == [2]
+
+
+def test_what_cannot_travel_is_refused_and_named(hire: Callable[..., Any]) -> None:
+    lock = threading.Lock()
+    with pytest.raises(BackendUnavailable, match=r"<lambda> cannot run in a fresh interpreter: the function cannot be"):
+        hire(lambda _: lock, 1)
+    with pytest.raises(BackendUnavailable, match="initargs cannot be sent there"):
+        hire(abs, 1, initializer=print, initargs=(lock,))
+
+
+def test_what_cannot_be_rebuilt_is_refused(feed: Feed, write: Write) -> None:
+    source = """
+        class Shy:
+            def __call__(self, x):
+                return x
+            def __reduce__(self):
+                return int, ("no number",)
+    """
+    with pytest.raises(BackendUnavailable, match="cannot run in a fresh interpreter: ValueError: invalid literal"):
+        feed(write("work_unbuilt", source).Shy(), [1])
+
+
+# ---- initializers
+
+
+INITIALIZED = """
+import os
+CLIENT = None
+
+def connect(name):
+    global CLIENT
+    CLIENT = f"{name} {os.getpid()}"
+
+def ask(_):
+    return CLIENT
+
+def fail():
+    raise ConnectionRefusedError("nobody answers")
+"""
+
+
+def test_an_initializer_runs_once_in_every_worker(feed: Feed, write: Write) -> None:
+    work = write("work_initialized", INITIALIZED)
+    found = feed(work.ask, range(6), initializer=work.connect, initargs=("db",))
+    assert len(set(found)) == 2
+    assert all(text.startswith("db ") for text in found)
+    assert set(feed(work.ask, range(6), initializer=work.connect, initargs=("db",))) == set(found)
+
+
+def test_a_worker_is_not_hired_where_another_initializer_was_asked_for(feed: Feed, write: Write) -> None:
+    work = write("work_other", INITIALIZED)
+    pids = {*feed(pid, range(2), initializer=work.connect, initargs=("db",))}
+    assert pids.isdisjoint(feed(pid, range(2), initializer=work.connect, initargs=("web",)))
+    assert pids.isdisjoint(feed(pid, range(2)))
+
+
+def test_an_initializer_of_main_shares_its_globals_with_the_function(fresh_python: Callable[..., str]) -> None:
+    source = INITIALIZED + 'found = feed(ask, range(2), initializer=connect, initargs=("db",))\nprint(found[0][:3])\n'
+    assert fresh_python("-c", program('import runpy\nfeed = runpy.run_path(FEEDING)["feed"]\n' + source)) == "db \n"
+
+
+def test_an_initializer_that_fails_raises_what_it_raised(feed: Feed, write: Write) -> None:
+    work = write("work_failing", INITIALIZED)
+    with pytest.raises(ConnectionRefusedError, match="nobody answers"):
+        feed(pid, [1], initializer=work.fail)
+    assert spawn._resting == []
+
+
+# ---- surroundings
+
+
+def test_directory_environment_umask_and_path_are_the_caller_s_at_every_call(
+    feed: Feed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look(_: object) -> tuple[str, str | None, int, list[str], list[str], int]:
+        umask = os.umask(0)
+        os.umask(umask)
+        return os.getcwd(), os.environ.get("COLOUR"), umask, sys.path, sys.argv, sys.getrecursionlimit()
+
+    before = os.umask(0o022)
+    limit = sys.getrecursionlimit()
+    (worker,) = feed(pid, [0], 1)
+    try:
+        for colour, umask in (("red", 0o027), (None, 0o077), ("blue", 0o002)):
+            folder = tmp_path / str(colour)
+            folder.mkdir()
+            monkeypatch.chdir(folder)
+            if colour is None:
+                monkeypatch.delenv("COLOUR")
+            else:
+                monkeypatch.setenv("COLOUR", colour)
+            os.umask(umask)
+            sys.setrecursionlimit(limit + umask)
+            assert feed(look, [0], 1) == [(str(folder), colour, umask, sys.path, sys.argv, limit + umask)]
+        assert feed(pid, [0], 1) == [worker]
+    finally:
+        os.umask(before)
+        sys.setrecursionlimit(limit)
+
+
+def test_warning_filters_are_the_caller_s_at_every_call(feed: Feed) -> None:
+    def warn(text: str) -> str:
+        try:
+            warnings.warn(text, stacklevel=2)
+        except UserWarning:
+            return "raised"
+        return "passed"
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", message="harm(less)")
+        assert feed(warn, ["harmless", "bad"], 1) == ["passed", "raised"]
+        warnings.filterwarnings("ignore", message="bad")
+        assert feed(warn, ["harmless", "bad"], 1) == ["passed", "passed"]
+
+
+def test_a_changed_path_takes_fresh_workers(feed: Feed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = feed(pid, range(2))
+    monkeypatch.syspath_prepend(tmp_path)
+    assert set(first).isdisjoint(feed(pid, range(2)))
+
+
+def test_a_worker_knows_that_it_is_one(feed: Feed) -> None:
+    assert feed(lambda _: (safety.refusal() is None, launch.refusal() is None), [0]) == [(False, False)]
+    assert launch.refusal() is None
+
+
+def test_standard_input_is_empty(feed: Feed) -> None:
+    assert feed(lambda _: sys.stdin.read(), [0]) == [""]
+
+
+def test_an_item_may_start_processes(feed: Feed) -> None:
+    def work(_: object) -> list[int]:
+        import multiprocessing
+
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            found = pool.map(abs, [-1, 2])
+            pool.close()
+            pool.join()
+        return found
+
+    assert feed(work, [0], 1) == [[1, 2]]
+
+
+def test_flags_are_those_that_subprocess_would_give(fresh_python: Callable[..., str]) -> None:
+    source = """
+import subprocess
+from amorsize.engine.launch import flags
+print(sorted(" ".join(flags()).split()) == sorted(" ".join(subprocess._args_from_interpreter_flags()).split()), flags())
+"""
+    for options in ([], ["-OO", "-B", "-s"], ["-X", "utf8", "-W", "ignore"], ["-X", "dev"], ["-P", "-bb"]):
+        assert fresh_python(*options, "-c", source).startswith("True")

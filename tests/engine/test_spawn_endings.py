@@ -1,0 +1,322 @@
+"""However a program, a call or a worker ends: nobody is left, nobody is surprised, and one traceback is enough."""
+
+from __future__ import annotations
+
+import gc
+import os
+import runpy
+import select
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import amorsize
+from amorsize.engine import launch, spawn
+from amorsize.engine.errand import Errand
+from amorsize.engine.held import Held
+from amorsize.engine.message import TASK
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable, Iterator
+
+    Start = Callable[[str], subprocess.Popen[bytes]]
+    Lines = Callable[[subprocess.Popen[bytes], int], list[str]]
+    Watch = Callable[[int], Callable[[], bool]]
+    Feed = Callable[..., list[Any]]
+
+FEEDING = str(Path(__file__).with_name("feeding.py"))
+
+
+@pytest.fixture(autouse=True)
+def nobody_stays(nothing_left_behind: None) -> Iterator[None]:
+    """End the workers that rest, before the test is asked what it has left behind."""
+    yield
+    spawn.shutdown()
+
+
+@pytest.fixture
+def feed() -> Feed:
+    found: Feed = runpy.run_path(FEEDING)["feed"]
+    return found
+
+
+@pytest.fixture
+def hire() -> Callable[..., list[spawn.SpawnedWorker]]:
+    found: Callable[..., list[spawn.SpawnedWorker]] = runpy.run_path(FEEDING)["hire"]
+    return found
+
+
+def pid(_item: object) -> int:
+    return os.getpid()
+
+
+# ---- between calls
+
+
+def test_workers_stay_for_the_next_call(feed: Feed) -> None:
+    first = feed(pid, range(4))
+    assert feed(lambda x: os.getpid(), range(4)) == first
+    assert set(feed(pid, range(6), 3)) > set(first)
+
+
+def test_shutdown_ends_those_that_stay(feed: Feed, watch: Watch) -> None:
+    ends = [watch(worker) for worker in feed(pid, range(2))]
+    amorsize.shutdown()
+    assert [end() for end in ends] == [True, True]
+    amorsize.shutdown()
+
+
+def test_a_worker_that_hears_nothing_ends_itself(feed: Feed, watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spawn, "IDLE_S", 0.001)
+    monkeypatch.setattr(spawn, "SURE_S", 0.0)
+    monkeypatch.setattr(spawn, "monotonic", lambda: 0.0)  # by the caller's clock it has only begun to rest
+    (first,) = feed(pid, [0], 1)
+    (resting,) = spawn._resting
+    assert resting.process.pidfd is not None
+    assert select.select([resting.process.pidfd], [], [], 10)[0]
+    (second,) = feed(pid, [0], 1)
+    assert second != first
+
+
+def test_a_worker_that_is_about_to_end_is_not_hired(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spawn, "SURE_S", spawn.IDLE_S)
+    assert feed(pid, [0], 1) != feed(pid, [0], 1)
+
+
+def test_a_worker_that_was_killed_while_it_rested_is_replaced(feed: Feed, watch: Watch) -> None:
+    (first,) = feed(pid, [0], 1)
+    end = watch(first)
+    os.kill(first, signal.SIGKILL)
+    assert end()
+    (second,) = feed(pid, [0], 1)
+    assert second != first
+
+
+def test_a_resting_worker_holds_no_directory(feed: Feed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (worker,) = feed(lambda _: (os.getpid(), os.getcwd()), [0], 1)
+    assert worker[1] == str(tmp_path)
+    (resting,) = spawn._resting
+    select.select([], [], [], 0)
+    monkeypatch.chdir("/")
+    feed(pid, [0], 1)  # its directory is the caller's again; in between it was the root
+    assert os.readlink(f"/proc/{resting.process.pid}/cwd") == "/"
+
+
+def test_workers_that_owe_an_answer_are_ended(hire: Callable[..., Any], watch: Watch) -> None:
+    workers = hire(sum, 2)
+    ends = [watch(worker.process.pid) for worker in workers]
+    for worker in workers:
+        worker.link.send_values(TASK, 0, [range(10**12)])
+    spawn.release(workers)
+    spawn.release(workers)
+    assert [end() for end in ends] == [True, True]
+    assert spawn._resting == []
+
+
+def test_only_so_many_rest(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spawn, "MOST_PER_CORE", 1)
+    n_cores = os.cpu_count() or 1
+    feed(pid, range(n_cores + 1), n_cores + 1)
+    assert len(spawn._resting) == n_cores
+
+
+# ---- no room
+
+
+def test_as_many_are_hired_as_there_is_room_for(hire: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    start, rooms = launch.start, iter([True])
+
+    def start_one(ahead: str) -> Any:
+        if not next(rooms, False):
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        return start(ahead)
+
+    monkeypatch.setattr(launch, "start", start_one)
+    workers = hire(pid, 3)
+    assert len(workers) == 1
+    spawn.release(workers)
+    workers = hire(pid, 3)  # the one that rests
+    assert len(workers) == 1
+    spawn._end(workers)
+    with pytest.raises(BlockingIOError):
+        hire(pid, 3)
+
+
+def test_no_descriptors_left_means_fewer_workers(start: Start) -> None:
+    call = """
+import resource
+resource.setrlimit(resource.RLIMIT_NOFILE, (16, 16))
+workers = feeding["hire"](abs, 40)
+print(0 < len(workers) < 10)
+spawn._end(workers)
+print(os.listdir("/proc/self/fd") == ["0", "1", "2", "3"])
+"""
+    out, errors = start(program("return", call)).communicate()
+    assert (out.decode(), errors.decode()) == ("True\nTrue\n", "")
+
+
+@pytest.mark.parametrize("nth", range(4))
+def test_what_fails_in_a_launch_leaves_nothing_behind(nth: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    name, owner = [("socketpair", vars(launch)["socket"]), ("pipe", os), ("posix_spawn", os), ("getcwd", os)][nth]
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError("no room")
+
+    monkeypatch.setattr(owner, name, fail)
+    if name == "getcwd":  # the directory was deleted: none of our business
+        spawn._end(spawn.hire(1, Errand(abs), Held()))
+        return
+    with pytest.raises(OSError, match="no room"):
+        spawn.hire(2, Errand(abs), Held())
+
+
+def test_a_signal_in_the_middle_of_a_launch_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = launch.start
+
+    def start_and_interrupt(ahead: str) -> Any:
+        made = start(ahead)
+        signal.raise_signal(signal.SIGINT)
+        return made
+
+    monkeypatch.setattr(launch, "start", start_and_interrupt)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            spawn.hire(2, Errand(abs), Held())
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_workers_that_nobody_knows_of_are_ended(hire: Callable[..., Any], watch: Watch) -> None:
+    (worker,) = hire(abs, 1)
+    end = watch(worker.process.pid)
+    del worker
+    gc.collect()
+    assert end()
+
+
+def test_interpreters_are_refused_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    for executable in ("", None, "/nowhere/python", "/bin/sh"):
+        monkeypatch.setattr(sys, "executable", executable)
+        assert "embedded" in str(launch.refusal())
+    monkeypatch.undo()
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    assert "frozen" in str(launch.refusal())
+
+
+# ---- programs
+
+PROGRAM = """
+import os, runpy, sys, time
+feeding = runpy.run_path(FEEDING)
+feed, spawn = feeding["feed"], feeding["spawn"]
+
+def announce(item):
+    os.write(1, b"%d\\n" % os.getpid())
+
+def work(item):
+    announce(item)
+    BUSY
+"""
+
+BUSY = {
+    "in Python code": "while True: pass",
+    "in C code that holds the GIL": "sum(range(10**12))",
+    "in a system call": "time.sleep(600)",
+}
+
+
+def program(busy: str, call: str = "feed(work, range(2))") -> str:
+    return PROGRAM.replace("FEEDING", repr(FEEDING)).replace("BUSY", busy) + call + "\n"
+
+
+@pytest.mark.parametrize("busy", BUSY.values(), ids=BUSY.keys())
+def test_workers_die_with_a_caller_that_is_killed(busy: str, start: Start, lines_of: Lines, watch: Watch) -> None:
+    running = start(program(busy))
+    ends = [watch(int(pid)) for pid in lines_of(running, 2)]
+    os.kill(running.pid, signal.SIGKILL)
+    assert [end() for end in ends] == [True, True]
+
+
+def test_resting_workers_die_with_a_caller_that_is_killed(start: Start, lines_of: Lines, watch: Watch) -> None:
+    running = start(program("return", "feed(work, range(2)); time.sleep(600)"))
+    ends = [watch(int(pid)) for pid in lines_of(running, 2)]
+    os.kill(running.pid, signal.SIGKILL)
+    assert [end() for end in ends] == [True, True]
+
+
+def test_resting_workers_end_with_a_program_that_ends(start: Start, lines_of: Lines, watch: Watch) -> None:
+    running = start(program("return", "feed(work, range(2)); print('ready', flush=True); sys.stdin.read()"))
+    out, errors = running.communicate()
+    assert (len(out.splitlines()), errors) == (3, b"")  # standard output ends with the last process that holds it
+
+
+def test_ctrl_c_to_the_group_gives_one_traceback(start: Start, lines_of: Lines) -> None:
+    running = start(program("time.sleep(600)"))
+    lines_of(running, 2)
+    os.killpg(running.pid, signal.SIGINT)
+    _, errors = running.communicate()
+    assert errors.decode().count("Traceback") == 1
+    assert errors.decode().strip().endswith("KeyboardInterrupt")
+
+
+def test_ctrl_c_to_the_group_while_workers_start_gives_one_traceback(start: Start, lines_of: Lines) -> None:
+    call = "workers = feeding['hire'](work, 2); print('launched', flush=True); time.sleep(600)"
+    running = start(program("return", call))
+    lines_of(running, 1)
+    os.killpg(running.pid, signal.SIGINT)
+    _, errors = running.communicate()
+    assert errors.decode().count("Traceback") == 1
+
+
+def test_a_forked_child_neither_uses_nor_ends_its_parent_s_workers(start: Start) -> None:
+    call = """
+first = feed(lambda _: os.getpid(), range(2))
+if os.fork() == 0:
+    assert spawn._resting == [] and spawn._open == {}
+    assert not set(first) & set(feed(lambda _: os.getpid(), range(2)))
+    sys.exit()
+assert os.wait()[1] == 0
+print(feed(lambda _: os.getpid(), range(2)) == first)
+"""
+    out, errors = start(program("return", call)).communicate()
+    assert (out.decode(), errors.decode()) == ("True\n", "")
+
+
+def test_a_forked_child_that_lives_on_does_not_keep_workers_alive(start: Start, lines_of: Lines, watch: Watch) -> None:
+    call = "feed(work, range(2)); child = os.fork() or time.sleep(600); print(child, flush=True); time.sleep(600)"
+    running = start(program("return", call))
+    *workers, child = (int(pid) for pid in lines_of(running, 3))
+    ends = [watch(worker) for worker in workers]
+    os.kill(running.pid, signal.SIGKILL)
+    assert [end() for end in ends] == [True, True]
+    os.kill(child, signal.SIGKILL)
+
+
+def test_what_workers_print_appears_once(start: Start) -> None:
+    call = "print('before'); feed(lambda x: print('item', x), range(2)); print('after')"
+    out, errors = start(program("return", call)).communicate()
+    assert sorted(out.decode().splitlines()) == ["after", "before", "item 0", "item 1"]
+    assert errors == b""
+
+
+def test_nothing_else_of_the_caller_is_open_in_a_worker(feed: Feed) -> None:
+    reading, writing = os.pipe()
+    os.set_inheritable(writing, True)
+    try:
+        (found,) = feed(
+            lambda _: sorted(
+                os.readlink(f"/proc/self/fd/{fd}") for fd in range(3, 10) if os.path.exists(f"/proc/self/fd/{fd}")
+            ),
+            [0],
+            1,
+        )
+        assert os.readlink(f"/proc/self/fd/{writing}") not in found
+    finally:
+        os.close(reading)
+        os.close(writing)

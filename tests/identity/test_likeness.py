@@ -1,0 +1,116 @@
+"""Two functions are alike only where they do the same, now."""
+
+from __future__ import annotations
+
+import threading
+import types
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from amorsize.identity.likeness import likeness
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MODULE = """
+class Settings:
+    def __init__(self):
+        self.factor = 2
+        self.calls = 0
+        self.lock = LOCK
+
+SETTINGS = Settings()
+TABLE = {}
+NAMES = ["a"]
+LONG = list(range(1000))
+TEXT = "a" * 5000
+CLIENT = None
+
+def by_settings(x):
+    SETTINGS.calls += 1
+    return x * SETTINGS.factor
+
+def by_table(x):
+    found = []
+    found.append(TABLE.get(x))
+    return found
+
+def by_long(x):
+    return LONG[x]
+
+def by_text(x):
+    return TEXT[x]
+
+def by_client(x):
+    global CLIENT
+    if CLIENT is None:
+        CLIENT = object()
+    return CLIENT
+"""
+
+
+@pytest.fixture
+def module() -> Any:  # Any: whatever its source defines
+    made = types.ModuleType("work")
+    vars(made)["LOCK"] = threading.Lock()
+    exec(MODULE, vars(made))
+    return made
+
+
+def change_settings(module: Any) -> None:
+    module.SETTINGS.factor = 3
+
+
+def change_table(module: Any) -> None:
+    module.TABLE[1] = 2
+
+
+def change_long(module: Any) -> None:
+    module.LONG[500] = -1
+
+
+def change_text(module: Any) -> None:
+    module.TEXT = "a" * 2500 + "b" + "a" * 2499
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("by_settings", change_settings),
+        ("by_table", change_table),
+        ("by_long", change_long),
+        ("by_text", change_text),
+    ],
+)
+def test_a_function_whose_state_has_changed_is_another(module: Any, name: str, change: Callable[[Any], None]) -> None:
+    func = vars(module)[name]
+    before = likeness(func)
+    assert likeness(func) == before
+    change(module)
+    assert likeness(func) != before
+
+
+@pytest.mark.parametrize("name", ["by_settings", "by_client"])
+def test_what_a_function_assigns_itself_does_not_count(module: Any, name: str) -> None:
+    func = vars(module)[name]
+    before = likeness(func)
+    func(1)
+    assert likeness(func) == before
+
+
+def test_a_global_that_keeps_changing_still_counts(module: Any) -> None:
+    found = set()
+    for factor in range(6):
+        module.SETTINGS = factor
+        found.add(likeness(module.by_settings))
+    assert len(found) == 6
+
+
+def test_an_object_that_fails_when_looked_at_is_like_itself() -> None:
+    class Shy:
+        def __getattribute__(self, name: str) -> object:
+            raise RuntimeError(name)
+
+    shy = Shy()
+    assert likeness(shy) == likeness(shy)
