@@ -120,6 +120,7 @@ class Adviser:
             feeds=self._feeds or self._start_method == "spawn",
             sends_items=self._sends_items(n_left),
             start_method=self._start_method,
+            n_warm=self._n_warm(),
             no_processes=self._no_processes,
             no_threads=self._no_threads,
             n_threads_ceiling=asked.threads_ceiling(room.n_cores, MOST_THREADS),
@@ -127,6 +128,11 @@ class Adviser:
         )
         profile = self.profile.replace(**supposed) if supposed else self.profile
         return choose_plan(profile, self.knowledge.costs, room, n_left, limits, elapsed_s=timings.total_s)
+
+    def _n_warm(self) -> int:
+        """Return how many fresh interpreters wait for work already."""
+        spawn = sys.modules.get("amorsize.engine.spawn") if self._start_method == "spawn" else None
+        return 0 if spawn is None else spawn.n_resting()
 
     def _sends_items(self, n_left: int | None) -> bool:
         """Whether items are pickled: forked workers have those of sliceable input already."""

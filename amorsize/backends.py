@@ -30,9 +30,12 @@ def leave(call: Call, plan: Plan, work: Work, results: list[object]) -> bool:
     takes_itself = plan.backend == "thread" or plan.start_method == "fork"
     if takes_itself and not call.options.is_supervised:
         return _together(call, plan, work, results)
-    from amorsize.engine.source import Sliced
-    from amorsize.stream import drained, fed_steps
-
+    try:
+        from amorsize.engine.source import Sliced
+        from amorsize.stream import drained, fed_steps
+    except OSError as error:  # no descriptor is left to load them with
+        call.refuse(f"no worker could be started: {error}")
+        return False
     source = Sliced(work, len(results), inherited=takes_itself)
     return drained(fed_steps(call, plan, work, source, results))
 

@@ -294,14 +294,4 @@ class Call:
             reason = 'backend="serial": the plain loop, as asked for'
         else:
             reason = f"over after {self.spent_s * 1e3:.3g} ms: too short for workers to be considered"
-        return RunReport(
-            function=getattr(self.func, "__qualname__", type(self.func).__qualname__),
-            n_items=n_items,
-            n_sampled=None,
-            backend="serial",
-            n_jobs=1,
-            chunksize=max(1, n_items),
-            measured_s=self.spent_s,
-            reason=reason,
-            serial_s=self.timings.total_s,
-        )
+        return RunReport.of_loop(self.func, n_items, self.spent_s, self.timings.total_s, reason)

@@ -6,6 +6,7 @@ from time import perf_counter, time
 
 from amorsize.calibration.profile import Profile
 from amorsize.calibration.runs import TELLING_S, Run
+from amorsize.planning.model import WARM_S
 from amorsize.records import RunReport
 
 TYPE_CHECKING = False
@@ -81,6 +82,8 @@ def _learn(adviser: Adviser, timings: Timings, jobs: Sequence[Job | Feed], run: 
             seen = seen.merge(_seen_by(adviser, job))
             if job.plan.start_method == "fork":
                 costs = costs.started(job.n_started, adviser.rss_bytes, job.start_s)
+            elif job.plan.start_method == "spawn" and job.first_s is not None and job.first_s > WARM_S:
+                costs = costs.spawned(job.first_s)
     adviser.knowledge.learn(seen if run is None else seen.ran(run), costs, call_s)
 
 

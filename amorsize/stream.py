@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from amorsize.call import Call
+    from amorsize.engine.feed import Feed
     from amorsize.engine.source import Source
     from amorsize.records import Plan, RunReport
 
@@ -103,8 +104,9 @@ def fed_steps(
     """
     n_out = source.n_taken
     sink = (OrderedSink if ordered else Sink)(n_out, goes_on=call.goes_on)
-    feed = feed_of(call, plan, work, source, sink)
+    feed: Feed | None = None
     try:
+        feed = feed_of(call, plan, work, source, sink)
         while not feed.is_over:
             feed.step(wait=not sink.ready)
             if sink.ready:
@@ -115,15 +117,16 @@ def fed_steps(
                 yield
         _raise_failure(sink, source, results, n_out)
     except OSError as error:
-        if feed.n_started or sink.error is error:
+        if sink.error is error or (feed is not None and feed.n_started):
             raise
         call.refuse(f"no worker could be started: {error}")
         return False
     finally:
-        try:
-            feed.close()
-        finally:
-            feed.close()  # where Ctrl-C came on the way into the first; else it finds nothing to do
+        if feed is not None:
+            try:
+                feed.close()
+            finally:
+                feed.close()  # where Ctrl-C came on the way into the first; else it finds nothing to do
     return True
 
 

@@ -40,6 +40,7 @@ class Feed:
         timings: what workers have timed.
         n_started: workers that were started.
         start_s: seconds that starting them took.
+        first_s: seconds from the first start until a first task was done, less its own seconds; None before.
         shortage: why not all workers could be started, in words; None where they could.
         retreat: why the workers were given up on the way; None where they stayed.
         counts_cpu: the workers' timings are of CPU time; False.
@@ -50,6 +51,8 @@ class Feed:
         self.timings = Timings()
         self.n_started = 0
         self.start_s = 0.0
+        self.first_s: float | None = None
+        self._began_s: float | None = None
         self.shortage: str | None = None
         self.retreat: str | None = None
         self.counts_cpu = False
@@ -89,6 +92,8 @@ class Feed:
             for chair in list(table.chairs):
                 self._taker.hear(chair)
             self._taker.look_at_the_clock()
+        if self.first_s is None and self._began_s is not None and self.timings.n_items:
+            self.first_s = perf_counter() - self._began_s - self.timings.batches[0][1]
 
     def _staff(self) -> None:
         """Find workers for what is to be done."""
@@ -101,6 +106,7 @@ class Feed:
         if n_wanted <= 0 or (self.shortage is not None and table.chairs):
             return
         began = perf_counter()
+        self._began_s = self._began_s or began
         try:
             hired = self._hire(n_wanted)
         except OSError as error:

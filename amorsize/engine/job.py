@@ -63,6 +63,7 @@ class Job:
         timings: what caller and workers timed.
         n_started: workers that were started.
         start_s: seconds that starting and reaping them took.
+        first_s: None: no fresh interpreter was launched.
         shortage: why not all workers could be started, in words; None where they could.
         progress: told how many items are done, of how many; None for nobody.
         retreat: the reason for giving the workers up on the way; None where they stayed.
@@ -92,6 +93,7 @@ class Job:
         self.caller_may_run = caller_may_run
         self.timings = Timings()
         self.n_started = 0
+        self.first_s: float | None = None
         self.start_s = 0.0
         self.shortage: str | None = None
         self.retreat: str | None = None

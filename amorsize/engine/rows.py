@@ -83,7 +83,7 @@ class Rows:
         comes when it is its turn."""
         try:
             found = list(islice(self.rows, 1))
-        except Exception as error:
+        except Exception as error:  # whatever the caller's iterator raises is raised when its turn comes
             found, self.rows = [], _raising(error)
         self.rows = chain(found, self.rows)
         return found

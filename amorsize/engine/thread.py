@@ -109,8 +109,7 @@ class Crew:
         self._ended.acquire()
         self._position = self._rest_from = len(job.collector.head)
         self._up: tuple[float, int, float] | None = None  # seconds, results and CPU seconds when all had been started
-        self._n_alive = 0
-        self._hands: list[Hand] = []
+        self._n_alive, self._hands = 0, list[Hand]()
         self._is_closed = False
         self._walls, self._cpus = Timings(), Timings()
         self._began_s = perf_counter()
@@ -167,9 +166,10 @@ class Crew:
                 self.job.collector.add(hand.start, hand.results[:])
         job, elapsed_s = self.job, perf_counter() - self._began_s
         if late:
+            name = getattr(job.work.func, "__qualname__", type(job.work.func).__qualname__)
             job.left_behind = (
-                f"items went on when the call was over, and their results are lost, "
-                f"because threads cannot be ended: {len(late)} of them. Give what they wait for a timeout."
+                f"{len(late)} items of {name} went on when the call was over, and their results are lost, because "
+                "threads cannot be ended: give what they wait for a timeout"
             )
         job.counts_cpu = self._cpus.total_s >= SATURATED_CORES * elapsed_s
         job.timings = self._cpus if job.counts_cpu else self._walls
