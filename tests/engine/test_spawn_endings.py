@@ -18,6 +18,7 @@ from amorsize.engine import launch, spawn
 from amorsize.engine.errand import Errand
 from amorsize.engine.held import Held
 from amorsize.engine.message import TASK
+from amorsize.engine.windows import WindowsProcess
 
 if TYPE_CHECKING:
     import subprocess
@@ -305,18 +306,34 @@ def test_what_workers_print_appears_once(start: Start) -> None:
     assert errors == b""
 
 
+def test_without_the_kernel_s_help_a_thread_waits_for_the_caller_s_end(start: Start) -> None:
+    running = start("""
+import os, time
+from amorsize.engine.child import hold
+read_end, write_end = os.pipe()
+hold(read_end)
+os.close(write_end)
+time.sleep(600)
+""")
+    assert running.wait(10) == 1
+
+
+def test_a_process_of_windows_can_be_watched_and_ended(start: Start) -> None:
+    process = WindowsProcess(start("import time; print('ready', flush=True); time.sleep(600)"))
+    assert not process.has_ended()
+    process.close()
+    process.close()
+    assert process.has_ended()
+    ended = WindowsProcess(start("raise SystemExit(3)"))
+    assert ended.end() == (3, None)
+
+
 def test_nothing_else_of_the_caller_is_open_in_a_worker(feed: Feed) -> None:
     reading, writing = os.pipe()
     os.set_inheritable(writing, True)
     try:
-        (found,) = feed(
-            lambda _: sorted(
-                os.readlink(f"/proc/self/fd/{fd}") for fd in range(3, 10) if os.path.exists(f"/proc/self/fd/{fd}")
-            ),
-            [0],
-            1,
-        )
-        assert os.readlink(f"/proc/self/fd/{writing}") not in found
+        (found,) = feed(lambda _: [os.path.realpath(f"/proc/self/fd/{fd}") for fd in range(100)], [0], 1)
+        assert not [file for file in found if os.readlink(f"/proc/self/fd/{writing}") in file]
     finally:
         os.close(reading)
         os.close(writing)
