@@ -11,16 +11,18 @@ Example:
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from amorsize.api import optimize, parallelizable, pmap, pstarmap
+    from amorsize.api import parallelizable
     from amorsize.engine.spawn import shutdown
     from amorsize.errors import (
         AmorsizeError,
         AmorsizeWarning,
         BackendUnavailable,
         ItemNotPicklable,
+        ItemTimeout,
         RemoteError,
         WorkerDied,
     )
+    from amorsize.functional import optimize, pimap, pmap, pstarmap
     from amorsize.options import config
 
 __version__ = "0.1.0"
@@ -30,38 +32,29 @@ __all__ = [
     "AmorsizeWarning",
     "BackendUnavailable",
     "ItemNotPicklable",
+    "ItemTimeout",
     "RemoteError",
     "WorkerDied",
     "config",
     "optimize",
     "parallelizable",
+    "pimap",
     "pmap",
     "pstarmap",
     "shutdown",
 ]
 
 
+_HOMES = {"config": "options", "parallelizable": "api", "shutdown": "engine.spawn"}
+"""Where the public functions live; the others are in `functional`, and what begins with a capital letter in `errors`."""
+
+
 def __getattr__(name: str) -> object:
     """Load a public name when it is first used: importing the package alone costs next to nothing."""
     if name not in __all__:
         raise AttributeError(f"module 'amorsize' has no attribute {name!r}")
-    value: object
-    if name[0].isupper():
-        from amorsize import errors
-
-        value = getattr(errors, name)
-    elif name == "config":
-        from amorsize import options
-
-        value = options.config
-    elif name == "shutdown":
-        from amorsize.engine import spawn
-
-        value = spawn.shutdown
-    else:
-        from amorsize import api
-
-        value = getattr(api, name)
+    home = "errors" if name[0].isupper() else _HOMES.get(name, "functional")
+    value: object = getattr(__import__(f"amorsize.{home}", fromlist=[name]), name)
     globals()[name] = value
     return value
 

@@ -10,29 +10,27 @@ import sys
 from time import perf_counter, time
 
 from amorsize.calibration.profile import Profile
-from amorsize.calibration.runs import TELLING_S, Run
+from amorsize.clearance import cpu_share, native_threads, sending, shared_handle
 from amorsize.engine.inline import Timings, Work, check_iterables, columns_of
 from amorsize.identity.machine import capacity
 from amorsize.knowledge import look_up
 from amorsize.options import resolve
-from amorsize.planning.limits import Limits
-from amorsize.planning.planner import choose_plan, revise
-from amorsize.records import RunReport
+from amorsize.planning.limits import MOST_THREADS, Limits
+from amorsize.planning.planner import choose_plan, loop_plan
+from amorsize.planning.retreat import revise
+from amorsize.planning.threads import TICKER_FROM_S, worth_a_ticker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from amorsize.engine.job import Job
     from amorsize.knowledge import Knowledge
     from amorsize.options import Options
     from amorsize.records import Evidence, Plan
 
-SENT_ON_TRIAL = 64
-"""Real results encoded and rebuilt before workers join: of fewer, a message's fixed cost would hide the price."""
+    Sample = Callable[[], Sequence[object]]
 
-TRIAL_BYTES = 1 << 20
-"""Of large results as many as fit into this: about 1 ms of work."""
+HAS_GIL: bool = getattr(sys, "_is_gil_enabled", lambda: True)()
 
 _warned: set[str] = set()
 
@@ -46,51 +44,72 @@ class Adviser:
         known: what is known about it with items of this kind.
 
     Attributes:
+        knowledge: what is known about it with items of this kind.
+        profile: the same, with what this call has shown.
         plan: the latest plan.
+        chosen_at_s: when it was chosen, on the clock of `perf_counter`.
+        n_chosen_for: for how many items; None for an unknown number.
+        rss_bytes: resident memory then.
+        warnings: what was warned of.
+        wants_ticker: whether the caller is to run a ticker beside its next items.
         stays: why the call stays in the caller, in words; None while it may leave.
     """
 
     def __init__(self, func: Callable[..., object], options: Options, known: Knowledge) -> None:
         self._func = func
         self._options = options
-        self._knowledge = known
-        self._profile = self._knowledge.profile
-        self._sending: dict[str, float] = {}
-        self._is_cleared = False
-        self._chosen_at_s = perf_counter()
-        self._n_chosen_for: int | None = None
-        self._rss_bytes: int | None = None
-        self._warnings: list[str] = []
+        self.knowledge = known
+        self.profile = self.knowledge.profile
+        self._shown: dict[str, float] = {}
+        self._cleared: set[str] = set()
+        self._no_processes: str | None = None
+        self._no_threads: str | None = None
+        self._start_method = "spawn" if options.start_method == "spawn" else "fork"
+        self._no_fork: str | None = None
+        self._feeds = False
+        self.chosen_at_s = perf_counter()
+        self.n_chosen_for: int | None = None
+        self.rss_bytes: int | None = None
+        self.warnings: list[str] = []
         self.stays: str | None = "AMORSIZE_DISABLE is set" if options.disabled else None
         self.plan: Plan | None = None
+        self.wants_ticker = False
+        self._has_ticked = False
 
     @property
     def item_s(self) -> float | None:
         """Seconds an item is expected to take; None where nothing is known."""
-        return self._profile.item.mean if self._profile.is_known else None
+        return self.profile.item.mean if self.profile.is_known else None
 
-    def choose(self, n_left: int | None, timings: Timings, results: Sequence[object]) -> Plan:
+    def choose(
+        self, n_left: int | None, timings: Timings, results: Sequence[object], sample: Sample, *, feeds: bool = False
+    ) -> Plan:
         """Choose how to run the items left; choose again where it turns out that workers cannot be used here.
 
         Args:
             n_left: items not yet computed; None for an unknown number.
             timings: what the caller has timed in this call.
             results: some of the results so far, to be sent on trial.
+            sample: returns some items, to be sent on trial.
+            feeds: the caller will hand every item out, and compute none.
         """
-        self._profile = self._knowledge.profile.learn(self._seen(timings))
+        self._feeds = feeds
         plan = self._plan(n_left, timings)
-        if plan.is_parallel and n_left is not None and not self._is_cleared:
-            self._clear(results)
-            self._profile = self._knowledge.profile.learn(self._seen(timings))  # now with the price of sending
-            plan = self._plan(n_left, timings)
+        while plan.is_parallel and plan.backend not in self._cleared:
+            self._clear(plan.backend, n_left, results, sample)
+            plan = self._plan(n_left, timings)  # now with the price of sending
+        plan = self._curious(plan, n_left, timings)
+        if self._no_fork is not None and "process" in self._cleared:
+            plan = plan.replace(reason=f"{plan.reason}; processes would be fresh interpreters, because {self._no_fork}")
         self.plan = plan
-        self._n_chosen_for = n_left
-        self._chosen_at_s = perf_counter()
+        self.n_chosen_for = n_left
+        self.chosen_at_s = perf_counter()
         return plan
 
-    def _plan(self, n_left: int | None, timings: Timings) -> Plan:
+    def _plan(self, n_left: int | None, timings: Timings, **supposed: float) -> Plan:
         room, asked = capacity(perf_counter()), self._options
-        self._rss_bytes = room.rss_bytes
+        self.rss_bytes = room.rss_bytes
+        self.profile = self.knowledge.profile.learn(self.seen(timings))
         limits = Limits(
             n_jobs=asked.jobs_asked(room.n_cores),
             n_jobs_ceiling=asked.jobs_ceiling(room.n_cores, room.quota_cores),
@@ -98,22 +117,62 @@ class Adviser:
             backend=asked.backend,
             refusal=self.stays,
             isolate=asked.isolate,
+            feeds=self._feeds or self._start_method == "spawn",
+            sends_items=self._sends_items(n_left),
+            start_method=self._start_method,
+            no_processes=self._no_processes,
+            no_threads=self._no_threads,
+            n_threads_ceiling=asked.threads_ceiling(room.n_cores, MOST_THREADS),
+            has_gil=HAS_GIL,
         )
-        return choose_plan(self._profile, self._knowledge.costs, room, n_left, limits, elapsed_s=timings.total_s)
+        profile = self.profile.replace(**supposed) if supposed else self.profile
+        return choose_plan(profile, self.knowledge.costs, room, n_left, limits, elapsed_s=timings.total_s)
+
+    def _sends_items(self, n_left: int | None) -> bool:
+        """Whether items are pickled: forked workers have those of sliceable input already."""
+        return self._start_method == "spawn" or n_left is None
+
+    def _curious(self, plan: Plan, n_left: int | None, timings: Timings) -> Plan:
+        """Return the plan, or the loop for the moment in which a ticker finds out whether the function frees the GIL.
+
+        Only where threads would then clearly gain, and once a call.
+        """
+        self.wants_ticker = False
+        known = self.profile.gil_free_share is not None or self._has_ticked or not HAS_GIL
+        may_not = self._options.backend != "auto" or self.stays is not None or self._no_threads is not None
+        if known or may_not or n_left is None or not timings.n_items or (plan.predicted_s or 0.0) < TICKER_FROM_S:
+            return plan
+        self.wants_ticker = worth_a_ticker(plan, self._plan(n_left, timings, gil_free_share=1.0))
+        if not self.wants_ticker:
+            return plan
+        return loop_plan("finding out whether it frees the GIL", n_left, plan.serial_s)
+
+    def ticked(self, gil_free_share: float | None) -> None:
+        """Take what a ticker has shown; None where it could not tell."""
+        self._has_ticked, self.wants_ticker = True, False
+        if gil_free_share is not None:
+            self._shown["gil_free_share"] = gil_free_share
+
+    def native_threads(self, plan: Plan) -> int | None:
+        """Return how many native threads each of the plan's workers may have; None for any number."""
+        return native_threads(plan, self.profile.cpu_share, capacity(perf_counter()).n_cores)
 
     def reconsider(self, evidence: Evidence) -> Plan | None:
         """Return a new plan where a run in progress shows that the old one does not hold."""
         assert self.plan is not None
         return revise(self.plan, evidence)
 
-    def _seen(self, timings: Timings) -> Profile:
-        seen = Profile.of(timings.batches, time(), starts_cold=not self._knowledge.has_run_here)
-        return seen.replace(**self._sending) if self._sending else seen
+    def seen(self, timings: Timings) -> Profile:
+        seen = Profile.of(timings.batches, time(), starts_cold=not self.knowledge.has_run_here)
+        share = cpu_share(timings)
+        shown = self._shown if share is None else {**self._shown, "cpu_share": share}
+        return seen.replace(**shown) if shown and seen.is_known else seen
 
-    def _clear(self, results: Sequence[object]) -> None:
-        """Find out whether workers may join: this process, what the function shares, and some real results decide.
+    def _clear(self, backend: str, n_left: int | None, results: Sequence[object], sample: Sample) -> None:
+        """Find out whether workers may join: this process, what the function shares, and some real items and results
+        decide.
 
-        "auto" then stays in the caller and tells why in its report; what was asked for explicitly is warned about, or
+        "auto" then does without them and tells why in its report; what was asked for explicitly is warned about, or
         refused where the caller must not run items.
 
         Raises:
@@ -121,13 +180,64 @@ class Adviser:
         """
         from amorsize.engine import safety
 
-        self._is_cleared = True
-        asked = self._options.backend == "process" or self._options.isolate
-        refusal = safety.refusal()
-        if asked and refusal is not None:
+        self._cleared.add(backend)
+        if self._options.backend == "thread":
+            return
+        is_asked = backend == "process" and (self._options.backend == "process" or self._options.isolate)
+        refusal = self._find_start_method() if backend == "process" else safety.thread_refusal()
+        if refusal is None and not is_asked and len(self._cleared) == 1:
+            refusal = self._shared()
+        if is_asked and refusal is not None:
             self.stay(refusal)
+        elif backend == "thread":
+            self._no_threads = refusal
         else:
-            self.stays = refusal or (None if asked else self._shared() or self._not_sendable(results))
+            self._no_processes = refusal or self._price(n_left, results, sample, is_asked=is_asked)
+
+    def _find_start_method(self) -> str | None:
+        """Settle how processes are started; return why none can be."""
+        from amorsize.engine import safety
+
+        refusal = safety.no_workers()
+        if refusal is not None:
+            return refusal
+        if self._start_method == "fork":
+            refusal = safety.no_fork()
+            if refusal is None or self._options.start_method == "fork":
+                return refusal
+        self._start_method, self._no_fork = "spawn", refusal
+        try:
+            from amorsize.engine import launch
+        except OSError as error:  # no descriptor is left to load it with
+            no_spawn: str | None = f"no interpreter can be launched ({error})"
+        else:
+            no_spawn = launch.refusal()
+        return no_spawn if refusal is None or no_spawn is None else f"{refusal}, and {no_spawn}"
+
+    def _price(self, n_left: int | None, results: Sequence[object], sample: Sample, *, is_asked: bool) -> str | None:
+        """Send some real results, and items where they travel too, on trial; return why they cannot be sent.
+
+        What was asked for explicitly is neither priced nor refused: it raises where it cannot be sent.
+        """
+        if is_asked:
+            return None
+        price, refusal = sending("result", results)
+        if refusal is None and self._sends_items(n_left):
+            there, refusal = sending("argument", sample())
+            price |= there
+        self._shown.update(price)
+        return refusal
+
+    def _shared(self) -> str | None:
+        """Return which live handle keeps the call in the caller, and say so; warn of globals that it assigns."""
+        name = self.knowledge.function.name
+        handle, writes = shared_handle(self._func, name)
+        if handle is not None:
+            self.stays = handle
+            self.warn(f"{name} runs as a plain loop: {handle}. Open it inside the function to run in parallel.")
+        if writes is not None:
+            self.warn(writes)
+        return handle
 
     def stay(self, why: str) -> None:
         """Keep the call in the caller although workers were to run it, and say so.
@@ -140,47 +250,11 @@ class Adviser:
             from amorsize.errors import BackendUnavailable
 
             raise BackendUnavailable(f"isolate=True keeps items out of this process, but {why}")
-        self.warn(f"{self._knowledge.function.name} runs as a plain loop although processes were to run it: {why}")
-
-    def _shared(self) -> str | None:
-        """Return which live handle the function shares with this process; warn of globals that it assigns."""
-        from amorsize.identity.reach import reach
-
-        name, reached = self._knowledge.function.name, reach(self._func)
-        if reached.handles:
-            why = f"it uses {reached.handles[0]}, which two processes must not share"
-            self.warn(f"{name} runs as a plain loop: {why}. Open it inside the function to run in parallel.")
-            return why
-        if reached.writes:
-            self.warn(
-                f"{name} assigns the global {reached.writes[0]}, and what a worker assigns stays in the worker: "
-                "return the value instead"
-            )
-        return None
-
-    def _not_sendable(self, results: Sequence[object]) -> str | None:
-        """Encode and rebuild some real results; note what that costs, or return why it cannot be done.
-
-        Where no item has run yet, an earlier run on this machine has shown it.
-        """
-        from amorsize.engine.encoding import trial
-
-        if not results:
-            return None
-        try:
-            _, n_bytes = trial(list(results[-1:]))
-            tried = list(results[-max(1, min(SENT_ON_TRIAL, TRIAL_BYTES // n_bytes)) :])
-            send_s, n_bytes = trial(tried)
-        except Exception as error:  # __reduce__ and __setstate__ may raise anything, and what they raise is the answer
-            return f"its results cannot be sent between processes ({type(error).__name__}: {error})"
-        self._sending = {"result_bytes": n_bytes / len(tried)}
-        if send_s is not None:
-            self._sending["send_s"] = send_s / len(tried)
-        return None
+        self.warn(f"{self.knowledge.function.name} runs as a plain loop although workers were to run it: {why}")
 
     def warn(self, text: str) -> None:
         """Warn once per process, and in every report that it concerns."""
-        self._warnings.append(text)
+        self.warnings.append(text)
         if text in _warned:
             return
         import warnings
@@ -192,64 +266,6 @@ class Adviser:
         while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("amorsize."):
             frame, level = frame.f_back, level + 1
         warnings.warn(text, AmorsizeWarning, stacklevel=level - 1)
-
-    def report(self, n_items: int, timings: Timings, jobs: Sequence[Job], began_s: float) -> RunReport:
-        """Return what happened in the call, after keeping what it taught.
-
-        Args:
-            n_items: items that came back.
-            timings: what the caller timed alone.
-            jobs: what was run with workers.
-            began_s: when the call began, on the clock of `perf_counter`.
-        """
-        assert self.plan is not None
-        plan, now_s = (jobs[-1].plan if jobs else self.plan), perf_counter()
-        reasons = [plan.reason, *(job.retreat for job in jobs if job.retreat is not None)]
-        is_one_run = self._n_chosen_for is not None and len(jobs) <= 1
-        predicted_s = plan.predicted_s if is_one_run else None
-        report = RunReport(
-            function=self._knowledge.function.name,
-            n_items=n_items,
-            n_sampled=0 if self._knowledge.is_hit else timings.n_items,
-            backend=plan.backend,
-            n_jobs=plan.n_jobs,
-            chunksize=plan.chunksize,
-            measured_s=now_s - began_s,
-            reason="; ".join(reasons),
-            predicted_s=None if predicted_s is None else self._chosen_at_s - began_s + predicted_s,
-            serial_s=timings.total_s + sum(job.timings.total_s for job in jobs),
-            warnings=tuple(self._warnings),
-        )
-        run = None if predicted_s is None else self._run(plan, predicted_s, now_s - self._chosen_at_s)
-        self._learn(timings, jobs, run, now_s - began_s)
-        return report
-
-    def _run(self, plan: Plan, predicted_s: float, measured_s: float) -> Run | None:
-        """Return the run to be remembered; None where its figures are none that a store would take back."""
-        assert self._n_chosen_for is not None
-        try:
-            return Run(
-                backend=plan.backend,
-                n_jobs=plan.n_jobs,
-                chunksize=plan.chunksize,
-                n_items=self._n_chosen_for,
-                predicted_s=predicted_s,
-                measured_s=measured_s,
-            )
-        except ValueError:
-            return None
-
-    def _learn(self, timings: Timings, jobs: Sequence[Job], run: Run | None, call_s: float) -> None:
-        """Keep what caller and workers have timed; a run that was given up on tells of the machine, not the
-        function."""
-        if not jobs and timings.total_s < TELLING_S and self._knowledge.is_hit:
-            return
-        seen, costs = self._seen(timings), self._knowledge.costs
-        for job in jobs:
-            if job.retreat is None:
-                seen = seen.merge(Profile.of(job.timings.batches, time(), starts_cold=False))
-                costs = costs.started(job.n_started, self._rss_bytes, job.start_s)
-        self._knowledge.learn(seen if run is None else seen.ran(run), costs, call_s)
 
 
 def explain(
@@ -265,4 +281,4 @@ def explain(
     work = None if columns is None else Work(func, columns, star=star)
     options, sample = resolve(*given), work.sample() if work is not None and work.n_items else ()
     adviser = Adviser(func, options, look_up(func, sample, cache=options.cache))
-    return adviser.choose(None if work is None else work.n_items, Timings(), ())
+    return adviser.choose(None if work is None else work.n_items, Timings(), (), lambda: sample, feeds=work is None)

@@ -8,18 +8,16 @@ if TYPE_CHECKING:
     from types import CodeType
     from typing import Any, ParamSpec, TypeVar, Unpack, overload
 
-    from amorsize.optimizer import OptimizationResult
-    from amorsize.protocols import OptionArgs, Parallelizable
+    from amorsize.protocols import OptionArgs, Parallelizable, Stream
     from amorsize.record import RunReport
     from amorsize.records import Plan
 
     P = ParamSpec("P")
     R = TypeVar("R")
-    X = TypeVar("X")
 
 
 _GENERATES, _COROUTINE, _ASYNC_GENERATES = 0x20, 0x80, 0x200  # flags of code objects, as `inspect` names them
-_OWN = ("pmap", "pstarmap", "options", "explain", "forget")
+_OWN = ("pmap", "pimap", "pstarmap", "options", "explain", "forget")
 
 
 class Mapper:
@@ -62,6 +60,34 @@ class Mapper:
         """
         return self._run(iterables, options, star=False)
 
+    def pimap(
+        self, *iterables: "Iterable[Any]", ordered: bool = True, **options: "Unpack[OptionArgs]"
+    ) -> "Stream[Any]":
+        """Call the function with each item, and return an iterator over the results as they come.
+
+        Nothing is run before the first result is asked for. Items are pulled by the caller alone, never more than
+        `buffersize` of them beyond the results that were taken: an endless iterator is welcome, and a slow consumer
+        slows the workers. Leaving a `with` block, `close()`, or dropping the iterator ends the call.
+
+        Args:
+            iterables: one an argument, zipped as by the builtin `map`.
+            ordered: False for results as they are finished, not in input order.
+            options: as of `pmap`.
+
+        Example:
+            >>> with score.pimap(iter([1, 2, 3])) as results:
+            ...     next(results)
+            1
+
+        Raises:
+            TypeError, ValueError: as `pmap`, at once; what the function or an iterable raises, at its place.
+        """
+        from amorsize.call import stream
+
+        if not isinstance(ordered, bool):
+            raise TypeError(f"ordered must be True or False, got {ordered!r} ({type(ordered).__name__})")
+        return stream(self._func, iterables, self.given(options), ordered=ordered, keep=self._keep)
+
     def pstarmap(self, iterable: "Iterable[Iterable[Any]]", **options: "Unpack[OptionArgs]") -> "list[Any]":
         """Call the function with each item's elements as arguments; otherwise as `pmap`.
 
@@ -78,7 +104,7 @@ class Mapper:
             >>> score.options(n_jobs=2).pmap([1, 2, 3])
             [1, 4, 9]
         """
-        from amorsize.options import checked
+        from amorsize.checks import checked
 
         return Mapper(self._func, self._decorator, {**self._view, **checked(options)})
 
@@ -116,7 +142,7 @@ class Mapper:
     def given(self, options: "Mapping[str, object]") -> "tuple[Mapping[str, object], ...]":
         """Return the options of decorator, view and call, all checked."""
         if options:
-            from amorsize.options import checked
+            from amorsize.checks import checked
 
             options = checked(options)
         return self._decorator, self._view, options
@@ -127,7 +153,7 @@ class Mapper:
             attributes["last_run"] = report
 
 
-def _check_function(func: object) -> None:
+def check_function(func: object) -> None:
     """Raise TypeError for what cannot be called once an item, with the cure."""
     if not callable(func):
         raise TypeError(f"amorsize needs a function, got {func!r} ({type(func).__name__})")
@@ -158,7 +184,7 @@ def _decorate(func: "Any", options: "Mapping[str, object]", caller_globals: "Map
         )
     if isinstance(func, (staticmethod, classmethod)):
         raise TypeError(f"put @parallelizable below @{type(func).__name__}, next to the function")
-    _check_function(func)
+    check_function(func)
     if not hasattr(func, "__code__") or not hasattr(func, "__dict__") or hasattr(func, "__self__"):
         raise TypeError(
             f"@parallelizable goes on a function defined with def or lambda, got {func!r}: use pmap(func, items)"
@@ -189,7 +215,7 @@ if TYPE_CHECKING:
 
 
 def parallelizable(func: "Any" = None, /, **options: "Any") -> "Any":
-    """Give a function the methods `pmap`, `pstarmap`, `options`, `explain`, `forget`, and the attribute `last_run`.
+    """Give a function the methods `pmap`, `pimap`, `pstarmap`, `options`, `explain` and `forget`, and `last_run`.
 
     The function stays the same object, and a plain call costs what it cost before. On a method,
     `obj.method.pmap(items)` works too. The decorator is a promise: what the function does shows only in what it
@@ -207,76 +233,10 @@ def parallelizable(func: "Any" = None, /, **options: "Any") -> "Any":
         ValueError: for an option out of range.
     """
     if options:
-        from amorsize.options import checked
+        from amorsize.checks import checked
 
         options = checked(options)
     caller_globals = sys._getframe(1).f_globals
     if func is not None:
         return _decorate(func, options, caller_globals)
     return lambda decorated: _decorate(decorated, options, caller_globals)
-
-
-def _mapper(func: "Callable[..., Any]") -> "Mapper":
-    """Return the mapper that a decorated function carries, or a new one."""
-    _check_function(func)
-    own = getattr(getattr(func, "pmap", None), "__self__", None)
-    return own if isinstance(own, Mapper) else Mapper(func, {})
-
-
-def pmap(func: "Callable[..., R]", *iterables: "Iterable[Any]", **options: "Unpack[OptionArgs]") -> "list[R]":
-    """Call any callable with each item, in parallel where that pays, and return the results in input order.
-
-    For lambdas, partials, bound methods, builtins, callable objects and other libraries' functions; for a decorated one
-    it is the same as `func.pmap`. Several iterables are zipped, as by the builtin `map`.
-
-    Example:
-        >>> pmap(abs, [-1, 2])
-        [1, 2]
-
-    Raises:
-        TypeError: for something that cannot be called or iterated, and for an unknown option.
-        ValueError: for an option out of range.
-        BaseException: what the function raises, with a note that names the item and the finished results as
-            `error.finished`.
-    """
-    return _mapper(func).pmap(*iterables, **options)
-
-
-def pstarmap(
-    func: "Callable[..., R]", iterable: "Iterable[Iterable[Any]]", **options: "Unpack[OptionArgs]"
-) -> "list[R]":
-    """Call any callable with each item's elements as arguments; otherwise as `pmap`.
-
-    Example:
-        >>> pstarmap(pow, [(2, 5), (3, 2)])
-        [32, 9]
-    """
-    return _mapper(func).pstarmap(iterable, **options)
-
-
-def optimize(
-    func: "Callable[[X], Any]", data: "Iterable[X]", *, sample_size: int = 5, verbose: bool = False
-) -> "OptimizationResult[X]":
-    """Try a function on a few items and say how to run it with `multiprocessing.Pool`.
-
-    A dry run: the sampled items are called once here, and again by whoever runs the result.
-
-    Args:
-        func: what a Pool would call.
-        data: what a Pool would map it over; an iterator is given back whole, as `result.data`.
-        sample_size: items to try, >= 1.
-        verbose: print what was found.
-
-    Example:
-        >>> optimize(abs, range(1000)).n_jobs
-        1
-
-    Raises:
-        TypeError: for something that cannot be called or iterated.
-        ValueError: for a sample size below 1.
-        BaseException: what the function raises for a sampled item.
-    """
-    from amorsize.optimizer import optimize as run
-
-    _check_function(func)
-    return run(func, data, sample_size=sample_size, verbose=verbose)

@@ -10,17 +10,20 @@ report, learn                    after the results are ready
 import sys
 from time import perf_counter
 
-from amorsize.engine.inline import Timings, Work, advance, check_iterables, columns_of
+from amorsize.engine.inline import Timings, Work, advance, check_iterables, columns_of, refuse_hidden
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from amorsize.advice import Adviser
-    from amorsize.engine.collect import Collector
+    from amorsize.engine.feed import Feed
+    from amorsize.engine.guard import Guard
     from amorsize.engine.job import Job
     from amorsize.options import Options
     from amorsize.records import Plan, RunReport
+    from amorsize.report.progress import Progress
+    from amorsize.stream import Stream
 
     Given = Mapping[str, object]
 
@@ -35,28 +38,6 @@ STORE_PAYS_S = 0.0025
 Earlier, small scripts pay more for the look than for their work; later, a tuned run starts its workers later."""
 
 NEVER = float("inf")
-
-
-def refuse_hidden(func: "Callable[..., object]") -> None:
-    """Raise TypeError where another decorator stands on top of ours: its work would silently be skipped.
-
-    `functools.wraps` copies our methods to its wrapper, but they still run the function underneath. A name that was
-    simply bound anew is none of our business.
-    """
-    qualname: str | None = getattr(func, "__qualname__", None)
-    found: object = sys.modules.get(getattr(func, "__module__", None) or "")
-    if qualname is None or found is None or "<locals>" in qualname:
-        return
-    for name in qualname.split("."):
-        found = getattr(found, name, None)
-    seen: set[int] = set()
-    while found is not func and found is not None and id(found) not in seen:
-        seen.add(id(found))
-        found = getattr(found, "__wrapped__", None)
-        if found is func:
-            raise TypeError(
-                f"{qualname} is wrapped by another decorator, which pmap would skip: put @parallelizable outermost"
-            )
 
 
 def run(
@@ -86,14 +67,34 @@ def run(
     refuse_hidden(func)
     call = Call(func, given)
     columns = columns_of(iterables)
-    if columns is None:
-        from amorsize.stream import run_stream
+    try:
+        if columns is None:
+            from amorsize.stream import run_stream
 
-        results = run_stream(call, iterables, star=star)
-    else:
-        results = call.block(Work(func, columns, star=star), [])
+            results = run_stream(call, iterables, star=star)
+        else:
+            results = call.block(Work(func, columns, star=star, guard=call.guard))
+    finally:
+        call.end()
+    results = call.settle(results)
     keep(call.report(len(results)))
     return results
+
+
+def stream(
+    func: "Callable[..., object]",
+    iterables: "Sequence[Iterable[object]]",
+    given: "Sequence[Given]",
+    *,
+    ordered: bool,
+    keep: "Callable[[RunReport], None]",
+) -> "Stream":
+    """Return an iterator over the results; nothing is run and no item pulled before the first is asked for."""
+    from amorsize.stream import stream_of
+
+    check_iterables(iterables)
+    refuse_hidden(func)
+    return stream_of(Call(func, given), iterables, ordered=ordered, keep=keep)
 
 
 class Call:
@@ -104,6 +105,8 @@ class Call:
         jobs: what was run with workers.
         size: items in the caller's next batch.
         look_at_s: seconds of computing alone after which a plan is considered.
+        guard: what is put around each call of the function; None for nothing.
+        progress: told how many items are done; None for nobody.
     """
 
     def __init__(self, func: "Callable[..., object]", given: "Sequence[Given]") -> None:
@@ -111,13 +114,37 @@ class Call:
         self.func = func
         self.given = given
         self.timings = Timings()
-        self.jobs: "list[Job]" = []
+        self.jobs: "list[Job | Feed]" = []
         self.adviser: "Adviser | None" = None
+        self.guard: "Guard | None" = None
+        self.progress: "Progress | None" = None
         self._options: "Options | None" = None
         self.size = 1
         self.look_at_s = 0.0 if "amorsize.advice" in sys.modules else STORE_PAYS_S
         if any(given) or "amorsize.options" in sys.modules:
             self.look_at_s = self._first_look_s()
+            self._prepare(self.options)
+
+    def _prepare(self, options: "Options") -> None:
+        """Make what some options need; most calls have none of them."""
+        if options.needs_guard:
+            from amorsize.engine.guard import Guard
+
+            self.guard = Guard.of(options)
+        if options.progress:
+            from amorsize.report.progress import Progress
+
+            self.progress = Progress(options.progress)
+
+    def tell(self, n_done: int, n_items: int | None = None) -> None:
+        """Tell whoever asked for it how many items are done, of how many."""
+        if self.progress is not None:
+            self.progress(n_done, n_items)
+
+    def end(self) -> None:
+        """Tell of the last item."""
+        if self.progress is not None:
+            self.progress.close()
 
     @property
     def options(self) -> "Options":
@@ -129,36 +156,84 @@ class Call:
             self._options = resolve(*self.given)
         return self._options
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether an item's exception is its result."""
+        return self.guard is not None and self.guard.goes_on
+
+    def settle(self, results: "list[object]") -> "list[object]":
+        """Return the results as the caller is to see them."""
+        if not self.goes_on:
+            return results
+        from amorsize.engine.guard import settled
+
+        return settled(results, skips=self.options.on_error == "skip")
+
     def _first_look_s(self) -> float:
         if self.options.disabled or self.options.backend == "serial":
             return NEVER
-        return 0.0 if self.options.isolate or self.options.backend == "process" else self.look_at_s
+        return 0.0 if self.options.isolate or self.options.backend in ("process", "thread") else self.look_at_s
 
-    def block(self, work: Work, before: "list[object]") -> "list[object]":
-        """Return the results of items that can be sliced; `before` are those of the items before them."""
+    @property
+    def is_time_to_ask(self) -> bool:
+        """Whether the caller has computed alone for long enough to consider a plan."""
+        return self.timings.total_s >= self.look_at_s
+
+    @property
+    def alone_s(self) -> float:
+        """Seconds for which the caller goes on alone before it looks again."""
+        until_s = max(FIRST_LOOK_S, self.look_at_s - self.timings.total_s)
+        return until_s if self.progress is None else min(until_s, self.progress.every_s)
+
+    def block(self, work: Work) -> "list[object]":
+        """Return the results of items that can be sliced."""
         results: "list[object]" = []
         while len(results) < work.n_items:
-            plan = self._ask(work, results) if self.timings.total_s >= self.look_at_s else None
-            collector = self._together(work, results, before, plan) if plan is not None else None
-            if collector is not None:
-                return collector.ordered()
-            self._alone(work, results, before)
+            plan = self._ask_for(work, results) if self.is_time_to_ask else None
+            if plan is not None and self._leave(work, results, plan):
+                break
+            self._alone(work, results)
+            self.tell(len(results), work.n_items)
         return results
 
-    def _alone(self, work: Work, results: "list[object]", before: "list[object]") -> None:
+    def _ask_for(self, work: Work, results: "list[object]") -> "Plan | None":
+        n_left = work.n_items - len(results)
+        return self.ask(n_left, results, work.sample, feeds=self.options.is_supervised)
+
+    def _alone(self, work: Work, results: "list[object]") -> None:
         """Run items in the caller until it is time to look again."""
-        until_s = max(FIRST_LOOK_S, self.look_at_s - self.timings.total_s)
         try:
-            self.size = advance(work, results, self.timings, self.size, until_s)
+            if self.adviser is not None and self.adviser.wants_ticker:
+                self._ticking(work, results, self.adviser)
+            else:
+                self.size = advance(work, results, self.timings, self.size, self.alone_s)
         except BaseException as error:
             from amorsize.engine.collect import explain
             from amorsize.engine.finished import Finished
 
-            explain(error, work, len(results), Finished([(0, before), (work.offset, results)]))
+            explain(error, work, len(results), Finished([(0, results)]))
             raise
 
-    def _ask(self, work: Work, results: "list[object]") -> "Plan | None":
-        """Return the adviser's plan for the items left, None for the plain loop, and note when to ask again."""
+    def _ticking(self, work: Work, results: "list[object]", adviser: "Adviser") -> None:
+        """Run items in the caller beside a ticker, then look again at once."""
+        from amorsize.engine.ticker import advance_ticking
+        from amorsize.planning.threads import TICKER_S
+
+        self.size, share = advance_ticking(work, results, self.timings, self.size, TICKER_S)
+        adviser.ticked(share)
+        self.look_at_s = 0.0
+
+    def ask(
+        self, n_left: int | None, results: "list[object]", sample: "Callable[[], list[object]]", *, feeds: bool
+    ) -> "Plan | None":
+        """Return the adviser's plan for the items left, None for the plain loop, and note when to ask again.
+
+        Args:
+            n_left: items not yet computed; None for an unknown number.
+            results: some of those there are.
+            sample: returns some items.
+            feeds: workers will be fed by the caller, who then computes no items.
+        """
         if self._first_look_s() == NEVER:
             self.look_at_s = NEVER
             return None
@@ -166,60 +241,59 @@ class Call:
             from amorsize.advice import Adviser
             from amorsize.knowledge import look_up
 
-            known = look_up(self.func, work.sample(), cache=self.options.cache)
+            known = look_up(self.func, sample(), cache=self.options.cache)
             self.adviser = Adviser(self.func, self.options, known)
-        plan = self.adviser.choose(work.n_items - len(results), self.timings, results)
-        self.look_later()
+        plan = self.adviser.choose(n_left, self.timings, results, sample, feeds=feeds)
+        self._look_later()
         return plan if plan.is_parallel else None
 
-    def look_later(self) -> None:
+    def _look_later(self) -> None:
         """Consider a plan again once the time spent has doubled; never, where the call is to stay in the caller."""
         if self.adviser is not None and self.adviser.stays is not None:
             self.look_at_s = NEVER
         else:
             self.look_at_s = 0.0 if self.options.isolate else max(2 * self.timings.total_s, FIRST_LOOK_S)
 
-    def _together(
-        self, work: Work, results: "list[object]", before: "list[object]", plan: "Plan"
-    ) -> "Collector | None":
-        """Run what is left with workers; return None where none could be started, and nothing was run."""
-        from amorsize.engine.collect import Collector
-        from amorsize.engine.job import Job
+    def _leave(self, work: Work, results: "list[object]", plan: "Plan") -> bool:
+        """Leave what is left to workers; return whether that could be done, and nothing was run if not."""
+        from amorsize.backends import leave
 
+        return leave(self, plan, work, results)
+
+    @property
+    def spent_s(self) -> float:
+        """Seconds since the call began."""
+        return perf_counter() - self.began_s
+
+    @property
+    def known_adviser(self) -> "Adviser":
+        """The adviser, of a call that has asked for a plan."""
         assert self.adviser is not None
-        collector = Collector(work, results, before)
-        item_s, alone_s = self.adviser.item_s, self.timings.mean_s
-        job = Job(
-            work, collector, plan, self.adviser.reconsider, item_s, alone_s, caller_may_run=not self.options.isolate
-        )
-        try:
-            started = _supervise(job)
-        except BaseException as error:
-            collector.explain(error)
-            raise
-        if not started:
-            self.adviser.stay(job.shortage or "")
-            self.look_at_s = NEVER
-            return None
-        self.jobs.append(job)
-        if job.shortage is not None:
-            self.adviser.warn(job.shortage)
-        collector.raise_failure()
-        return collector
+        return self.adviser
+
+    def refuse(self, why: str) -> None:
+        """Stay in the caller although workers were to run the items.
+
+        Raises:
+            BackendUnavailable: where the caller must not run items.
+        """
+        self.look_at_s = NEVER
+        self.known_adviser.stay(why)
 
     def report(self, n_items: int) -> "RunReport":
         """Return what happened, and have it learned."""
         if self.adviser is not None:
-            return self.adviser.report(n_items, self.timings, self.jobs, self.began_s)
+            from amorsize.lesson import report_of
+
+            return report_of(self.adviser, n_items, self.timings, self.jobs, self.began_s)
         from amorsize.record import RunReport
 
-        measured_s = perf_counter() - self.began_s
         if self._options is not None and self.options.disabled:
             reason = "AMORSIZE_DISABLE is set: the plain loop"
         elif self._options is not None and self.options.backend == "serial":
             reason = 'backend="serial": the plain loop, as asked for'
         else:
-            reason = f"over after {measured_s * 1e3:.3g} ms: too short for workers to be considered"
+            reason = f"over after {self.spent_s * 1e3:.3g} ms: too short for workers to be considered"
         return RunReport(
             function=getattr(self.func, "__qualname__", type(self.func).__qualname__),
             n_items=n_items,
@@ -227,15 +301,7 @@ class Call:
             backend="serial",
             n_jobs=1,
             chunksize=max(1, n_items),
-            measured_s=measured_s,
+            measured_s=self.spent_s,
             reason=reason,
             serial_s=self.timings.total_s,
         )
-
-
-def _supervise(job: "Job") -> bool:
-    if sys.platform == "linux":
-        from amorsize.engine.supervise import run
-
-        return run(job)
-    raise AssertionError(f"engine.safety.refusal lets no plan for workers pass on {sys.platform}")

@@ -2,6 +2,7 @@
 
 AmorsizeError
 ├── WorkerDied          a worker process ended in the middle of its work
+├── ItemTimeout         an item, or the whole call, took longer than allowed        (also a TimeoutError)
 ├── ItemNotPicklable    an argument or result cannot travel between processes      (also a TypeError)
 ├── RemoteError         a worker's exception that cannot be rebuilt here
 └── BackendUnavailable  a backend that this machine or installation does not have
@@ -76,6 +77,28 @@ class WorkerDied(AmorsizeError):
         self.exitcode = exitcode
         self.signal = signal
         self.finished: Mapping[int, object] = {}
+
+
+class ItemTimeout(AmorsizeError, TimeoutError):
+    """Tell that an item took longer than `timeout=` allows, or the whole call longer than `deadline=`.
+
+    Attributes:
+        index: the item; of a whole call, the lowest that was not finished.
+        timeout_s: seconds that it was given; None where the whole call was out of time.
+
+    Example:
+        >>> import time
+        >>> try:
+        ...     pmap(time.sleep, [60], timeout=0.01)
+        ... except ItemTimeout as error:
+        ...     print(f"item {error.index} took longer than {error.timeout_s} s")
+        item 0 took longer than 0.01 s
+    """
+
+    def __init__(self, message: str, *, index: int, timeout_s: float | None) -> None:
+        super().__init__(message)
+        self.index = index
+        self.timeout_s = timeout_s
 
 
 class ItemNotPicklable(AmorsizeError, TypeError):

@@ -86,7 +86,7 @@ def _forecast(func: Callable[..., object], key: FunctionKey, kept: Kept, n_items
 
 def _plan(func: Callable[..., object], known: Knowledge, n_items: int) -> Plan:
     try:
-        return Adviser(func, resolve(*_given(func)), known).choose(n_items, Timings(), ())
+        return Adviser(func, resolve(*_given(func)), known).choose(n_items, Timings(), (), tuple)
     except (ValueError, BackendUnavailable) as error:
         raise NotFound(str(error)) from error
 

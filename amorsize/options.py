@@ -6,7 +6,6 @@ Each place gives a plain mapping of checked values; `resolve` lays them over eac
 reads `AMORSIZE_*`. `AMORSIZE_N_JOBS` and `AMORSIZE_DISABLE` are no defaults but ceilings: nothing overrides them.
 """
 
-import operator
 import os
 from _contextvars import ContextVar
 
@@ -16,38 +15,30 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import TracebackType
-    from typing import Any, Self
+    from typing import Literal, Self
 
-    from amorsize.protocols import Backend, Chunksize, NJobs, StartMethod
+    from amorsize.protocols import Backend, Chunksize, NJobs, OnError, StartMethod
 
     Given = Mapping[str, object]
-
-BACKENDS = ("auto", "serial", "process")
-START_METHODS = ("auto", "fork")
-
-PEERS = {
-    "max_workers": "n_jobs",
-    "num_workers": "n_jobs",
-    "workers": "n_jobs",
-    "processes": "n_jobs",
-    "num_proc": "n_jobs",
-    "nprocs": "n_jobs",
-    "chunk_size": "chunksize",
-    "batch_size": "chunksize",
-    "executor": "backend",
-    "prefer": "backend",
-    "mp_context": "start_method",
-}
-"""How other libraries spell our options."""
 
 
 class Options(Record):
     """The options of one call, all places laid over each other.
 
     Attributes:
-        n_jobs: processes that compute at once, the caller included; -1 is all cores, -2 all but one.
+        n_jobs: processes that compute at once, the caller included, or threads; -1 is all cores, -2 all but one.
         chunksize: the largest range of items taken at once.
         isolate: no item ever runs in the caller.
+        buffersize: items of a stream that may have been pulled and whose results nobody has taken yet.
+        progress: True for a bar, or called with (items done, items in all or None).
+        timeout: seconds that one item may take; None for any time.
+        deadline: seconds that the whole call may take; None for any time.
+        on_error: what becomes of an item's exception: it is raised, returned as the result, or skipped.
+        retries: further tries of an item after its worker died, or it raised one of `retry_on`.
+        retry_on: types of exceptions.
+        initializer: called once in every process (or thread) that runs items, before its first.
+        initargs: its arguments.
+        seed: what the random numbers of each item follow from; None to leave the generators alone.
         cache: whether timings are looked up and kept.
         n_jobs_ceiling: `AMORSIZE_N_JOBS`; None for no ceiling.
         disabled: `AMORSIZE_DISABLE` is set: always the plain loop.
@@ -58,6 +49,16 @@ class Options(Record):
     backend: "Backend" = "auto"
     start_method: "StartMethod" = "auto"
     isolate: bool = False
+    buffersize: "int | Literal['auto']" = "auto"
+    progress: "bool | Callable[[int, int | None], object]" = False
+    timeout: float | None = None
+    deadline: float | None = None
+    on_error: "OnError" = "raise"
+    retries: int = 0
+    retry_on: "tuple[type[BaseException], ...]" = ()
+    initializer: "Callable[..., object] | None" = None
+    initargs: tuple[object, ...] = ()
+    seed: int | None = None
     cache: bool = True
     n_jobs_ceiling: int | None = None
     disabled: bool = False
@@ -65,6 +66,23 @@ class Options(Record):
     def check(self) -> None:
         if self.isolate and self.backend == "serial":
             raise ValueError('isolate=True keeps every item out of the caller: it excludes backend="serial"')
+        if self.initargs and self.initializer is None:
+            raise ValueError(f"initargs={self.initargs!r} are for an initializer, and there is none")
+        if self.isolate and self.backend == "thread":
+            raise ValueError(
+                'isolate=True keeps every item out of this process, which threads are part of: write backend="process"'
+            )
+
+    @property
+    def needs_guard(self) -> bool:
+        """Whether something has to be done around each call of the function."""
+        is_retried = bool(self.retries and self.retry_on)
+        return is_retried or self.on_error != "raise" or self.seed is not None or self.initializer is not None
+
+    @property
+    def is_supervised(self) -> bool:
+        """Whether the caller has to know at any time which worker has which item."""
+        return self.timeout is not None or self.deadline is not None or self.retries > 0
 
     def jobs_asked(self, n_cores: int) -> int | None:
         """Return the number of processes asked for on a machine of `n_cores`; None for "auto"."""
@@ -79,87 +97,10 @@ class Options(Record):
             most = min(most, max(1, -int(-quota_cores // 1)))
         return most if self.n_jobs_ceiling is None else min(most, self.n_jobs_ceiling)
 
-
-def _whole_number(name: str, value: "Any") -> int:  # Any: whatever a caller gave
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f'{name} must be an int or "auto", got {value!r} ({type(value).__name__})')
-    return operator.index(value)
-
-
-def _check_n_jobs(value: object) -> object:
-    if value == "auto":
-        return value
-    n_jobs = _whole_number("n_jobs", value)
-    if n_jobs == 0:
-        raise ValueError('n_jobs must be >= 1, negative (-1 all cores, -2 all but one) or "auto", got 0')
-    return n_jobs
-
-
-def _check_chunksize(value: object) -> object:
-    if value == "auto":
-        return value
-    if isinstance(value, str):
-        raise ValueError(f'chunksize must be an int >= 1 or "auto", got {value!r}')
-    chunksize = _whole_number("chunksize", value)
-    if chunksize < 1:
-        raise ValueError(f'chunksize must be >= 1 or "auto", got {chunksize}')
-    return chunksize
-
-
-def _one_of(name: str, choices: tuple[str, ...]) -> "Callable[[object], object]":
-    def check(value: object) -> object:
-        if not isinstance(value, str):
-            raise TypeError(f"{name} must be one of {', '.join(choices)}, got {value!r} ({type(value).__name__})")
-        if value not in choices:
-            raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
-        return value
-
-    return check
-
-
-def _flag(name: str) -> "Callable[[object], object]":
-    def check(value: object) -> object:
-        if not isinstance(value, bool):
-            raise TypeError(f"{name} must be True or False, got {value!r} ({type(value).__name__})")
-        return value
-
-    return check
-
-
-_CHECKS: "dict[str, Callable[[object], object]]" = {
-    "n_jobs": _check_n_jobs,
-    "chunksize": _check_chunksize,
-    "backend": _one_of("backend", BACKENDS),
-    "start_method": _one_of("start_method", START_METHODS),
-    "isolate": _flag("isolate"),
-    "cache": _flag("cache"),
-}
-
-
-def _unknown(name: str) -> "TypeError":
-    if name in PEERS:
-        return TypeError(f"amorsize calls {name!r} {PEERS[name]!r}: write {PEERS[name]}=...")
-    import difflib
-
-    near = difflib.get_close_matches(name, _CHECKS, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return TypeError(f"unknown option {name!r}{hint} The options are {', '.join(_CHECKS)}.")
-
-
-def checked(given: "Given") -> dict[str, object]:
-    """Return the given options, checked.
-
-    Raises:
-        TypeError: for an unknown option, a peer's spelling, or a value of the wrong type.
-        ValueError: for a value out of range.
-    """
-    values = {}
-    for name, value in given.items():
-        check = _CHECKS.get(name)
-        if check is None:
-            raise _unknown(name)
-        values[name] = check(value)
-    return values
+    def threads_ceiling(self, n_cores: int, most: int) -> int:
+        """Return how many threads may run at once: `most` or what was asked for, within the environment's ceiling."""
+        most = max(most, self.jobs_asked(n_cores) or 1)
+        return most if self.n_jobs_ceiling is None else min(most, self.n_jobs_ceiling)
 
 
 _everywhere: dict[str, object] = {}
@@ -180,6 +121,8 @@ class config:  # noqa: N801 - a context manager that reads like a function, as c
     """
 
     def __init__(self, **options: object) -> None:
+        from amorsize.checks import checked
+
         self._options = checked(options)
         self._before = dict(_everywhere)
         _everywhere.update(self._options)
@@ -205,7 +148,9 @@ def _environment() -> dict[str, object]:
     found: dict[str, object] = {}
     backend = os.environ.get("AMORSIZE_BACKEND")
     if backend:
-        found["backend"] = _from_environment("AMORSIZE_BACKEND", _CHECKS["backend"], backend)
+        from amorsize.checks import CHECKS
+
+        found["backend"] = _from_environment("AMORSIZE_BACKEND", CHECKS["backend"], backend)
     n_jobs = os.environ.get("AMORSIZE_N_JOBS")
     if n_jobs:
         found["n_jobs_ceiling"] = _from_environment("AMORSIZE_N_JOBS", _ceiling, n_jobs)
@@ -231,6 +176,14 @@ def _from_environment(variable: str, check: "Callable[[object], object]", text: 
 def resolve(decorator: "Given", view: "Given", call: "Given") -> "Options":
     """Lay all places over each other and return the options of one call; all three mappings are checked already."""
     merged = {**_environment(), **decorator, **_everywhere, **(_within.get() or {}), **view, **call}
+    for name in ("timeout", "deadline"):
+        if merged.get(name) is not None:
+            if merged.get("backend") in ("serial", "thread"):
+                raise ValueError(
+                    f"{name}= ends a worker that takes too long, which only a process can be: it excludes backend="
+                    f"{merged['backend']!r}"
+                )
+            merged["isolate"] = True
     return Options(**merged)  # type: ignore[arg-type]  # every value passed its check in `checked`
 
 

@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, Concatenate, Literal, ParamSpec, Protocol, TypeAlias, TypedDict, TypeVar, Unpack, overload
+from collections.abc import Callable, Iterable, Iterator
+from typing import (
+    Any,
+    Concatenate,
+    Literal,
+    ParamSpec,
+    Protocol,
+    Self,
+    TypeAlias,
+    TypedDict,
+    TypeVar,
+    Unpack,
+    overload,
+)
 
 from amorsize.record import RunReport
 from amorsize.records import Plan
@@ -11,13 +23,15 @@ from amorsize.records import Plan
 P = ParamSpec("P")
 Q = ParamSpec("Q")
 R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 S = TypeVar("S")
 
 
 NJobs: TypeAlias = int | Literal["auto"]
 Chunksize: TypeAlias = int | Literal["auto"]
-Backend: TypeAlias = Literal["auto", "serial", "process"]
-StartMethod: TypeAlias = Literal["auto", "fork"]
+Backend: TypeAlias = Literal["auto", "serial", "process", "thread"]
+StartMethod: TypeAlias = Literal["auto", "fork", "spawn"]
+OnError: TypeAlias = Literal["raise", "return", "skip"]
 
 
 class OptionArgs(TypedDict, total=False):
@@ -28,13 +42,39 @@ class OptionArgs(TypedDict, total=False):
     backend: Backend
     start_method: StartMethod
     isolate: bool
+    buffersize: int | Literal["auto"]
+    progress: bool | Callable[[int, int | None], object]
+    timeout: float | None
+    deadline: float | None
+    on_error: OnError
+    retries: int
+    retry_on: type[BaseException] | tuple[type[BaseException], ...]
+    initializer: Callable[..., object] | None
+    initargs: tuple[Any, ...]
+    seed: int | None
     cache: bool
+
+
+class Stream(Protocol[R_co]):
+    """The results of `pimap`: an iterator that can be closed, and a context manager that does so."""
+
+    def __iter__(self) -> Iterator[R_co]: ...
+
+    def __next__(self) -> R_co: ...
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *error: object) -> None: ...
 
 
 class Maps(Protocol[R]):
     """The ways to run a function over data, with the function and its default options bound."""
 
     def pmap(self, *iterables: Iterable[Any], **options: Unpack[OptionArgs]) -> list[R]: ...
+
+    def pimap(self, *iterables: Iterable[Any], ordered: bool = True, **options: Unpack[OptionArgs]) -> Stream[R]: ...
 
     def pstarmap(self, iterable: Iterable[Iterable[Any]], **options: Unpack[OptionArgs]) -> list[R]: ...
 

@@ -115,8 +115,8 @@ class RunReport(Record):
         n_items: items that came back.
         n_sampled: items timed because the store knew nothing: 0 on a hit, None where the call was over before a
             look into the store was worth its time.
-        backend: `serial` or `process`, as it was really run.
-        n_jobs: processes that computed, the caller included.
+        backend: `serial`, `process` or `thread`, as it was really run.
+        n_jobs: processes that computed, the caller included, or threads.
         chunksize: the largest range that was taken at once.
         predicted_s: what the plan predicted, in seconds.
         serial_s: the estimated seconds of the plain loop: the sum of all items' own seconds.

@@ -115,13 +115,13 @@ class Plan(Record):
     """How a call is to be run, and why.
 
     Attributes:
-        backend: `serial` or `process`.
-        n_jobs: processes that compute at once, the caller included.
+        backend: `serial`, `process` or `thread`.
+        n_jobs: processes that compute at once, the caller included, or threads.
         chunksize: the largest range of items that a worker takes at once.
         predicted_s: predicted seconds for the items at hand; None where too little is known.
         serial_s: predicted seconds of the plain loop for the same items.
         reason: the decision in words.
-        start_method: `fork` for processes, None for the loop.
+        start_method: `fork` for processes, None for the loop and for threads.
         caller_computes: False where the caller only supervises (items longer than 5 ms, or `isolate=True`).
         alternatives: what was rejected.
     """

@@ -1,67 +1,214 @@
-"""Items of an iterator: pulled by the caller alone, a bounded block at a time, each block run like a list."""
+"""Items one after the other: of an iterator, or of anything whose results are wanted as they come.
+
+    the caller alone, batch by batch      until workers pay (at once where they were asked for)
+    fed workers                           from there on; the caller pulls, sends and receives
+
+`steps` is that story. It appends results to a list and pauses after each batch: `pmap` lets it run to the end, `Stream`
+hands out what is there before it goes on.
+"""
 
 from __future__ import annotations
 
-from itertools import islice
-
-from amorsize.engine.collect import explain
-from amorsize.engine.inline import Work
+from amorsize.backends import feed_of
+from amorsize.engine.collect import attach, name_item, name_iterable
+from amorsize.engine.finished import Finished
+from amorsize.engine.inline import Work, columns_of
+from amorsize.engine.rows import Rows, advance_rows, item_of
+from amorsize.engine.sink import OrderedSink, Sink
+from amorsize.engine.source import Pulled, Sliced
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+    from typing import Self
 
     from amorsize.call import Call
+    from amorsize.engine.source import Source
+    from amorsize.records import Plan, RunReport
 
-BLOCK_S = 0.2
-"""An iterator of unknown length is pulled in blocks of about this many seconds of work for each core, so that starting
-workers anew for every block (0.6 ms) costs less than 1 %."""
-
-BLOCK_ITEMS = 65_536
-"""A block holds at most this many items, however small: what is pulled ahead of the results stays bounded."""
+    Steps = Generator[None, None, None]
 
 
 def run_stream(call: Call, iterables: Sequence[Iterable[object]], *, star: bool) -> list[object]:
-    """Return the results of all items; several iterables are zipped.
+    """Return the results of all items of iterators; several are zipped.
 
     Raises:
         BaseException: what the function raises, or, after the items before it are done, what an iterator raises.
     """
-    rows: Iterator[object] = iter(iterables[0]) if len(iterables) == 1 else zip(*iterables, strict=False)
-    star = star or len(iterables) > 1
     results: list[object] = []
-    while True:
-        wanted = _block_items(call)
-        block, error = pull(rows, wanted)
-        if block:
-            results += call.block(Work(call.func, (block,), star=star, offset=len(results)), results)
-        if error is not None:
-            explain(error, None, len(results), dict(enumerate(results)))
-            raise error
-        if len(block) < wanted:
-            return results
+    for _ in steps(call, Rows(call.func, iterables, star=star, guard=call.guard), None, results):
+        pass
+    return results
 
 
-def pull(rows: Iterator[object], n_items: int) -> tuple[list[object], Exception | None]:
-    """Return the next items, fewer at the end, and what the iterator raised instead of the rest."""
-    block: list[object] = []
+def steps(call: Call, rows: Rows, work: Work | None, results: list[object], *, ordered: bool = True) -> Steps:
+    """Run all items, and pause after each batch; results may be taken away in the pauses.
+
+    Args:
+        call: the call.
+        rows: an iterator over the items.
+        work: the same items, where they can be sliced.
+        results: grow.
+        ordered: False for results as they come.
+    """
+    n_given = 0
+    while not rows.is_over:
+        n_left = None if work is None else work.n_items - n_given
+        plan = call.ask(n_left, results, rows.peek, feeds=True) if call.is_time_to_ask else None
+        if (
+            plan is not None
+            and rows.peek()
+            and (yield from _leave(call, plan, rows, work, n_given, results, ordered=ordered))
+        ):
+            return
+        before = len(results)
+        try:
+            call.size = advance_rows(rows, results, call.timings, call.size, call.alone_s)
+        except BaseException as error:
+            n_given += len(results) - before
+            _blame(error, rows, n_given, results)
+            raise
+        n_given += len(results) - before
+        call.tell(n_given, None if work is None else work.n_items)
+        yield
+
+
+def _leave(
+    call: Call, plan: Plan, rows: Rows, work: Work | None, n_given: int, results: list[object], *, ordered: bool
+) -> Generator[None, None, bool]:
+    """Leave the items that are left to fed workers."""
+    source: Source
+    if work is None:
+        work, source = Work(rows.func, ((),), star=rows.star, guard=rows.guard), Pulled(rows.rows, n_given)
+    else:
+        source = Sliced(work, n_given, inherited=plan.start_method == "fork")
+    return (yield from fed_steps(call, plan, work, source, results, ordered=ordered))
+
+
+def _blame(error: BaseException, rows: Rows, index: int, results: list[object]) -> None:
+    if rows.broken is error:
+        name_iterable(error, index)
+    else:
+        name_item(error, index, lambda: item_of(error))
+    attach(error, Finished([(index - len(results), results)]))
+
+
+def fed_steps(
+    call: Call, plan: Plan, work: Work, source: Source, results: list[object], *, ordered: bool = True
+) -> Generator[None, None, bool]:
+    """Run what is left with fed workers, and pause whenever there are results.
+
+    Returns:
+        False where no worker could be started, and nothing was run.
+    """
+    n_out = source.n_taken
+    sink = (OrderedSink if ordered else Sink)(n_out, goes_on=call.goes_on)
+    feed = feed_of(call, plan, work, source, sink)
     try:
-        block.extend(islice(rows, n_items))  # keeps what came before an exception
-    except Exception as error:  # whatever the caller's iterator raises is passed on, after the items before it
-        return block, error
-    return block, None
+        while not feed.is_over:
+            feed.step(wait=not sink.ready)
+            if sink.ready:
+                n_out += len(sink.ready)
+                results += sink.ready
+                sink.ready.clear()
+                call.tell(n_out)
+                yield
+        _raise_failure(sink, source, results, n_out)
+    except OSError as error:
+        if feed.n_started or sink.error is error:
+            raise
+        call.refuse(f"no worker could be started: {error}")
+        return False
+    finally:
+        try:
+            feed.close()
+        finally:
+            feed.close()  # where Ctrl-C came on the way into the first; else it finds nothing to do
+    return True
 
 
-def _block_items(call: Call) -> int:
-    """Return how many items to pull: a batch for the caller, or enough that starting workers for them pays."""
-    spent_s, adviser = call.timings.total_s, call.adviser
-    if adviser is None or adviser.stays is not None or spent_s < call.look_at_s:
-        return call.size
-    plan, item_s = adviser.choose(None, call.timings, ()), adviser.item_s
-    if item_s is None and call.jobs:  # isolated items: only workers have timed any
-        item_s = call.jobs[-1].timings.mean_s
-    if not plan.is_parallel or item_s is None:
-        call.look_later()
-        return call.size
-    call.look_at_s = 0.0
-    return max(plan.n_jobs, min(BLOCK_ITEMS, int(BLOCK_S * plan.n_jobs / max(item_s, 1e-9))))
+def _raise_failure(sink: Sink, source: Source, results: list[object], n_out: int) -> None:
+    error = sink.error
+    if error is None:
+        return
+    if error is source.error:
+        name_iterable(error, source.n_taken)
+    attach(error, Finished([(n_out - len(results), results), *sink.waiting()]))
+    raise error
+
+
+def drained(made: Generator[None, None, bool]) -> bool:
+    """Run steps to their end, and return what they return."""
+    try:
+        while True:
+            next(made)
+    except StopIteration as end:
+        return bool(end.value)
+
+
+def stream_of(
+    call: Call, iterables: Sequence[Iterable[object]], *, ordered: bool, keep: Callable[[RunReport], None]
+) -> Stream:
+    """Return the results of a call as they come; nothing is run and no item pulled before the first is asked for."""
+    columns = columns_of(iterables)
+    work = None if columns is None else Work(call.func, columns, guard=call.guard)
+    rows = Rows(call.func, iterables if columns is None else columns, star=False, guard=call.guard)
+    results: list[object] = []
+    return Stream(call, steps(call, rows, work, results, ordered=ordered), results, keep)
+
+
+class Stream:
+    """The results of a call as they come: an iterator, and a context manager that ends it.
+
+    Nothing runs but while somebody waits for the next result; then as many items are pulled as keep the workers busy,
+    never more than `buffersize` beyond those whose results were taken.
+
+    Args:
+        call: the call.
+        made: its steps.
+        results: where they put results.
+        keep: given the report when all is done.
+    """
+
+    def __init__(self, call: Call, made: Steps, results: list[object], keep: Callable[[RunReport], None]) -> None:
+        self._results = self._hand_out(call, made, results, keep)
+
+    @staticmethod
+    def _hand_out(
+        call: Call, made: Steps, results: list[object], keep: Callable[[RunReport], None]
+    ) -> Generator[object, None, None]:
+        n_items, error = 0, None
+        try:
+            while error is None:
+                try:
+                    next(made)
+                except StopIteration:
+                    break
+                except BaseException as raised:  # after the results before it
+                    error = raised
+                batch = call.settle(list(results))
+                n_items += len(batch)
+                results.clear()
+                yield from batch
+            if error is not None:
+                raise error
+            keep(call.report(n_items))
+        finally:
+            made.close()
+            call.end()
+
+    def __iter__(self) -> Iterator[object]:
+        return self
+
+    def __next__(self) -> object:
+        return next(self._results)
+
+    def close(self) -> None:
+        """End the call: workers are gone when it returns, and what they were at is given up."""
+        self._results.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()

@@ -189,7 +189,7 @@ def test_other_threads_keep_the_call_in_the_loop() -> None:
     try:
         assert set(whose.pmap([20_000] * 200)) == {os.getpid()}
         assert "threads are alive" in report(whose).reason
-        with pytest.warns(AmorsizeWarning, match="although processes were to run it"):
+        with pytest.warns(AmorsizeWarning, match="although workers were to run it"):
             whose.pmap([20_000] * 20, backend="process")
         with pytest.raises(amorsize.BackendUnavailable, match="isolate=True"):
             whose.pmap([20_000] * 20, isolate=True)

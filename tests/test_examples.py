@@ -14,7 +14,7 @@ EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 TOLD = {
     "cpu_bound.py": "why: ",
     "generator_input.py": "pmap pulled 600 passwords",
-    "io_bound.py": "many threads would gain more than a process a core",
+    "io_bound.py": "threads take",
     "stdlib_complexity.py": "branches  function",
     "too_quick.py": "too short for workers",
     "with_pool.py": "break-even",

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 import amorsize
-from amorsize.options import PEERS, Options, checked, resolve
+from amorsize.checks import PEERS, checked
+from amorsize.options import Options, resolve
 
 
 @pytest.mark.parametrize(
@@ -19,7 +20,7 @@ from amorsize.options import PEERS, Options, checked, resolve
         ({"n_jobs": "many"}, TypeError, "got 'many'"),
         ({"chunksize": "big"}, ValueError, "chunksize must be an int >= 1 or \"auto\", got 'big'"),
         ({"chunksize": 0}, ValueError, "chunksize must be >= 1"),
-        ({"backend": "cluster"}, ValueError, "backend must be one of auto, serial, process, got 'cluster'"),
+        ({"backend": "cluster"}, ValueError, "backend must be one of auto, serial, process, thread, got 'cluster'"),
         ({"backend": 3}, TypeError, "backend must be one of"),
         ({"start_method": "spawn"}, ValueError, "start_method must be one of auto, fork"),
         ({"isolate": 1}, TypeError, "isolate must be True or False"),

@@ -44,6 +44,7 @@ class Costs(Record):
     Attributes:
         fork_s: start and reap a worker of an empty process.
         fork_s_per_byte: the same, for each resident byte whose page table entry is copied and given back.
+        spawn_s: launch fresh interpreters, all at once, until they take items.
         join_s: from the last result published to the caller awake with it, once a run.
         range_s: take a range from the shared counter.
         publish_s: a worker encodes, writes and announces a range of no results.
@@ -51,6 +52,8 @@ class Costs(Record):
         encode_s: a worker encodes one simple result.
         decode_s: the caller decodes one simple result.
         byte_s: one byte of results on one side: 1 MB costs 0.2 ms to write and as much to read.
+        thread_s: start a thread, give it its first turn at the GIL, and end it.
+        switch_s: hand the GIL from one thread that waits for it to the next.
         pool_s: start and join a multiprocessing.Pool without workers.
         pool_worker_s: the same, for each worker.
         pool_chunk_s: one chunk sent through a Pool and its results back.
@@ -60,6 +63,7 @@ class Costs(Record):
 
     fork_s: float = 0.35e-3
     fork_s_per_byte: float = 0.016e-3 / 2**20
+    spawn_s: float = 50e-3
     join_s: float = 50e-6
     range_s: float = 0.5e-6
     publish_s: float = 10e-6
@@ -67,6 +71,8 @@ class Costs(Record):
     encode_s: float = 0.03e-6
     decode_s: float = 0.03e-6
     byte_s: float = 0.2e-9
+    thread_s: float = 50e-6
+    switch_s: float = 25e-6
     pool_s: float = 2.5e-3
     pool_worker_s: float = 1.4e-3
     pool_chunk_s: float = 40e-6

@@ -52,6 +52,7 @@ _HIGHEST = {  # of what is not always known, in the order of declaration; none i
     "argument_bytes": 2.0**60,
     "result_bytes": 2.0**60,
     "send_s": MAX_SECONDS,
+    "give_s": MAX_SECONDS,
     "worker_bytes": 2.0**60,
 }
 
@@ -71,6 +72,7 @@ class Profile(Record):
         argument_bytes: mean bytes of a pickled argument.
         result_bytes: mean bytes of an encoded result.
         send_s: measured seconds per result to encode it and to decode it again.
+        give_s: measured seconds per argument to encode it and to decode it again.
         worker_bytes: memory that one more worker takes.
     """
 
@@ -85,6 +87,7 @@ class Profile(Record):
     argument_bytes: float | None = None
     result_bytes: float | None = None
     send_s: float | None = None
+    give_s: float | None = None
     worker_bytes: float | None = None
 
     def check(self) -> None:

@@ -26,8 +26,8 @@ class Run(Record):
     """One real run, and what had been predicted for it.
 
     Attributes:
-        backend: `serial` or `process`.
-        n_jobs: processes that computed.
+        backend: `serial`, `process` or `thread`.
+        n_jobs: processes that computed, or threads.
         chunksize: the largest range that was taken at once.
         n_items: items that the prediction was about.
         predicted_s: seconds predicted when the plan was made.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from amorsize.engine.finished import Finished
     from amorsize.engine.inline import Work
@@ -23,7 +23,6 @@ class Collector:
     Args:
         work: the items.
         head: results of the items 0, 1, 2, ... that the caller ran before anybody else took part.
-        before: results of the items before them, in the caller's whole input.
 
     Attributes:
         n_done: results in hand.
@@ -31,10 +30,9 @@ class Collector:
         error: what it failed with.
     """
 
-    def __init__(self, work: Work, head: list[object], before: list[object]) -> None:
+    def __init__(self, work: Work, head: list[object]) -> None:
         self.work = work
         self.head = head
-        self._before = before
         self.error: BaseException | None = None
         self.failed_at: int | None = None
         self._parts: dict[int, list[object]] = {}
@@ -65,12 +63,10 @@ class Collector:
         return position if position < stop else None
 
     def finished(self) -> Finished:
-        """Return every result in hand by its index in the caller's input."""
+        """Return every result in hand by its index."""
         from amorsize.engine.finished import Finished
 
-        offset = self.work.offset
-        parts = [(0, self._before), (offset, self.head)]
-        return Finished([*parts, *[(offset + start, results) for start, results in self._parts.items()]])
+        return Finished([(0, self.head), *self._parts.items()])
 
     def ordered(self) -> list[object]:
         """Return all results in input order; the collector gives up what it holds.
@@ -98,21 +94,43 @@ class Collector:
         explain(error, self.work, self.failed_at, self.finished())
 
 
-def explain(error: BaseException, work: Work | None, index: int | None, finished: Mapping[int, object]) -> None:
+def explain(error: BaseException, work: Work, index: int | None, finished: Mapping[int, object]) -> None:
     """Put on the error a note that names its item, and the finished results as `error.finished`.
 
     Args:
-        error: of the user's function or iterable, or ours.
-        work: the items; None where the iterable itself has failed.
+        error: of the user's function, or ours.
+        work: the items.
         index: which item; None where no single item is to blame.
         finished: results by index in the caller's whole input.
     """
-    from amorsize.errors import AmorsizeError, WorkerDied
+    if index is not None:
+        name_item(error, work.offset + index, lambda: work.item(index))
+    attach(error, finished)
 
-    if work is None:
-        add_note(error, f"amorsize: raised by the iterable, in place of item {index}")
-    elif index is not None and not isinstance(error, AmorsizeError):
-        add_note(error, f"amorsize: raised by item {work.offset + index}: {_short(work, index)}")
+
+def name_item(error: BaseException, index: int, find: Callable[[], object]) -> None:
+    """Note on an exception of the user's function which item raised it; our own errors say so themselves.
+
+    Args:
+        error: the exception.
+        index: of the item, in the caller's whole input.
+        find: returns the item; may raise.
+    """
+    from amorsize.errors import AmorsizeError
+
+    if not isinstance(error, AmorsizeError):
+        add_note(error, f"amorsize: raised by item {index}: {_short(find)}")
+
+
+def name_iterable(error: BaseException, index: int) -> None:
+    """Note on an exception that the iterable itself raised it."""
+    add_note(error, f"amorsize: raised by the iterable, in place of item {index}")
+
+
+def attach(error: BaseException, finished: Mapping[int, object]) -> None:
+    """Put the finished results on an error, as `error.finished`; where its class has such a name, it is left alone."""
+    from amorsize.errors import WorkerDied
+
     if isinstance(error, WorkerDied) or not hasattr(type(error), "finished"):
         error.__dict__["finished"] = finished
     if finished:
@@ -126,10 +144,10 @@ def add_note(error: BaseException, note: str) -> None:
         notes.append(note)
 
 
-def _short(work: Work, index: int) -> str:
+def _short(find: Callable[[], object]) -> str:
     import reprlib
 
     try:
-        return reprlib.repr(work.item(index))
+        return reprlib.repr(find())
     except Exception as error:  # a user's broken __repr__ must not replace the error that is being reported
         return f"<repr failed: {type(error).__name__}>"

@@ -32,6 +32,10 @@ PUBLISH_EVERY_S = 0.02
 """A finished result is in the caller's reach after at most this many seconds of computing."""
 
 
+if sys.platform != "win32":
+    _COMPUTING = signal.SIGVTALRM, signal.ITIMER_VIRTUAL
+
+
 class Desk:
     """A worker's side of what it shares with the caller.
 
@@ -95,16 +99,22 @@ class Desk:
         """Index of the item that is running, or runs next."""
         return self.start + len(self.results)
 
-    def start_timer(self) -> None:
-        """Publish every 20 ms of computing, where the platform can."""
+    def start_timer(self, *, counts_waiting: bool = False) -> None:
+        """Publish every 20 ms of computing, where the platform can; or every 20 ms, whatever the items do.
+
+        The latter interrupts system calls, which Python resumes; it is for calls that may be ended from outside at any
+        moment, and are not to lose what was finished before an item that waits.
+        """
         if sys.platform != "win32":
-            signal.signal(signal.SIGVTALRM, self.publish_on_timer)
-            signal.setitimer(signal.ITIMER_VIRTUAL, PUBLISH_EVERY_S, PUBLISH_EVERY_S)
+            number, clock = (signal.SIGALRM, signal.ITIMER_REAL) if counts_waiting else _COMPUTING
+            signal.signal(number, self.publish_on_timer)
+            signal.setitimer(clock, PUBLISH_EVERY_S, PUBLISH_EVERY_S)
 
     def stop_timer(self) -> None:
         """Publish only when asked."""
         if sys.platform != "win32":
-            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+            for clock in (signal.ITIMER_VIRTUAL, signal.ITIMER_REAL):
+                signal.setitimer(clock, 0)
 
     def report(self, error: BaseException, offset: int) -> None:
         """Publish what was finished before a failure, then the failure.
@@ -119,7 +129,7 @@ class Desk:
         try:
             self.publish()
         except Exception as unpicklable:  # a result that pickle refuses, with whatever exception it likes
-            error = failure.not_picklable(self.results, self.start, offset, unpicklable)
+            error = failure.not_picklable("result", self.results, self.start, offset, unpicklable)
             index = error.index - offset
             self.outbox.send_results(self.start, self.results[: index - self.start], 0.0)
         self.outbox.send(ERROR, index, 1, 0.0, failure.pack(error))

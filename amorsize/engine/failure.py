@@ -128,21 +128,28 @@ def _repr(value: object) -> str:
         return f"<{type(value).__qualname__}: repr failed with {type(error).__name__}>"
 
 
-def not_picklable(results: Sequence[object], start: int, offset: int, cause: BaseException) -> ItemNotPicklable:
-    """Return the error for the first of these results that cannot be pickled.
+def not_picklable(
+    what: str, values: Sequence[object], start: int, offset: int, cause: BaseException
+) -> ItemNotPicklable:
+    """Return the error for the first of these values that cannot be pickled.
 
     Args:
-        results: of the items `start`, `start + 1`, ...
+        what: `argument` or `result`.
+        values: of the items `start`, `start + 1`, ...
         start: index within the block of items at hand.
         offset: index of the block's first item in the caller's whole input.
         cause: what pickling all of them raised.
     """
-    refused = ((start + k, result) for k, result in enumerate(results) if refusal(result) is not None)
-    index, result = next(refused, (start, results[0] if results else None))
-    path, type_name = culprit(result, "result")
+    refused = ((start + k, value) for k, value in enumerate(values) if refusal(value) is not None)
+    index, value = next(refused, (start, values[0] if values else None))
+    path, type_name = culprit(value, what)
+    if what == "result":
+        told = "so a worker cannot send it back", "Return what it was made from instead"
+    else:
+        told = "so it cannot be sent to a worker", "Send what it can be made from instead"
     return ItemNotPicklable(
-        f"the result of item {offset + index} cannot be pickled, so a worker cannot send it back: "
-        f'{path} is a {type_name} ({cause}). Return what it was made from instead, or run with backend="serial".',
+        f"the {what} of item {offset + index} cannot be pickled, {told[0]}: "
+        f'{path} is a {type_name} ({cause}). {told[1]}, or run with backend="serial".',
         index=offset + index,
         type_name=type_name,
         path=path,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from amorsize.engine.desk import Desk
 from amorsize.engine.inline import Work
-from amorsize.engine.message import TASK
+from amorsize.engine.message import BEGUN, TASK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,12 +37,14 @@ def run_task(desk: Desk, work: Work, task: Message) -> None:
     """Run the items of a task, and send their results or the failure of one."""
     start, stop = task.start, task.start + task.count
     results = desk.open(start, stop)
-    desk.start_timer()
+    if task.seconds:
+        desk.outbox.send(BEGUN, start, task.count, 0.0, b"")
+    desk.start_timer(counts_waiting=bool(task.seconds))
     try:
         if task.is_empty:
             work.run(start, stop, results)
         else:
-            work.with_items(_rebuilt(task, work.offset)).run(0, task.count, results)
+            work.with_items(_rebuilt(task, work.offset), start).run(0, task.count, results)
         desk.stop_timer()
         desk.publish()
     except BaseException as error:  # whatever an item raises, SystemExit included, is the caller's to raise

@@ -28,18 +28,22 @@ def _handled() -> list[int]:
 
 
 class Held:
-    """A context in which signal handlers wait. It may be entered again and again, but not inside itself."""
+    """A context in which signal handlers wait; inside itself it changes nothing."""
 
-    __slots__ = ("_before", "_came", "_numbers", "_raised")
+    __slots__ = ("_before", "_came", "_depth", "_numbers", "_raised")
 
     def __init__(self) -> None:
         self._numbers = _handled()
         self._before: list[tuple[int, object]] = []
         self._came: list[tuple[int, FrameType | None]] = []
         self._raised: BaseException | None = None
+        self._depth = 0
 
     def __enter__(self) -> None:
         """Never raise: what a handler raises on the way in is raised on the way out."""
+        if self._depth:
+            self._depth += 1
+            return
         while len(self._before) < len(self._numbers):
             try:
                 rest = self._numbers[len(self._before) :]
@@ -47,10 +51,14 @@ class Held:
                 self._before.extend(zip(rest, map(signal.signal, rest, repeat(self._note)), strict=True))
             except BaseException as error:  # of a handler that had its turn just before: kept for the end
                 self._raised = error
+        self._depth = 1
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._depth -= 1
+        if self._depth:
+            return
         while self._before:
             try:
                 signal.signal(*self._before[-1])  # type: ignore[arg-type]  # what `signal` itself returned

@@ -3,12 +3,15 @@
 Loaded before the first item runs, so it imports nothing heavier than `time`.
 """
 
-from time import perf_counter
+import sys
+from time import perf_counter, process_time, thread_time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from typing import Any
+
+    from amorsize.engine.guard import Guard
 
 BATCH_S = 0.0005
 """A batch grows until it lasts this long, in seconds.
@@ -57,6 +60,28 @@ def check_iterables(iterables: "Sequence[object]") -> None:
             )
 
 
+def refuse_hidden(func: "Callable[..., object]") -> None:
+    """Raise TypeError where another decorator stands on top of ours: its work would silently be skipped.
+
+    `functools.wraps` copies our methods to its wrapper, but they still run the function underneath. A name that was
+    simply bound anew is none of our business.
+    """
+    qualname: str | None = getattr(func, "__qualname__", None)
+    found: object = sys.modules.get(getattr(func, "__module__", None) or "")
+    if qualname is None or found is None or "<locals>" in qualname:
+        return
+    for name in qualname.split("."):
+        found = getattr(found, name, None)
+    seen: set[int] = set()
+    while found is not func and found is not None and id(found) not in seen:
+        seen.add(id(found))
+        found = getattr(found, "__wrapped__", None)
+        if found is func:
+            raise TypeError(
+                f"{qualname} is wrapped by another decorator, which pmap would skip: put @parallelizable outermost"
+            )
+
+
 class Work:
     """A function and the items to call it with.
 
@@ -65,9 +90,10 @@ class Work:
         columns: one sequence an argument, each sliceable; only as many items as the shortest has.
         star: whether an item is a tuple of arguments (several columns always are).
         offset: index of the first item in the caller's whole input, for messages.
+        guard: what is put around each call; None for nothing.
     """
 
-    __slots__ = ("columns", "func", "n_items", "offset", "star")
+    __slots__ = ("columns", "func", "guard", "n_items", "offset", "star")
 
     def __init__(
         self,
@@ -76,16 +102,19 @@ class Work:
         *,
         star: bool = False,
         offset: int = 0,
+        guard: "Guard | None" = None,
     ) -> None:
         self.func = func
         self.columns = columns
         self.star = star or len(columns) > 1
         self.offset = offset
+        self.guard = guard
         self.n_items = min(map(len, columns))
 
-    def with_items(self, items: "Sequence[object]") -> "Work":
-        """Return the same function with other items; of several columns each item is a tuple already."""
-        return Work(self.func, (items,), star=self.star)
+    def with_items(self, items: "Sequence[object]", first: int) -> "Work":
+        """Return the same function with other items, which begin at index `first`; of several columns each item is a
+        tuple already."""
+        return Work(self.func, (items,), star=self.star, offset=self.offset + first, guard=self.guard)
 
     def batch(self, start: int, stop: int) -> "Iterable[object]":
         """Return the items of a range; for several columns, as tuples."""
@@ -99,13 +128,12 @@ class Work:
         Where an item raises, `results` has grown by the number of items before it: that is how its index is known
         without counting. (`list.extend(map(...))` would do the same, but takes a StopIteration for the end.)
         """
-        func = self.func
-        if self.star:
-            for arguments in self.batch(start, stop):
-                results.append(func(*arguments))  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
+        if self.guard is not None:
+            self.guard.run(self.func, self.batch(start, stop), self.offset + start, results, star=self.star)
+        elif self.star:
+            call_each_starred(self.func, self.batch(start, stop), results)
         else:
-            for item in self.batch(start, stop):
-                results.append(func(item))
+            call_each(self.func, self.batch(start, stop), results)
 
     def sample(self) -> list[object]:
         """Return the first, the middle and the last item, to tell what kind of items these are."""
@@ -119,10 +147,35 @@ class Work:
         raise IndexError(index)
 
 
-class Timings:
-    """What was timed: batches of (items, seconds); above 2,048 of them, neighbours are joined."""
+def call_each(func: "Callable[..., object]", items: "Iterable[object]", results: list[object]) -> None:
+    for item in items:
+        results.append(func(item))
 
-    __slots__ = ("batches", "n_items", "total_s")
+
+def call_each_starred(func: "Callable[..., object]", items: "Iterable[Any]", results: list[object]) -> None:
+    for item in items:
+        results.append(func(*item))
+
+
+LINE_OF_FOR = 1
+"""Of both loops above, counted from `def`: what raises there is the iterable, and what raises below it the function."""
+
+
+TELLING_S = 0.001 if sys.platform != "win32" else 0.2
+"""Seconds of items from which on their CPU time tells anything. Windows counts CPU time in steps of 16 ms."""
+
+
+class Timings:
+    """What was timed: batches of (items, seconds); above 2,048 of them, neighbours are joined.
+
+    Attributes:
+        n_items: items in all batches.
+        total_s: seconds of all batches.
+        cpu_share: CPU seconds of the thread that ran the items over their seconds, lately; None while nothing tells.
+        process_share: the same with the CPU seconds of all threads of the process.
+    """
+
+    __slots__ = ("batches", "cpu_share", "n_items", "process_share", "total_s")
 
     LIMIT = 2048
 
@@ -130,6 +183,8 @@ class Timings:
         self.batches: list[tuple[int, float]] = []
         self.n_items = 0
         self.total_s = 0.0
+        self.cpu_share: float | None = None
+        self.process_share: float | None = None
 
     @property
     def mean_s(self) -> float | None:
@@ -144,6 +199,19 @@ class Timings:
         if len(self.batches) >= self.LIMIT:
             pairs = zip(self.batches[::2], self.batches[1::2], strict=True)
             self.batches = [(n + m, s + t) for (n, s), (m, t) in pairs]
+
+    def used(self, seconds: float, cpu_s: float, process_s: float) -> None:
+        """Note the CPU time that some items took; the latest that tells counts: a first call may import things."""
+        if seconds >= TELLING_S:
+            self.cpu_share, self.process_share = cpu_s / seconds, process_s / seconds
+
+    def batch(self, n_items: int, seconds: float, size: int) -> int:
+        """Note a batch of the caller's, and return the size that its next one should have."""
+        self.add(n_items, seconds)
+        batch_s = max(BATCH_S, self.total_s * LONGEST_SHARE)
+        if seconds < batch_s / 2:
+            return size * (4 if seconds < batch_s / 16 else 2)
+        return max(1, int(size * batch_s / seconds)) if seconds > batch_s else size
 
 
 def advance(work: "Work", results: list[object], timings: "Timings", size: int, until_s: float) -> int:
@@ -160,7 +228,8 @@ def advance(work: "Work", results: list[object], timings: "Timings", size: int, 
         The size that the next batch should have.
     """
     n_items = work.n_items
-    began = last = perf_counter()
+    cpu_s, process_s = thread_time(), process_time()
+    began = last = now = perf_counter()
     while (start := len(results)) < n_items:
         stop = min(n_items, start + size)
         work.run(start, stop, results)
@@ -168,13 +237,9 @@ def advance(work: "Work", results: list[object], timings: "Timings", size: int, 
             work.n_items = len(results)
             break
         now = perf_counter()
-        timings.add(stop - start, now - last)
-        batch_s = max(BATCH_S, timings.total_s * LONGEST_SHARE)
-        if now - last < batch_s / 2:
-            size *= 4 if now - last < batch_s / 16 else 2
-        elif now - last > batch_s:
-            size = max(1, int(size * batch_s / (now - last)))
+        size = timings.batch(stop - start, now - last, size)
         if now - began >= until_s:
             break
         last = now
+    timings.used(now - began, thread_time() - cpu_s, process_time() - process_s)
     return size

@@ -56,6 +56,7 @@ class Job:
         decide: asked now and then whether the plan still holds; returns a new one where not.
         item_s: seconds an item is expected to take; None where nothing is known.
         alone_s: seconds an item took while the caller computed alone.
+        native_threads: how many threads of its own a native library may use in each worker; None for any number.
         caller_may_run: False keeps every item out of the caller, even where no worker can be started.
 
     Attributes:
@@ -63,7 +64,10 @@ class Job:
         n_started: workers that were started.
         start_s: seconds that starting and reaping them took.
         shortage: why not all workers could be started, in words; None where they could.
+        progress: told how many items are done, of how many; None for nobody.
         retreat: the reason for giving the workers up on the way; None where they stayed.
+        left_behind: which threads were still in their items when the call ended, in words; None where none was.
+        counts_cpu: the workers' timings are of CPU time: they were waiting for one another.
     """
 
     def __init__(
@@ -75,6 +79,7 @@ class Job:
         item_s: float | None,
         alone_s: float | None,
         *,
+        native_threads: int | None = None,
         caller_may_run: bool = True,
     ) -> None:
         self.work = work
@@ -83,9 +88,13 @@ class Job:
         self.decide = decide
         self.sizes = Range(plan.n_jobs, plan.chunksize or None, item_s)
         self.alone_s = alone_s
+        self.native_threads = native_threads
         self.caller_may_run = caller_may_run
         self.timings = Timings()
         self.n_started = 0
         self.start_s = 0.0
         self.shortage: str | None = None
         self.retreat: str | None = None
+        self.progress: Callable[[int, int | None], None] | None = None
+        self.left_behind: str | None = None
+        self.counts_cpu = False

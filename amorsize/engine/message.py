@@ -8,8 +8,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-RESULTS, ERROR, DONE = b"R", b"E", b"D"
-"""Of a worker: results of a range; the exception of an item; it takes no further range."""
+RESULTS, ERROR, DONE, BEGUN = b"R", b"E", b"D", b"B"
+"""Of a worker: results of a range; the exception of an item; it takes no further range; it has begun with a task."""
 
 TASK, SETUP, REFUSED = b"T", b"S", b"N"
 """To a fed worker: a range of items. To one that is a fresh interpreter: what to run, and in which surroundings; and
@@ -20,10 +20,10 @@ class Message:
     """One announcement: a range, what was done with it, and what belongs to it.
 
     Attributes:
-        kind: RESULTS, ERROR, DONE, TASK, SETUP or REFUSED.
+        kind: one of the above.
         start: first index of the range.
         count: items in it.
-        seconds: how long they took.
+        seconds: how long they took; of a task, above 0 where it may be ended at any moment: its begin is to be told.
     """
 
     __slots__ = ("_buffers", "_encoding", "_payload", "count", "kind", "seconds", "start")
@@ -54,3 +54,9 @@ class Message:
     def load(self) -> Any:  # Any: a list of items or results, or the tuple that describes an error
         """Return the content; raises whatever rebuilding a part of it raises."""
         return decode(self._encoding, self._payload, self._buffers)
+
+    def error(self) -> BaseException:
+        """Return the exception that an ERROR or REFUSED tells of."""
+        from amorsize.engine import failure
+
+        return failure.unpack(self.load())

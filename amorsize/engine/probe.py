@@ -245,7 +245,7 @@ def _message_prices() -> dict[str, float]:
 
 def _trip(desk: Desk, inbox: wire.Inbox, pipe: int, results: list[object]) -> tuple[float, float]:
     """Return the seconds to publish these results and to take them in."""
-    collector = Collector(Work(id, (results,)), [], [])
+    collector = Collector(Work(id, (results,)), [])
     watch = select.poll()
     watch.register(pipe, select.POLLIN)
     desk.open(0, len(results)).extend(results)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from _contextvars import ContextVar
+from time import perf_counter, sleep
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,19 +28,43 @@ and BLIS through Intel's OpenMP). GNU's libgomp does not: a child hangs in its f
 cores_are_taken = False
 """Whether workers are running for a call of this process, or this process is one of them (it inherits the value)."""
 
+is_item_of_a_thread: "ContextVar[bool]" = ContextVar("amorsize.is_item_of_a_thread", default=False)
+"""Whether this code is part of an item that a thread of ours runs: set in the context that the thread was given."""
+
+threads_are_ending = False
+"""Whether threads of ours may still be on their way out: the system sees a thread for a moment after its last line."""
+
+ENDING_S = 0.02
+"""For how long they are waited for before a fork is refused because of them; 200 of them take about 5 ms."""
+
 
 def refusal() -> str | None:
     """Return why this process must not fork now, in words; None where it may. Costs about 15 us."""
+    return no_workers() or no_fork()
+
+
+def no_workers() -> str | None:
+    """Return why no worker may be started in any way: the cores are in use, or somebody watches this process."""
+    return nested() or watched()
+
+
+def no_fork() -> str | None:
+    """Return why workers must not be forked, where fresh interpreters may still do."""
     if sys.platform != "linux" or not hasattr(os, "fork"):
         return f"processes are started by fork, which {sys.platform} does not offer safely"
     if not hasattr(os, "memfd_create"):
         return "this Python was built without memory files"
-    return nested() or _not_wanted() or watched() or _other_threads() or _unsafe_modules()
+    return _unwanted() or _other_threads() or _unsafe_modules()
+
+
+def thread_refusal() -> str | None:
+    """Return why "auto" starts no threads here, in words; None where it may."""
+    return nested() or watched() or _greenlets()
 
 
 def nested() -> str | None:
     """Refuse any process where the cores are in use: inside another call, in a worker of anybody's."""
-    if cores_are_taken:
+    if cores_are_taken or is_item_of_a_thread.get():
         return "this call runs inside another one, whose workers use the cores"
     multiprocessing = sys.modules.get("multiprocessing.process")
     if multiprocessing is not None and multiprocessing.parent_process() is not None:
@@ -49,7 +75,8 @@ def nested() -> str | None:
     return None
 
 
-def _not_wanted() -> str | None:
+def _unwanted() -> str | None:
+    """Refuse where the program has said that it wants no forks."""
     context = sys.modules.get("multiprocessing.context")
     method = context._default_context.get_start_method(allow_none=True) if context is not None else None
     if method not in (None, "fork"):
@@ -68,8 +95,26 @@ def watched() -> str | None:
     return None
 
 
+def _greenlets() -> str | None:
+    """Refuse where threads may be none: a library has put its own in their place."""
+    found = next((name for name in ("gevent", "eventlet") if name in sys.modules), None)
+    return None if found is None else f"{found} is loaded: what looks like threads may be its greenlets"
+
+
 def _other_threads() -> str | None:
     """Refuse where other threads live: a lock that one of them holds would stay locked in the child for ever."""
+    global threads_are_ending
+    refusal = _threads_that_live()
+    if threads_are_ending:
+        until_s = perf_counter() + ENDING_S
+        while refusal is not None and perf_counter() < until_s:
+            sleep(1e-4)
+            refusal = _threads_that_live()
+        threads_are_ending = False
+    return refusal
+
+
+def _threads_that_live() -> str | None:
     n_python = len(sys._current_frames())
     if n_python > 1:
         return f"{n_python - 1} other threads are alive, and a lock that one holds would never open in a forked worker"

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
         def n_left(self) -> int | None:
             """Return how many items are left; None where nobody knows."""
 
+        def item(self, task: Task, index: int) -> object:
+            """Return one item of a task, for a message."""
+
 
 class Task:
     """Some items in a row that one worker runs.
@@ -75,7 +78,6 @@ class Sliced:
     def __init__(self, work: Work, first: int, *, inherited: bool) -> None:
         self._work = work
         self._inherited = inherited
-        self._position = first
         self.n_taken = first
         self.error: BaseException | None = None
 
@@ -89,6 +91,9 @@ class Sliced:
 
     def n_left(self) -> int | None:
         return self._work.n_items - self.n_taken
+
+    def item(self, task: Task, index: int) -> object:
+        return self._work.item(index)
 
 
 class Pulled:
@@ -110,7 +115,9 @@ class Pulled:
         if not self._is_over and n_items > 0:
             try:
                 values.extend(islice(self._rows, n_items))  # keeps what came before an exception
-            except BaseException as error:  # whatever the caller's iterator raises comes after the items before it
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # whatever else the caller's iterator raises, after the items before it
                 self.error = error
         if len(values) < n_items:
             self._is_over = True
@@ -120,3 +127,6 @@ class Pulled:
 
     def n_left(self) -> int | None:
         return 0 if self._is_over else None
+
+    def item(self, task: Task, index: int) -> object:
+        return (task.values or ())[index - task.start]

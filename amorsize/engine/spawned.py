@@ -23,8 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
     import socket
-    from collections.abc import Callable
-    from typing import Any, NoReturn
+    from typing import NoReturn
 
     from amorsize.engine.by_value import Luggage
     from amorsize.engine.desk import Desk
@@ -102,7 +101,7 @@ class Worker:
         if initializer is not None and not self._is_initialized:
             self._is_initialized = True
             initializer(*initargs)
-        return _work(func, guard, star=star, offset=offset)
+        return Work(func, ((),), star=star, offset=offset, guard=guard)
 
 
 class Stale(Exception):
@@ -112,10 +111,6 @@ class Stale(Exception):
 def _by_name(content: bytes) -> tuple[Any, ...]:
     func, star, identify = marshal.loads(content)
     return found(func), star, None, identify and found(identify), None, ()
-
-
-def _work(func: Callable[..., object], guard: Any, *, star: bool, offset: int) -> Work:
-    return Work(func, ((),), star=star, offset=offset)
 
 
 _luggage: list[Luggage] = []

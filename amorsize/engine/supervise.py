@@ -26,7 +26,7 @@ from amorsize.engine.desk import Desk
 from amorsize.engine.fork import ForkedWorker, start_worker
 from amorsize.engine.held import Held
 from amorsize.engine.lifeline import Lifeline
-from amorsize.engine.message import DONE, RESULTS
+from amorsize.engine.message import DONE, ERROR
 from amorsize.engine.watch import CELLS_PER_WORKER, Watch
 from amorsize.engine.worker import serve
 from amorsize.errors import WorkerDied
@@ -226,21 +226,17 @@ class Crew:
     def _take(self, worker: ForkedWorker, message: Message) -> None:
         if message.kind == DONE:
             worker.expected = True
-            return
-        try:
-            content = message.load()
-        except Exception as error:  # a user's __setstate__ may raise anything
-            from amorsize.engine import failure
-
-            self._fail(message.start, failure.not_rebuilt("result", message, self.job.work.offset, error))
-            return
-        if message.kind == RESULTS:
-            self.job.collector.add(message.start, content)
-            self.job.timings.add(message.count, message.seconds)
+        elif message.kind == ERROR:
+            self._fail(message.start, message.error())
         else:
-            from amorsize.engine import failure
+            try:
+                self.job.collector.add(message.start, message.load())
+            except Exception as error:  # a user's __setstate__ may raise anything
+                from amorsize.engine import failure
 
-            self._fail(message.start, failure.unpack(content))
+                self._fail(message.start, failure.not_rebuilt("result", message, self.job.work.offset, error))
+            else:
+                self.job.timings.add(message.count, message.seconds)
 
     def _ended(self, worker: ForkedWorker) -> None:
         for fd in worker.events():
@@ -269,11 +265,15 @@ class Crew:
         return self._rest_from
 
     def _reconsider(self) -> None:
-        """Ask, now and then, whether the plan still holds; stop feeding the workers where it does not.
+        """Tell, now and then, how far it has come; stop feeding the workers where the plan does not hold.
 
         Where the caller must run no item, there is nothing to go back to.
         """
-        if self._rest_from is not None or not self.job.caller_may_run or not self._watch.is_time():
+        if not self._watch.is_time():
+            return
+        if self.job.progress is not None:
+            self.job.progress(self.job.collector.n_done, self._n_items)
+        if self._rest_from is not None or not self.job.caller_may_run:
             return
         cpu_s = [worker.cpu_s for worker in self.workers]
         n_alive = len(set(self._by_fd.values()))

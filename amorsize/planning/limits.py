@@ -16,6 +16,9 @@ MAX_FITTING = 2.0**53
 MEMORY_SHARE = 0.8
 """Share of the free memory that workers may take; the rest is for results, and for programs that start meanwhile."""
 
+MOST_THREADS = 256
+"""Threads on "auto" at most: a thousand would gain little, and open a thousand connections to somebody's server."""
+
 
 class Limits(Record):
     """What a call was told, and what its surroundings allow.
@@ -24,9 +27,16 @@ class Limits(Record):
         n_jobs_ceiling: the most processes that may compute at once, the caller included; nothing exceeds it.
         n_jobs: processes asked for; None for "auto".
         chunksize: the largest range asked for; None for "auto".
-        backend: `auto`, `serial` or `process`.
-        refusal: why no worker may be started here, in words; None where they may.
+        backend: `auto`, `serial`, `process` or `thread`.
+        refusal: why no worker of any kind may be started here, in words; None where they may.
         isolate: whether the caller may run no item itself.
+        feeds: whether the caller hands every item out, and then runs none either.
+        sends_items: whether items are pickled on their way to a worker.
+        start_method: how workers are started.
+        no_processes: why no process may be started here although threads may, in words.
+        no_threads: why no thread may be started here although processes may, in words.
+        n_threads_ceiling: the most threads that may run at once.
+        has_gil: whether threads have to take turns at running Python code.
     """
 
     n_jobs_ceiling: int
@@ -35,11 +45,18 @@ class Limits(Record):
     backend: str = "auto"
     refusal: str | None = None
     isolate: bool = False
+    feeds: bool = False
+    sends_items: bool = False
+    start_method: str = "fork"
+    no_processes: str | None = None
+    no_threads: str | None = None
+    n_threads_ceiling: int = MOST_THREADS
+    has_gil: bool = True
 
     @property
     def forces_workers(self) -> bool:
         """Whether workers were asked for, gain or not."""
-        return self.isolate or self.backend == "process"
+        return self.isolate or self.backend in ("process", "thread")
 
 
 def worker_limit_by_memory(memory_bytes: int | None, worker_bytes: float | None) -> int | None:

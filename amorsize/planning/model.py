@@ -8,6 +8,10 @@ N items of mean mu, n processes that compute:
     all work   = kappa(n) N mu + encoding and decoding of what workers send + taking and publishing of ranges
     lanes      = min(n, cores or quota / cores that one item keeps busy)
     tail       : until the last one is done: items are whole, and not of one length
+
+n threads share one GIL. Whoever wakes up waits for those who woke before, so an item takes longer the more there are:
+
+    T_thread   = max(what holds the GIL, start + max(CPU work / cores, N (mu + n switch / 2) / n) + tail) + join
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from amorsize.calibration.costs import Costs
     from amorsize.calibration.profile import Profile
+    from amorsize.planning.limits import Limits
     from amorsize.records import Capacity
 
 SUPERVISES_FROM_S = 5e-3
@@ -27,61 +32,108 @@ SUPERVISES_FROM_S = 5e-3
 after its workers, and its core is worth using; above, trouble would wait for the end of an item, and a crash would take
 the program with it."""
 
+WAITS_BELOW = 0.5
+"""CPU share below which a function is taken for one that waits. Higher, and one that was merely put aside by a busy
+machine would be; lower keeps requests whose answers are parsed for long in the loop."""
+
+LEAST_CPU_SHARE = 1e-6
+"""No item costs no CPU time at all; a coarse clock may say so."""
+
 
 class Model:
     """One call: a function, its items and this machine, with all that the predictions share looked up once.
 
     Attributes:
         caller_computes: whether the caller runs items beside its workers.
-        encode_s: seconds a worker spends on sending one result.
-        decode_s: seconds the caller spends on receiving it.
+        encode_s: seconds a worker spends on sending one result, and on receiving its item where that is sent.
+        decode_s: seconds the caller spends on the same.
+        worker_start_s: seconds that starting one worker process takes.
     """
 
     __slots__ = (
         "_costs",
+        "_cpu_share",
         "_first_call_s",
+        "_held_share",
+        "_is_spawned",
         "_lanes",
         "_longest_s",
+        "_n_effective",
         "_n_items",
         "_physical_cores",
         "_pool_item_s",
         "_sd_s",
-        "_start_s",
         "caller_computes",
         "decode_s",
         "encode_s",
+        "worker_start_s",
     )
 
     def __init__(
-        self, profile: Profile, costs: Costs, capacity: Capacity, n_items: int, *, isolate: bool = False
+        self,
+        profile: Profile,
+        costs: Costs,
+        capacity: Capacity,
+        n_items: int,
+        limits: Limits,
     ) -> None:
         self._costs = costs
         self._n_items = n_items
         self._physical_cores = capacity.physical_cores
-        self._start_s = costs.start_s(capacity.rss_bytes)
-        self._lanes = capacity.n_effective / (profile.cpu_share or 1.0)
+        self._is_spawned = limits.start_method == "spawn"
+        self.worker_start_s = costs.spawn_s if self._is_spawned else costs.start_s(capacity.rss_bytes)
+        self._n_effective = capacity.n_effective
+        self._cpu_share = 1.0 if profile.cpu_share is None else max(profile.cpu_share, LEAST_CPU_SHARE)
+        self._held_share = held_share(profile, has_gil=limits.has_gil)
+        self._lanes = self._n_effective / self._cpu_share
         self._sd_s = profile.sd_s
         self._longest_s = profile.longest_of_s(n_items)
-        self.caller_computes = not isolate and profile.item.mean < SUPERVISES_FROM_S
+        self.caller_computes = not (limits.isolate or limits.feeds) and profile.item.mean < SUPERVISES_FROM_S
         # A caller that has run items itself forks workers that are warmed up already.
-        self._first_call_s = profile.first_call_s or 0.0 if isolate else 0.0
+        starts_cold = limits.isolate or self._is_spawned
+        self._first_call_s = profile.first_call_s or 0.0 if starts_cold else 0.0
         sent_s = costs.byte_s * (profile.result_bytes or 0.0)
         if profile.send_s is None:
             self.encode_s, self.decode_s = costs.encode_s + sent_s, costs.decode_s + sent_s
         else:
             self.encode_s = self.decode_s = profile.send_s / 2
+        if limits.sends_items:
+            given_s = costs.encode_s + costs.byte_s * (profile.argument_bytes or 0.0)
+            given_s = given_s if profile.give_s is None else profile.give_s / 2
+            self.encode_s, self.decode_s = self.encode_s + given_s, self.decode_s + given_s
         self._pool_item_s = costs.pool_item_s + 2 * sent_s + 2 * costs.byte_s * (profile.argument_bytes or 0.0)
 
-    def start_s(self, n_jobs: int) -> float:
+    def start_s(self, n_jobs: int, backend: str = "process") -> float:
         """Return the seconds by which starting workers delays the end of a run.
 
         They are started one after the other, and those already there compute meanwhile: what counts is how late all
         who compute are on average. Worker k of w begins after k starts, a computing caller after all w.
         """
+        if backend == "thread":
+            return self._costs.thread_s * (n_jobs + 1) / 2
+        if self._is_spawned:  # all at once
+            return self.worker_start_s + self._first_call_s
         if self.caller_computes:
             n_workers = n_jobs - 1
-            return self._start_s * n_workers * (n_workers + 3) / (2 * n_jobs)
-        return self._start_s * (n_jobs + 1) / 2 + self._first_call_s
+            return self.worker_start_s * n_workers * (n_workers + 3) / (2 * n_jobs)
+        return self.worker_start_s * (n_jobs + 1) / 2 + self._first_call_s
+
+    def seconds(self, backend: str, item_s: float, n_jobs: int) -> float:
+        """Return the seconds for all items, of mean `item_s`, with `n_jobs` of `process` or `thread`."""
+        return self.thread_s(item_s, n_jobs) if backend == "thread" else self.process_s(item_s, n_jobs)
+
+    def thread_s(self, item_s: float, n_jobs: int) -> float:
+        """Return the seconds for all items, of mean `item_s`, in `n_jobs` threads, their start included."""
+        costs, n_items = self._costs, self._n_items
+        n_starts, n_ranges = min(n_jobs, n_items), _n_ranges(n_items, item_s, n_jobs)
+        slowed_s = item_s + costs.switch_s * n_jobs / 2 * n_ranges / n_items
+        held_s = n_starts * costs.thread_s + n_items * item_s * self._held_share + n_ranges * costs.switch_s
+        in_use = ceil(min(n_jobs * self._cpu_share, self._n_effective))
+        slowdown = costs.slowdown(in_use, self._physical_cores)
+        together_s = slowdown * max(n_items * item_s * self._cpu_share / self._n_effective, n_items * slowed_s / n_jobs)
+        whole_s = self.start_s(n_jobs, "thread") + together_s + self._tail_s(item_s, n_jobs, 1)
+        last_s = n_starts * (costs.thread_s + costs.switch_s) + item_s  # of whoever is started last
+        return max(whole_s, held_s, last_s) + costs.join_s
 
     def process_s(self, item_s: float, n_jobs: int) -> float:
         """Return the seconds for all items, of mean `item_s`, in `n_jobs` processes, their start included."""
@@ -123,6 +175,20 @@ class Model:
         spread_s = self._sd_s * sqrt(2 * chunksize * log(n_jobs))
         longest_s = max(item_s, self._longest_s) + (chunksize - 1) * item_s
         return min(whole_s + spread_s, (1 - 1 / n_jobs) * longest_s)
+
+
+def held_share(profile: Profile, *, has_gil: bool) -> float:
+    """Return the share of an item's time, 0 to 1, in which no other thread can run Python code.
+
+    Where no ticker has measured it, an item that is known to wait for most of its time holds the GIL whenever it
+    computes, and any other one all the time.
+    """
+    if not has_gil:
+        return 0.0
+    if profile.gil_free_share is not None:
+        return 1.0 - profile.gil_free_share
+    cpu_share = profile.cpu_share
+    return 1.0 if cpu_share is None or cpu_share >= WAITS_BELOW else cpu_share
 
 
 def _n_ranges(n_items: int, item_s: float, n_jobs: int) -> float:

@@ -1,7 +1,6 @@
-"""Choose how a call is run: the loop, or how many processes; and say why, in words.
+"""Choose how a call is run: the loop, or how many processes or threads; and say why, in words.
 
     Profile, Costs, Capacity, items left, Limits -> choose_plan -> Plan
-    Plan, what the run has shown so far          -> revise      -> None, or the plan to go back to the loop
 
 What is asked for is obeyed, within ceiling, memory and items. What is left to "auto" goes parallel only where it
 clearly gains.
@@ -12,17 +11,20 @@ from __future__ import annotations
 from math import ceil
 
 from amorsize.calibration.facts import MAX_ITEMS
-from amorsize.planning.chunks import SHARES_LEFT, target_s
+from amorsize.planning.chunks import SHARES_LEFT
 from amorsize.planning.limits import Limits, candidates, most_jobs
 from amorsize.planning.model import Model
-from amorsize.planning.words import items, processes, span
+from amorsize.planning.threads import thread_counts
+from amorsize.planning.words import items, span, workers
 from amorsize.records import Alternative, Plan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from amorsize.calibration.costs import Costs
     from amorsize.calibration.profile import Profile
-    from amorsize.records import Capacity, Evidence
+    from amorsize.records import Capacity
+
+    Way = tuple[float, int, str]  # predicted seconds, number of workers, backend: what sorts first is best
 
 STANDARD_ERRORS = 2.0
 """By how many standard errors the mean item is taken shorter when a gain is judged. With 0, every second cold call at
@@ -47,16 +49,9 @@ comes, it is not slower than the loop by more. Half of it starts twice as late; 
 UNKNOWN_RANGE = 65_536
 """The largest range where the number of items is unknown: ranges follow from item seconds, this only bounds them."""
 
-RETREAT_AFTER_S = 0.01
-"""Caller and workers are compared with the caller alone after this many seconds together: earlier, the start of the
-workers tells more than their speed; later, a wrong start costs more."""
-
-RETREAT_RATIO = 1.1
-"""How many times slower together must be than alone: at 1.0 noise ends good runs, at 2.0 bad ones go on for long."""
-
-ONE_CORE = 0.9
-"""Who gets at least this much of a core's work done together is no worse off than alone: then the items became longer,
-which no retreat cures. Higher and runs on sorted input are given up; lower and a machine that is full is not seen."""
+FEWER_THREADS = 1.05
+"""Fewer threads are taken where they are predicted to take at most this many times as long: whoever is asked at the
+other end is spared the connections."""
 
 
 def choose_plan(
@@ -79,43 +74,57 @@ def choose_plan(
     """
     item_s = profile.item.mean
     serial_s = n_items * item_s if n_items is not None and profile.is_known else None
-    most, bound = most_jobs(profile.worker_bytes, capacity, n_items, limits)
-    reason = _why_loop(profile, n_items, limits, most, bound)
+    reason = _why_loop(n_items, limits)
     if reason is not None:
         return loop_plan(reason, n_items, serial_s)
-    if not profile.is_known:
-        return _asked_plan(most, n_items, limits)
     expected = _as_many_again(elapsed_s, item_s) if n_items is None else n_items
-    model = Model(profile, costs, capacity, expected, isolate=limits.isolate)
-    if limits.n_jobs is not None or (limits.forces_workers and n_items is None):
-        jobs = [most]
+    ways, bound = _ways(profile, costs, capacity, n_items, expected, limits)
+    if not ways:
+        return loop_plan(bound, n_items, serial_s)
+    if not profile.is_known:
+        if not limits.forces_workers:
+            return loop_plan("nothing known yet", n_items, serial_s)
+        return _asked_plan(*ways[-1], n_items, limits)
+    model = Model(profile, costs, capacity, expected, limits)
+    rated = sorted([(model.seconds(backend, item_s, n_jobs), n_jobs, backend) for backend, n_jobs in ways])
+    reasons: list[str] = []
+    for way in _best_of_each(rated):
+        reason = None if limits.forces_workers else _why_no_gain(profile, model, n_items, expected, way, elapsed_s)
+        if reason is None:
+            return _worker_plan(way, rated, model, item_s, n_items, limits)
+        reasons.append(reason)
+    reasons = reasons[:1] if limits.no_processes is None else [limits.no_processes, *reasons]
+    return loop_plan("; ".join(reasons), n_items, serial_s, _rejected(rated, expected * item_s))
+
+
+def _ways(
+    profile: Profile, costs: Costs, capacity: Capacity, n_items: int | None, expected: int, limits: Limits
+) -> tuple[list[tuple[str, int]], str]:
+    """Return every backend and number of workers worth predicting; and why not where there is none."""
+    most, bound = most_jobs(profile.worker_bytes, capacity, n_items, limits)
+    threads = thread_counts(profile, capacity, expected, limits)
+    if limits.no_processes is not None:
+        bound = limits.no_processes
+        processes: list[int] = []
+    elif limits.backend == "thread" or (most == 1 and not limits.isolate):
+        processes = []
+    elif limits.n_jobs is not None or (limits.forces_workers and n_items is None) or not profile.is_known:
+        processes = [most]
     else:
-        jobs = candidates(expected * item_s, costs.start_s(capacity.rss_bytes), capacity.physical_cores, limits, most)
-    rated = sorted([(model.process_s(item_s, n_jobs), n_jobs) for n_jobs in jobs])
-    if not limits.forces_workers:
-        reason = _why_no_gain(profile, model, n_items, expected, rated[0], elapsed_s)
-        if reason is not None:
-            return loop_plan(reason, n_items, serial_s, _rejected(rated, "gains too little"))
-    return _worker_plan(rated, model, item_s, n_items, limits)
+        start_s = costs.spawn_s if limits.start_method == "spawn" else costs.start_s(capacity.rss_bytes)
+        serial_s = expected * profile.item.mean
+        processes = candidates(serial_s, start_s, capacity.physical_cores, limits, most)
+    return [("process", n_jobs) for n_jobs in processes] + [("thread", n_jobs) for n_jobs in threads], bound
 
 
-def revise(plan: Plan, evidence: Evidence) -> Plan | None:
-    """Return the loop where caller and workers together are slower than the caller alone was; None to go on.
-
-    What is under way and not yet reported counts as done, so that only true slowness ends a run.
-    """
-    alone_s, n_jobs = evidence.alone_s, evidence.n_workers + 1
-    if not alone_s or evidence.together_s < RETREAT_AFTER_S or evidence.n_together < 2 * n_jobs:
-        return None
-    if evidence.cores_used is not None and evidence.cores_used >= ONE_CORE:
-        return None
-    n_done = evidence.n_together + n_jobs * max(1.0, target_s(n_jobs) / alone_s)
-    together_s = evidence.together_s / n_done
-    if together_s <= RETREAT_RATIO * alone_s:
-        return None
-    together = f"{processes(plan.n_jobs)} {span(together_s)} an item"
-    reason = f"{together}, the caller alone took {span(alone_s)}: back to the loop"
-    return loop_plan(reason, evidence.n_left, evidence.n_left * alone_s)
+def _best_of_each(rated: list[Way]) -> list[Way]:
+    """Return the best way of each backend, the best of them first; of threads the fewest that are about as good."""
+    found: dict[str, Way] = {}
+    for way in rated:
+        best = found.setdefault(way[2], way)
+        if way[2] == "thread" and way[1] < best[1] and way[0] <= FEWER_THREADS * rated[0][0]:
+            found["thread"] = way
+    return list(found.values())
 
 
 def loop_plan(reason: str, n_items: int | None, serial_s: float | None, rejected: tuple[Alternative, ...] = ()) -> Plan:
@@ -133,42 +142,36 @@ def loop_plan(reason: str, n_items: int | None, serial_s: float | None, rejected
     )
 
 
-def _why_loop(profile: Profile, n_items: int | None, limits: Limits, most: int, bound: str) -> str | None:
-    """Return why no prediction is needed to stay in the loop; None where one is."""
+def _why_loop(n_items: int | None, limits: Limits) -> str | None:
+    """Return why nothing but the loop needs to be looked at; None where it does."""
     if limits.backend == "serial":
         return 'backend="serial" was asked for'
     if limits.refusal is not None:
         return limits.refusal
-    if n_items == 0:
-        return "no item is left"
-    if most == 1 and not limits.isolate:
-        return bound
-    if not profile.is_known and not limits.forces_workers:
-        return "nothing known yet"
-    return None
+    return "no item is left" if n_items == 0 else None
 
 
 def _why_no_gain(
-    profile: Profile, model: Model, n_items: int | None, expected: int, best: tuple[float, int], elapsed_s: float
+    profile: Profile, model: Model, n_items: int | None, expected: int, best: Way, elapsed_s: float
 ) -> str | None:
     """Return why workers would not clearly gain; None where they would."""
-    best_s, n_jobs = best
-    item_s, start_s = profile.item.mean, model.start_s(n_jobs)
+    best_s, n_jobs, backend = best
+    item_s, start_s = profile.item.mean, model.start_s(n_jobs, backend)
     serial_s = expected * item_s
-    if model.decode_s >= item_s:
+    if backend == "process" and model.decode_s >= item_s:
         return f"an item takes {span(item_s)}, and receiving its result from another process {span(model.decode_s)}"
     if n_items is None and start_s > SKI_RENTAL * elapsed_s:
         return f"nobody knows how many items come: {span(elapsed_s)} are too short to start workers for {span(start_s)}"
     if best_s >= serial_s:
-        return f"too little work ({_compared(expected, item_s, n_jobs, best_s)})"
-    if _lost_before(profile, item_s, expected):
+        return f"too little work ({_compared(expected, item_s, best)})"
+    if _lost_before(profile, backend, item_s, expected):
         return f"the last two runs with workers were slower than the loop: {items(expected)} of {span(item_s)}"
     if start_s <= NEGLIGIBLE_START * elapsed_s:
         return None
     low_s = max(profile.bound_s(-STANDARD_ERRORS), LEAST_SHARE * item_s)
-    if expected * low_s - model.process_s(low_s, n_jobs) <= START_MARGIN * start_s:
+    if expected * low_s - model.seconds(backend, low_s, n_jobs) <= START_MARGIN * start_s:
         doubt = span(expected * (item_s - low_s))
-        return f"no clear gain, give or take {doubt} ({_compared(expected, item_s, n_jobs, best_s)})"
+        return f"no clear gain, give or take {doubt} ({_compared(expected, item_s, best)})"
     return None
 
 
@@ -177,65 +180,73 @@ def _as_many_again(elapsed_s: float, item_s: float) -> int:
     return max(1, int(min(elapsed_s / item_s, MAX_ITEMS))) if item_s else 1
 
 
-def _compared(n_items: int, item_s: float, n_jobs: int, predicted_s: float) -> str:
+def _compared(n_items: int, item_s: float, way: Way) -> str:
+    predicted_s, n_jobs, backend = way
     loop_s = span(n_items * item_s)
-    return f"{items(n_items)} of {span(item_s)}: {processes(n_jobs)} {span(predicted_s)}, the plain loop {loop_s}"
+    return (
+        f"{items(n_items)} of {span(item_s)}: {workers(backend, n_jobs)} {span(predicted_s)}, the plain loop {loop_s}"
+    )
 
 
-def _lost_before(profile: Profile, item_s: float, n_items: int) -> bool:
+def _lost_before(profile: Profile, backend: str, item_s: float, n_items: int) -> bool:
     """Tell whether the last two runs with workers, of as much work as this, were slower than the loop would have been.
 
     Runs in the loop push them out of the profile's memory: after some, workers get another chance.
     """
-    runs = [run for run in profile.runs if run.backend == "process"][-2:]
+    runs = [run for run in profile.runs if run.backend == backend][-2:]
     return len(runs) == 2 and all(run.measured_s > run.n_items * item_s and 2 * run.n_items >= n_items for run in runs)
 
 
-def _asked_plan(n_jobs: int, n_items: int | None, limits: Limits) -> Plan:
+def _asked_plan(backend: str, n_jobs: int, n_items: int | None, limits: Limits) -> Plan:
     """Return the plan where workers were asked for and nothing can be predicted."""
     return Plan(
-        backend="process",
+        backend=backend,
         n_jobs=n_jobs,
         chunksize=_chunksize(n_items, n_jobs, limits),
         reason="workers were asked for; nothing known yet",
-        start_method="fork",
-        caller_computes=not limits.isolate,
+        start_method=limits.start_method if backend == "process" else None,
+        caller_computes=backend == "process" and not (limits.isolate or limits.feeds),
     )
 
 
-def _worker_plan(
-    rated: list[tuple[float, int]], model: Model, item_s: float, n_items: int | None, limits: Limits
-) -> Plan:
-    """Return the plan of the best rated number of processes."""
-    best_s, n_jobs = rated[0]
-    rejected = _rejected(rated[1:], "predicted to take longer")
+def _worker_plan(way: Way, rated: list[Way], model: Model, item_s: float, n_items: int | None, limits: Limits) -> Plan:
+    """Return the plan of one of the rated ways."""
+    best_s, n_jobs, backend = way
+    rejected = _rejected([each for each in rated if each != way], best_s)
+    if limits.no_processes is not None:
+        most, why_not = limits.n_jobs_ceiling, limits.no_processes
+        rejected += (Alternative(backend="process", n_jobs=most, chunksize=None, predicted_s=None, why_not=why_not),)
     if n_items is None:
         serial_s = predicted_s = None
-        reason = f"items of {span(item_s)}, nobody knows how many: {processes(n_jobs)} them"
+        reason = f"items of {span(item_s)}, nobody knows how many: {workers(backend, n_jobs)} them"
     else:
         serial_s, predicted_s = n_items * item_s, best_s
         asked = limits.forces_workers
-        reason = ("as asked for, " if asked else "") + _compared(n_items, item_s, n_jobs, best_s)
+        reason = ("as asked for, " if asked else "") + _compared(n_items, item_s, way)
         why_not = "workers were asked for" if asked else "predicted to take longer"
         rejected += (Alternative(backend="serial", n_jobs=1, chunksize=None, predicted_s=serial_s, why_not=why_not),)
     return Plan(
-        backend="process",
+        backend=backend,
         n_jobs=n_jobs,
         chunksize=_chunksize(n_items, n_jobs, limits),
         reason=reason,
         predicted_s=predicted_s,
         serial_s=serial_s,
-        start_method="fork",
-        caller_computes=model.caller_computes,
+        start_method=limits.start_method if backend == "process" else None,
+        caller_computes=backend == "process" and model.caller_computes,
         alternatives=rejected,
     )
 
 
-def _rejected(rated: list[tuple[float, int]], why_not: str) -> tuple[Alternative, ...]:
+def _rejected(rated: list[Way], best_s: float) -> tuple[Alternative, ...]:
+    """Return what was rejected for something that takes `best_s` seconds."""
+    whys = {True: "predicted to take longer", False: "gains too little"}
     return tuple(
         [
-            Alternative(backend="process", n_jobs=n_jobs, chunksize=None, predicted_s=seconds, why_not=why_not)
-            for seconds, n_jobs in rated
+            Alternative(
+                backend=backend, n_jobs=n_jobs, chunksize=None, predicted_s=seconds, why_not=whys[seconds >= best_s]
+            )
+            for seconds, n_jobs, backend in rated
         ]
     )
 

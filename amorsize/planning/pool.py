@@ -49,7 +49,7 @@ def choose_pool_plan(
     most, bound = most_jobs(profile.worker_bytes, capacity, n_items, limits)
     if limits.refusal is not None or most == 1:
         return loop_plan(limits.refusal or bound, n_items, serial_s)
-    model = Model(profile, costs, capacity, n_items, isolate=True)
+    model = Model(profile, costs, capacity, n_items, limits.replace(isolate=True))
     jobs = [most]
     if limits.n_jobs is None:
         jobs = candidates(serial_s, 2 * costs.pool_worker_s, capacity.physical_cores, limits, most)

@@ -17,9 +17,11 @@ def items(n_items: int) -> str:
     return "1 item" if n_items == 1 else f"{n_items:,} items"
 
 
-def processes(n_jobs: int) -> str:
-    """Write a number of processes as the subject of a sentence: `1 process takes`, `4 processes take`."""
-    return "1 process takes" if n_jobs == 1 else f"{n_jobs} processes take"
+def workers(backend: str, n_jobs: int) -> str:
+    """Write who computes as the subject of a sentence: `1 process takes`, `4 processes take`, `64 threads take`."""
+    if n_jobs == 1:
+        return f"1 {backend} takes"
+    return f"{n_jobs} threads take" if backend == "thread" else f"{n_jobs} processes take"
 
 
 def _short(figure: float) -> str:

@@ -61,7 +61,7 @@ def job() -> Callable[..., Job]:
             start_method="fork",
             caller_computes=caller_computes,
         )
-        return Job(work, Collector(work, head, []), plan, decide, item_s, alone_s, caller_may_run=caller_may_run)
+        return Job(work, Collector(work, head), plan, decide, item_s, alone_s, caller_may_run=caller_may_run)
 
     return make
 

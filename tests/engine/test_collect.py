@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amorsize.engine.collect import Collector, explain
+from amorsize.engine.collect import Collector, explain, name_iterable
 from amorsize.engine.inline import Work
 from amorsize.errors import WorkerDied
 
 
 def collector_of(n_items: int, n_head: int = 0) -> Collector:
-    return Collector(Work(abs, (range(n_items),)), list(range(n_head)), [])
+    return Collector(Work(abs, (range(n_items),)), list(range(n_head)))
 
 
 @given(st.integers(1, 60), st.integers(0, 60), st.data())
@@ -62,10 +62,10 @@ def test_nothing_is_raised_where_nothing_failed() -> None:
     collector_of(3).raise_failure()
 
 
-def test_finished_results_are_told_by_their_index_in_the_whole_input() -> None:
-    collector = Collector(Work(abs, (range(20, 30),), offset=20), [20, 21], list(range(20)))
-    collector.add(5, [25, 26])
-    assert collector.finished() == {index: index for index in (*range(22), 25, 26)}
+def test_finished_results_are_told_by_their_index() -> None:
+    collector = collector_of(10, 2)
+    collector.add(5, [5, 6])
+    assert collector.finished() == {index: index for index in (0, 1, 5, 6)}
 
 
 def test_the_note_names_the_item_by_its_index_in_the_whole_input() -> None:
@@ -96,7 +96,7 @@ def test_an_error_without_an_item_to_blame_names_none() -> None:
 
 def test_an_error_of_the_iterable_says_so() -> None:
     error = OSError("gone")
-    explain(error, None, 7, {})
+    name_iterable(error, 7)
     assert error.__notes__ == ["amorsize: raised by the iterable, in place of item 7"]
 
 

@@ -201,7 +201,7 @@ def test_a_value_that_contains_itself_is_searched_only_so_deep() -> None:
 
 def test_the_first_result_that_cannot_be_pickled_is_blamed() -> None:
     results = ["fine", Refuses(), threading.Lock()]
-    error = failure.not_picklable(results, start=4, offset=100, cause=RuntimeError("stays here"))
+    error = failure.not_picklable("result", results, start=4, offset=100, cause=RuntimeError("stays here"))
     assert (error.index, error.path) == (105, "result")
     assert error.type_name == f"{__name__}.Refuses"
     assert "item 105" in str(error)

@@ -28,9 +28,10 @@ def measured() -> Costs:
     return probe.measure(ROOM)
 
 
-def test_every_price_is_measured(measured: Costs) -> None:
+def test_every_price_of_processes_is_measured(measured: Costs) -> None:
     assumed = Costs()
-    prices = [name for name, _ in assumed.items() if name != "crowding"]
+    # What a thread costs among a hundred others shows in no probe of a few, and is a part of the items' own seconds.
+    prices = [name for name, _ in assumed.items() if name not in ("crowding", "thread_s", "switch_s")]
     assert [name for name in prices if getattr(measured, name) == getattr(assumed, name)] == []
 
 

@@ -13,7 +13,8 @@ from amorsize.calibration.costs import Costs
 from amorsize.calibration.profile import Profile
 from amorsize.calibration.runs import Run
 from amorsize.planning.limits import Limits, worker_limit_by_memory
-from amorsize.planning.planner import choose_plan, revise
+from amorsize.planning.planner import choose_plan
+from amorsize.planning.retreat import revise
 from amorsize.records import Capacity, Evidence, Plan
 
 MB = 2**20
@@ -216,6 +217,7 @@ planted = st.builds(
     longest_s=st.floats(0, 1e7),
     first_call_s=st.none() | st.floats(0, 1e7),
     cpu_share=st.none() | st.floats(0, 2**16),
+    gil_free_share=st.none() | st.floats(0, 1),
     send_s=st.none() | st.floats(0, 1e7),
     result_bytes=st.none() | st.floats(0, 2**60),
     worker_bytes=st.none() | st.floats(0, 2**60),
@@ -235,9 +237,13 @@ demands = st.builds(
     n_jobs_ceiling=st.integers(1, 256),
     n_jobs=st.none() | st.integers(1, 1000),
     chunksize=st.none() | st.integers(1, 1000),
-    backend=st.sampled_from(["auto", "serial", "process"]),
+    backend=st.sampled_from(["auto", "serial", "process", "thread"]),
     refusal=st.none() | st.just("no"),
     isolate=st.booleans(),
+    no_processes=st.none() | st.just("no"),
+    no_threads=st.none() | st.just("no"),
+    n_threads_ceiling=st.integers(1, 256),
+    has_gil=st.booleans(),
 )
 
 
@@ -246,7 +252,11 @@ def test_no_profile_however_poisoned_breaks_a_limit(
     profile: Profile, capacity: Capacity, n_items: int | None, limits: Limits, elapsed_s: float
 ) -> None:
     plan = choose_plan(profile, Costs(), capacity, n_items, limits, elapsed_s)
-    assert 1 <= plan.n_jobs <= min(limits.n_jobs_ceiling, limits.n_jobs or 256)
+    ceiling = limits.n_threads_ceiling if plan.backend == "thread" else limits.n_jobs_ceiling
+    assert 1 <= plan.n_jobs <= min(ceiling, limits.n_jobs or 256)
+    assert plan.backend != "process" or limits.no_processes is None
+    assert plan.backend != "thread" or (not limits.isolate and limits.backend in ("auto", "thread"))
+    assert plan.backend != "thread" or limits.no_threads is None or limits.backend == "thread"
     assert plan.chunksize >= 1
     assert not plan.is_parallel or limits.chunksize is None or plan.chunksize == limits.chunksize
     assert not plan.is_parallel or (limits.refusal is None and limits.backend != "serial" and n_items != 0)

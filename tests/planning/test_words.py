@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from amorsize.planning.words import items, processes, span
+from amorsize.planning.words import items, span, workers
 
 
 @pytest.mark.parametrize(
@@ -26,4 +26,5 @@ def test_seconds_are_written_in_the_unit_that_fits(seconds: float, text: str) ->
 
 def test_numbers_agree_with_their_nouns() -> None:
     assert [items(1), items(1000)] == ["1 item", "1,000 items"]
-    assert [processes(1), processes(2)] == ["1 process takes", "2 processes take"]
+    assert [workers("process", 1), workers("process", 2)] == ["1 process takes", "2 processes take"]
+    assert [workers("thread", 1), workers("thread", 64)] == ["1 thread takes", "64 threads take"]

@@ -1,0 +1,179 @@
+"""Which values an option may have, and what is said of those that it may not."""
+
+import operator
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+BACKENDS = ("auto", "serial", "process", "thread")
+START_METHODS = ("auto", "fork", "spawn")
+ON_ERROR = ("raise", "return", "skip")
+
+PEERS = {
+    "max_workers": "n_jobs",
+    "num_workers": "n_jobs",
+    "workers": "n_jobs",
+    "processes": "n_jobs",
+    "num_proc": "n_jobs",
+    "nprocs": "n_jobs",
+    "chunk_size": "chunksize",
+    "batch_size": "chunksize",
+    "executor": "backend",
+    "prefer": "backend",
+    "mp_context": "start_method",
+}
+"""How other libraries spell our options."""
+
+
+def _whole_number(name: str, value: "Any") -> int:  # Any: whatever a caller gave
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f'{name} must be an int or "auto", got {value!r} ({type(value).__name__})')
+    return operator.index(value)
+
+
+def _check_n_jobs(value: object) -> object:
+    if value == "auto":
+        return value
+    n_jobs = _whole_number("n_jobs", value)
+    if n_jobs == 0:
+        raise ValueError('n_jobs must be >= 1, negative (-1 all cores, -2 all but one) or "auto", got 0')
+    return n_jobs
+
+
+def _check_chunksize(value: object) -> object:
+    if value == "auto":
+        return value
+    if isinstance(value, str):
+        raise ValueError(f'chunksize must be an int >= 1 or "auto", got {value!r}')
+    chunksize = _whole_number("chunksize", value)
+    if chunksize < 1:
+        raise ValueError(f'chunksize must be >= 1 or "auto", got {chunksize}')
+    return chunksize
+
+
+def _one_of(name: str, choices: tuple[str, ...]) -> "Callable[[object], object]":
+    def check(value: object) -> object:
+        if not isinstance(value, str):
+            raise TypeError(f"{name} must be one of {', '.join(choices)}, got {value!r} ({type(value).__name__})")
+        if value not in choices:
+            raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
+        return value
+
+    return check
+
+
+def _flag(name: str) -> "Callable[[object], object]":
+    def check(value: object) -> object:
+        if not isinstance(value, bool):
+            raise TypeError(f"{name} must be True or False, got {value!r} ({type(value).__name__})")
+        return value
+
+    return check
+
+
+def _seconds(name: str) -> "Callable[[object], object]":
+    def check(value: object) -> object:
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise TypeError(f"{name} must be seconds > 0 or None, got {value!r} ({type(value).__name__})")
+        if not 0 < value < float("inf"):
+            raise ValueError(f"{name} must be > 0 seconds, or None for any time, got {value!r}")
+        return float(value)
+
+    return check
+
+
+def _count_from(least: int, name: str, other: str | None = None) -> "Callable[[object], object]":
+    def check(value: object) -> object:
+        if value == other and type(value) is type(other):
+            return value
+        also = "" if other is None else f' or "{other}"'
+        if isinstance(value, bool) or not hasattr(value, "__index__"):
+            raise TypeError(f"{name} must be an int >= {least}{also}, got {value!r} ({type(value).__name__})")
+        if operator.index(value) < least:
+            raise ValueError(f"{name} must be >= {least}{also}, got {value!r}")
+        return operator.index(value)
+
+    return check
+
+
+def _check_progress(value: object) -> object:
+    if not isinstance(value, bool) and not callable(value):
+        raise TypeError(f"progress must be True, False or called as progress(n_done, n_items), got {value!r}")
+    return value
+
+
+def _check_retry_on(value: object) -> object:
+    kinds = (value,) if isinstance(value, type) else value
+    if not isinstance(kinds, (tuple, list)) or not all(
+        isinstance(kind, type) and issubclass(kind, BaseException) for kind in kinds
+    ):
+        raise TypeError(f"retry_on must be a tuple of exception types, got {value!r}")
+    return tuple(kinds)
+
+
+def _check_initializer(value: object) -> object:
+    if value is not None and not callable(value):
+        raise TypeError(f"initializer must be a function or None, got {value!r} ({type(value).__name__})")
+    return value
+
+
+def _check_initargs(value: object) -> object:
+    if not isinstance(value, (tuple, list)):
+        raise TypeError(f"initargs must be a tuple, got {value!r} ({type(value).__name__})")
+    return tuple(value)
+
+
+def _check_seed(value: object) -> object:
+    if value is not None and (isinstance(value, bool) or not hasattr(value, "__index__")):
+        raise TypeError(f"seed must be an int or None, got {value!r} ({type(value).__name__})")
+    return None if value is None else operator.index(value)
+
+
+CHECKS: "dict[str, Callable[[object], object]]" = {
+    "n_jobs": _check_n_jobs,
+    "chunksize": _check_chunksize,
+    "backend": _one_of("backend", BACKENDS),
+    "start_method": _one_of("start_method", START_METHODS),
+    "isolate": _flag("isolate"),
+    "buffersize": _count_from(1, "buffersize", "auto"),
+    "progress": _check_progress,
+    "timeout": _seconds("timeout"),
+    "deadline": _seconds("deadline"),
+    "on_error": _one_of("on_error", ON_ERROR),
+    "retries": _count_from(0, "retries"),
+    "retry_on": _check_retry_on,
+    "initializer": _check_initializer,
+    "initargs": _check_initargs,
+    "seed": _check_seed,
+    "cache": _flag("cache"),
+}
+
+
+def _unknown(name: str) -> "TypeError":
+    if name in PEERS:
+        return TypeError(f"amorsize calls {name!r} {PEERS[name]!r}: write {PEERS[name]}=...")
+    import difflib
+
+    near = difflib.get_close_matches(name, CHECKS, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return TypeError(f"unknown option {name!r}{hint} The options are {', '.join(CHECKS)}.")
+
+
+def checked(given: "Mapping[str, object]") -> dict[str, object]:
+    """Return the given options, checked.
+
+    Raises:
+        TypeError: for an unknown option, a peer's spelling, or a value of the wrong type.
+        ValueError: for a value out of range.
+    """
+    values = {}
+    for name, value in given.items():
+        check = CHECKS.get(name)
+        if check is None:
+            raise _unknown(name)
+        values[name] = check(value)
+    return values

@@ -1,0 +1,95 @@
+"""Whether what a function shares, and what it returns, lets other processes or threads join in."""
+
+from __future__ import annotations
+
+import sys
+
+from amorsize.planning.model import WAITS_BELOW
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from amorsize.engine.inline import Timings
+    from amorsize.records import Plan
+
+SENT_ON_TRIAL = 64
+"""Real results encoded and rebuilt before processes join: of fewer, a message's fixed cost would hide the price."""
+
+TRIAL_BYTES = 1 << 20
+"""Of large results as many as fit into this: about 1 ms of work."""
+
+BUSY_OTHERS = 0.3
+"""Share of a core that other threads of the program may use while the caller's own CPU share still tells something:
+with more, it waits for the GIL that they hold."""
+
+NATIVE_FROM = 1.1
+"""Cores in use by a program with one Python thread from which on native threads of a library must be at work."""
+
+LIMITED_FROM_S = 0.2
+"""Predicted seconds of a run from which on native threads are limited: that takes up to 12 ms."""
+
+
+def native_threads(plan: Plan, cpu_share: float | None, n_cores: int) -> int | None:
+    """Return how many native threads each worker may have, so that all of them fit on the cores; None for any number.
+
+    Only where items were seen to use native threads, or nothing is known and NumPy, which has them, is loaded.
+    """
+    if cpu_share is None:
+        uses_them = plan.predicted_s is None and "numpy" in sys.modules
+    else:
+        uses_them = cpu_share >= NATIVE_FROM and (plan.predicted_s is None or plan.predicted_s >= LIMITED_FROM_S)
+    return max(1, n_cores // plan.n_jobs) if uses_them else None
+
+
+def shared_handle(func: Callable[..., object], name: str) -> tuple[str | None, str | None]:
+    """Return which live handle the function shares with this process, and a warning of globals that it assigns."""
+    from amorsize.identity.reach import reach
+
+    reached = reach(func)
+    if reached.handles:
+        return f"it uses {reached.handles[0]}, which two workers must not share", None
+    if not reached.writes:
+        return None, None
+    return None, (
+        f"{name} assigns the global {reached.writes[0]}, and what a worker assigns stays in the worker "
+        "(or, in threads, is overwritten by the next): return the value instead"
+    )
+
+
+def sending(what: str, values: Sequence[object]) -> tuple[dict[str, float], str | None]:
+    """Encode and rebuild some real values; return what that costs as fields of a profile, or why it cannot be done.
+
+    Where no item has run yet, an earlier run on this machine has shown it.
+
+    Args:
+        what: `result` or `argument`.
+        values: the latest; as many of the last are tried as tell enough.
+    """
+    from amorsize.engine.encoding import trial
+
+    if not values:
+        return {}, None
+    try:
+        _, n_bytes = trial(list(values[-1:]))
+        tried = list(values[-max(1, min(SENT_ON_TRIAL, TRIAL_BYTES // max(1, n_bytes))) :])
+        seconds, n_bytes = trial(tried)
+    except Exception as error:  # __reduce__ and __setstate__ may raise anything, and what they raise is the answer
+        return {}, f"its {what}s cannot be sent between processes ({type(error).__name__}: {error})"
+    fields = {f"{what}_bytes": n_bytes / len(tried)}
+    if seconds is not None:
+        fields["send_s" if what == "result" else "give_s"] = seconds / len(tried)
+    return fields, None
+
+
+def cpu_share(timings: Timings) -> float | None:
+    """Return the CPU seconds over the wall seconds of what the caller has run alone; None where that cannot be told."""
+    own, all_threads = timings.cpu_share, timings.process_share
+    if own is None or all_threads is None:
+        return None
+    if len(sys._current_frames()) > 1:
+        return own if all_threads - own < BUSY_OTHERS else None
+    if all_threads < NATIVE_FROM:
+        return min(own, 1.0)
+    # Native threads that work for the caller keep it busy, too; those of BLAS also spin for a while after their work.
+    return all_threads if own >= WAITS_BELOW else None

@@ -1,0 +1,125 @@
+"""Feed workers: give out tasks, take in what comes back.
+
+    source --> give --> Link --> worker --> Link --> take --> sink
+                 ^                                     |
+                 '---- `Table.again`: after a death ---'
+
+Nothing happens but in `step`, which the caller runs: no thread, no timer. A worker holds one task to run and one to
+begin next, so that it never waits for a caller that is merely slow to look; a caller that does not look for long stops
+it, and that is how a slow consumer slows the workers.
+"""
+
+from __future__ import annotations
+
+from time import perf_counter
+
+from amorsize.engine.give import Giver
+from amorsize.engine.inline import Timings
+from amorsize.engine.link import wait_for
+from amorsize.engine.table import Chair, Table
+from amorsize.engine.take import Taker
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from amorsize.engine.held import Held
+    from amorsize.engine.job import Range
+    from amorsize.engine.table import Seat
+    from amorsize.records import Plan
+
+
+class Feed:
+    """One run of fed workers.
+
+    Args:
+        table: source, sink, crew and rules.
+        plan: how it was decided to run it.
+        sizes: how large a task is.
+        held: holds signal handlers back.
+
+    Attributes:
+        timings: what workers have timed.
+        n_started: workers that were started.
+        start_s: seconds that starting them took.
+        shortage: why not all workers could be started, in words; None where they could.
+        retreat: why the workers were given up on the way; None where they stayed.
+        counts_cpu: the workers' timings are of CPU time; False.
+    """
+
+    def __init__(self, table: Table, plan: Plan, sizes: Range, held: Held) -> None:
+        self.plan = plan
+        self.timings = Timings()
+        self.n_started = 0
+        self.start_s = 0.0
+        self.shortage: str | None = None
+        self.retreat: str | None = None
+        self.counts_cpu = False
+        self._table = table
+        self._held = held
+        self._giver = Giver(table, sizes)
+        self._taker = Taker(table, sizes, self.timings)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all that was given out is back, and nothing is left to give out."""
+        table = self._table
+        if table.again or not table.is_idle:
+            return False
+        return table.sink.error is not None or table.source.n_left() == 0
+
+    @property
+    def window(self) -> int:
+        """Items that may have been taken from the source and not yet by the consumer."""
+        return self._giver.window
+
+    def step(self, *, wait: bool = True) -> None:
+        """Give out tasks and take in what has arrived; wait for something to arrive if nothing has.
+
+        Raises:
+            OSError: where no worker can be started at all.
+        """
+        table = self._table
+        self._staff()
+        self._giver.give_all()
+        if table.is_idle:
+            return
+        links = [chair.seat.link for chair in table.chairs]
+        ends = [chair.seat.pidfd for chair in table.chairs if chair.seat.pidfd is not None]
+        wait_for(links, ends, self._taker.wait_s() if wait else 0.0)
+        with self._held:
+            for chair in list(table.chairs):
+                self._taker.hear(chair)
+            self._taker.look_at_the_clock()
+
+    def _staff(self) -> None:
+        """Find workers for what is to be done."""
+        table = self._table
+        n_wanted, n_left = table.rules.n_jobs - len(table.chairs), table.source.n_left()
+        if table.sink.error is not None:
+            n_wanted = min(n_wanted, len(table.again))
+        elif n_left is not None:
+            n_wanted = min(n_wanted, n_left + len(table.again))
+        if n_wanted <= 0 or (self.shortage is not None and table.chairs):
+            return
+        began = perf_counter()
+        try:
+            hired = self._hire(n_wanted)
+        except OSError as error:
+            if not table.chairs:
+                raise
+            self.shortage = f"only {len(table.chairs)} of {table.rules.n_jobs} workers could be started: {error}"
+            return
+        self.n_started += len(hired)
+        self.start_s += perf_counter() - began
+
+    def _hire(self, n_workers: int) -> list[Seat]:
+        with self._held:
+            hired = self._table.crew.hire(n_workers)
+            self._table.chairs += map(Chair, hired)
+        return hired
+
+    def close(self) -> None:
+        """Let idle workers go and end all others; a second time, do nothing."""
+        with self._held:
+            chairs, self._table.chairs = self._table.chairs, []
+            self._table.crew.release([chair.seat for chair in chairs if not chair.tasks])
+            self._table.crew.close()

@@ -1,0 +1,103 @@
+"""Give out tasks: how large, to whom, and how many at a time."""
+
+from __future__ import annotations
+
+from amorsize.engine.message import TASK
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from amorsize.engine.job import Range
+    from amorsize.engine.source import Task
+    from amorsize.engine.table import Chair, Table
+
+TASKS_AHEAD = 2
+"""Tasks that a worker holds: one runs, one waits. With one, it idles for the 50 us that an answer takes; more delay the
+moment at which a failure stops it, and hold items back from others."""
+
+TASK_S = 2e-3
+"""Seconds of work in a task: sending one and receiving its results costs the caller about 40 us. Half of it makes two
+workers busy 4 % of the caller's time; ten times as much leaves workers idle at the end of a short run."""
+
+MOST_BYTES = 64 << 20
+"""Bytes of arguments that may be on their way: beyond, a worker gets a task only when it has none."""
+
+SHARES_LEFT = 2
+"""As in `planning.chunks`: a task is at most this part of a worker's equal share of what is left."""
+
+
+class Giver:
+    """Gives tasks to the workers at a table.
+
+    Args:
+        table: who is there.
+        sizes: how long items are.
+    """
+
+    def __init__(self, table: Table, sizes: Range) -> None:
+        self._table = table
+        self._sizes = sizes
+        self._is_timed = table.rules.timeout_s is not None
+
+    def give_all(self) -> None:
+        """Give every worker that has room for it one more task, the idle ones first."""
+        table = self._table
+        for n_tasks in range(1 if self._is_timed else TASKS_AHEAD):
+            for chair in table.chairs:
+                if len(chair.tasks) != n_tasks or (n_tasks and table.n_bytes > MOST_BYTES):
+                    continue
+                task = self._next()
+                if task is None:
+                    return
+                self._give(chair, task)
+
+    def _next(self) -> Task | None:
+        """Return the next task: one to be done again, or new items as far as the window allows."""
+        table = self._table
+        if table.again:
+            return table.again.popleft()
+        if table.sink.error is not None:
+            return None
+        room = self.window - table.n_under_way - table.sink.n_held
+        task = table.source.take(min(self._size(), room))
+        if task is None and table.source.error is not None:
+            table.give_up(table.source.n_taken, table.source.error)
+        return task
+
+    def _size(self) -> int:
+        """Return how many items to give out at once."""
+        item_s, chunksize, n_left = self._sizes.item_s, self._sizes.chunksize, self._table.source.n_left()
+        if item_s is None or self._is_timed:
+            return 1
+        size = int(TASK_S / max(item_s, 1e-9))
+        if n_left is not None:
+            size = min(size, n_left // (SHARES_LEFT * self._table.rules.n_jobs))
+        return max(1, size if chunksize is None else min(size, chunksize))
+
+    @property
+    def window(self) -> int:
+        """Items that may have been taken from the source and not yet by the consumer."""
+        window = self._table.rules.window
+        return 2 * TASKS_AHEAD * self._table.rules.n_jobs * self._size() if window is None else window
+
+    def _give(self, chair: Chair, task: Task) -> None:
+        rules, link = self._table.rules, chair.seat.link
+        tells_begin = float(rules.timeout_s is not None or rules.deadline_s is not None)
+        try:
+            if task.values is None:
+                link.send(TASK, task.start, task.stop - task.start, tells_begin)
+            else:
+                chair.n_bytes += link.send_values(TASK, task.start, task.values, tells_begin)
+        except Exception as error:  # of pickling, which may raise anything
+            self._blame(task, error)
+        else:
+            chair.tasks.append(task)
+
+    def _blame(self, task: Task, cause: Exception) -> None:
+        """Find the item that cannot be pickled; those before and behind it are given out again."""
+        from amorsize.engine import failure
+
+        table = self._table
+        error = failure.not_picklable("argument", task.values or (), task.start, 0, cause)
+        culprit = error.index
+        table.do_again(task.part(task.start, culprit), task.part(culprit + 1, task.stop))
+        table.fail(culprit, error)

@@ -1,0 +1,162 @@
+"""What is put around each call of the user's function where the options ask for more than the call.
+
+The engine runs `Guard.run` instead of a bare loop; without such options there is no guard, and items pay nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from _blake2 import blake2b
+from _thread import get_ident
+
+from amorsize.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
+    from amorsize.options import Options
+
+
+class Failed:
+    """Stands where the result of an item would be that has failed, while the call goes on.
+
+    It pickles with all that `failure.pack` keeps of an exception.
+    """
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+    def __reduce__(self) -> tuple[object, ...]:
+        from amorsize.engine import failure
+
+        return _arrived, (failure.pack(self.error),)
+
+
+def _arrived(packed: bytes) -> Failed:
+    import marshal
+
+    from amorsize.engine import failure
+
+    return Failed(failure.unpack(marshal.loads(packed)))
+
+
+def settled(results: list[object], *, skips: bool) -> list[object]:
+    """Return the results with exceptions in place of those that failed, or without those."""
+    if skips:
+        return [result for result in results if type(result) is not Failed]
+    return [result.error if type(result) is Failed else result for result in results]
+
+
+class Guard(Record):
+    """What is to be done around each call.
+
+    Attributes:
+        goes_on: an exception of an item becomes its result (`Failed`), and the call goes on.
+        retries: how many more times an item is called that raises one of `retry_on`.
+        retry_on: the types of exceptions that are worth it.
+        seed: what every item's random numbers follow from, together with its index; None to leave them alone.
+        initializer: called in each process (of threads, in each thread) before its first item; None for nothing.
+        initargs: its arguments.
+    """
+
+    goes_on: bool = False
+    retries: int = 0
+    retry_on: tuple[type[BaseException], ...] = ()
+    seed: int | None = None
+    initializer: Callable[..., object] | None = None
+    initargs: tuple[object, ...] = ()
+
+    @classmethod
+    def of(cls, options: Options) -> Guard:
+        """Return what these options ask for."""
+        return cls(
+            goes_on=options.on_error != "raise",
+            retries=options.retries,
+            retry_on=options.retry_on,
+            seed=options.seed,
+            initializer=options.initializer,
+            initargs=options.initargs,
+        )
+
+    def run(
+        self, func: Callable[..., object], items: Iterable[Any], first: int, results: list[object], *, star: bool
+    ) -> None:
+        """Call the function with each item, as `Work.run` does.
+
+        Args:
+            func: the function.
+            items: in order.
+            first: index of the first in the caller's whole input.
+            results: grow by each result as soon as it is there.
+            star: items are tuples of arguments.
+        """
+        call = (lambda arguments: func(*arguments)) if star else func
+        self._prepare()
+        with _Numbers(self.seed) as numbers:
+            for index, item in enumerate(items, first):
+                numbers.begin(index)
+                results.append(self._result(call, item))
+
+    def _result(self, call: Callable[..., object], item: object) -> object:
+        for _ in range(self.retries if self.retry_on else 0):
+            try:
+                return call(item)
+            except self.retry_on:
+                continue
+        if not self.goes_on:
+            return call(item)
+        try:
+            return call(item)
+        except Exception as error:  # whatever the item raises is its result: that was asked for
+            return Failed(error)
+
+    def _prepare(self) -> None:
+        """Call the initializer where this process and thread have not."""
+        here = (id(self.initializer), os.getpid(), get_ident())
+        if self.initializer is None or here in _prepared:
+            return
+        try:
+            self.initializer(*self.initargs)
+        except Exception as error:
+            error.add_note(f"amorsize: raised by initializer={self.initializer!r}, before any item")
+            raise
+        _prepared[here] = self.initializer  # held, so that its id stays its own
+
+
+_prepared: dict[tuple[int, int, int], object] = {}
+
+
+class _Numbers:
+    """Seeds the global generators before each item, and gives the caller its own back at the end."""
+
+    __slots__ = ("_numpy", "_own", "_random", "_seed")
+
+    def __init__(self, seed: int | None) -> None:
+        self._seed = seed
+        self._own: list[Any] = []
+
+    def __enter__(self) -> _Numbers:
+        if self._seed is not None:
+            import random
+
+            self._random, self._numpy = random, sys.modules.get("numpy.random")
+            self._own = [random.getstate(), self._numpy and self._numpy.get_state()]
+        return self
+
+    def begin(self, index: int) -> None:
+        """Set the generators to what this item is to find."""
+        if self._seed is not None:
+            self._random.seed(f"{self._seed}:{index}")  # text is hashed: near seeds give unlike numbers
+            if self._numpy is not None:
+                self._numpy.seed(int.from_bytes(blake2b(f"{self._seed}:{index}".encode(), digest_size=4).digest()))
+
+    def __exit__(self, *_: object) -> None:
+        if self._seed is not None:
+            self._random.setstate(self._own[0])
+            if self._numpy is not None:
+                self._numpy.set_state(self._own[1])

@@ -1,0 +1,29 @@
+"""Keep the native threads of BLAS and OpenMP libraries within the cores while workers run (needs `threadpoolctl`)."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def limit(n_threads: int) -> Callable[[], None]:
+    """Let each loaded library use at most so many threads, and return what gives it back what it had.
+
+    Holds for the whole process, and for what is forked from it meanwhile. A library that may use fewer already keeps
+    its number. Does nothing where `threadpoolctl` is not installed. Takes 5 ms, and 8 ms more to load it.
+    """
+    try:
+        import threadpoolctl
+    except ImportError:
+        return _nothing
+    found = [pool for pool in threadpoolctl.threadpool_info() if pool["num_threads"] > n_threads]
+    if not found:
+        return _nothing
+    limits = threadpoolctl.threadpool_limits(limits={pool["prefix"]: n_threads for pool in found})
+    restore: Callable[[], None] = limits.restore_original_limits
+    return restore
+
+
+def _nothing() -> None:
+    """Give nothing back."""

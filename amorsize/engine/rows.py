@@ -1,0 +1,126 @@
+"""The caller's own loop over an iterator, which is pulled as the plain loop would pull it."""
+
+from __future__ import annotations
+
+from itertools import chain, islice
+from time import perf_counter, process_time, thread_time
+
+from amorsize.engine.inline import LINE_OF_FOR, call_each, call_each_starred
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from typing import Any
+
+    from amorsize.engine.guard import Guard
+    from amorsize.engine.inline import Timings
+
+
+class Rows:
+    """A function and an iterator of the items to call it with.
+
+    Args:
+        func: called once an item.
+        iterables: one an argument, zipped as by the builtin `map`.
+        star: whether an item is a tuple of arguments (several iterables always are).
+        guard: what is put around each call; None for nothing.
+
+    Attributes:
+        rows: the iterator, which nobody else may pull meanwhile.
+        is_over: nothing more comes.
+        broken: what the iterator raised in place of an item.
+    """
+
+    __slots__ = ("broken", "func", "guard", "is_over", "rows", "star")
+
+    def __init__(
+        self,
+        func: Callable[..., object],
+        iterables: Sequence[Iterable[object]],
+        *,
+        star: bool,
+        guard: Guard | None = None,
+    ) -> None:
+        self.func = func
+        self.rows: Iterator[Any] = iter(iterables[0]) if len(iterables) == 1 else zip(*iterables, strict=False)
+        self.star = star or len(iterables) > 1
+        self.guard = guard
+        self.is_over = False
+        self.broken: BaseException | None = None
+
+    def run(self, n_items: int, results: list[object]) -> None:
+        """Pull items, call the function with each, and append the results; sets `is_over` where fewer came.
+
+        Raises:
+            BaseException: what the function raises; what the iterator raises is also noted as `broken`.
+        """
+        before = len(results)
+        items = islice(self.rows, n_items)
+        try:
+            if self.guard is not None:
+                self.guard.run(self.func, self._watched(items), before, results, star=self.star)
+            elif self.star:
+                call_each_starred(self.func, items, results)
+            else:
+                call_each(self.func, items, results)
+        except BaseException as error:
+            loop = error.__traceback__ and error.__traceback__.tb_next
+            if loop is not None and loop.tb_lineno - loop.tb_frame.f_code.co_firstlineno == LINE_OF_FOR:
+                self.broken = self.broken or (error if self.guard is None else None)
+            raise
+        self.is_over = len(results) - before < n_items
+
+    def _watched(self, items: Iterable[Any]) -> Iterator[Any]:
+        """Yield the items; note what their iterator raises."""
+        try:
+            yield from items
+        except Exception as error:
+            self.broken = error
+            raise
+
+    def peek(self) -> list[Any]:
+        """Return the next item without taking it; nothing at the end, or where the iterator raises in its place: that
+        comes when it is its turn."""
+        try:
+            found = list(islice(self.rows, 1))
+        except Exception as error:
+            found, self.rows = [], _raising(error)
+        self.rows = chain(found, self.rows)
+        return found
+
+
+def _raising(error: Exception) -> Iterator[Any]:
+    raise error
+    yield
+
+
+def item_of(error: BaseException) -> object:
+    """Return the item at which the function raised, from the loop that called it; the iterator may have no other.
+
+    Raises:
+        LookupError: where none of our loops is in the traceback.
+    """
+    trace = error.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        if code is call_each.__code__ or code is call_each_starred.__code__ or code.co_qualname == "Guard.run":
+            return trace.tb_frame.f_locals["item"]
+        trace = trace.tb_next
+    raise LookupError("the item is gone")
+
+
+def advance_rows(rows: Rows, results: list[object], timings: Timings, size: int, until_s: float) -> int:
+    """Run items of an iterator; otherwise as `advance`."""
+    cpu_s, process_s = thread_time(), process_time()
+    began = last = now = perf_counter()
+    while not rows.is_over:
+        before = len(results)
+        rows.run(size, results)
+        now = perf_counter()
+        if len(results) > before:
+            size = timings.batch(len(results) - before, now - last, size)
+        if now - began >= until_s:
+            break
+        last = now
+    timings.used(now - began, thread_time() - cpu_s, process_time() - process_s)
+    return size

@@ -1,0 +1,91 @@
+"""Where a feed's results go until the consumer takes them: in input order, or as they come."""
+
+from __future__ import annotations
+
+from amorsize.engine.guard import Failed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Sink:
+    """Results as they come, and the first failure.
+
+    Args:
+        first: index of the first item.
+        goes_on: an item's exception is its result.
+
+    Attributes:
+        ready: results for the consumer.
+        error: the failure of the lowest item that failed; None while none has.
+        failed_at: its index.
+    """
+
+    def __init__(self, first: int, *, goes_on: bool) -> None:
+        self._goes_on = goes_on
+        self._next = first
+        self.ready: list[object] = []
+        self.error: BaseException | None = None
+        self.failed_at: int | None = None
+
+    @property
+    def n_held(self) -> int:
+        """Results that the consumer has not taken yet."""
+        return len(self.ready)
+
+    def add(self, start: int, results: list[object]) -> None:
+        """Take the results of the items `start`, `start + 1`, ..."""
+        self.ready += results
+
+    def fail(self, index: int, error: BaseException) -> None:
+        """Note that an item failed; of several, the lowest counts, as in the plain loop."""
+        if self.failed_at is None or index < self.failed_at:
+            self.failed_at, self.error = index, error
+
+    @property
+    def survives(self) -> bool:
+        """Whether the call goes on after an item's failure."""
+        return self._goes_on
+
+    def survive(self, index: int, error: BaseException) -> bool:
+        """Take an item's failure as its result, where the call is to go on; return whether it is."""
+        if not self._goes_on or not isinstance(error, Exception):
+            return False
+        self.add(index, [Failed(error)])
+        return True
+
+    def waiting(self) -> list[tuple[int, Sequence[object]]]:
+        """Return (first index, results) of what is not ready yet."""
+        return []
+
+
+class OrderedSink(Sink):
+    """Results in input order: what comes early waits for what is before it."""
+
+    def __init__(self, first: int, *, goes_on: bool) -> None:
+        super().__init__(first, goes_on=goes_on)
+        self._early: dict[int, list[object]] = {}
+        self._n_early = 0
+
+    @property
+    def n_held(self) -> int:
+        return len(self.ready) + self._n_early
+
+    def add(self, start: int, results: list[object]) -> None:
+        if start != self._next:
+            self._early[start] = results
+            self._n_early += len(results)
+            return
+        self._append(results)
+        while self._next in self._early:
+            early = self._early.pop(self._next)
+            self._n_early -= len(early)
+            self._append(early)
+
+    def _append(self, results: list[object]) -> None:
+        self.ready += results
+        self._next += len(results)
+
+    def waiting(self) -> list[tuple[int, Sequence[object]]]:
+        return list(self._early.items())

@@ -1,0 +1,165 @@
+"""Take in what workers send, and deal with those who die or take too long."""
+
+from __future__ import annotations
+
+from math import inf
+from time import monotonic
+
+from amorsize.engine.collect import GRACE_S, LOWER_GRACE_S, name_item
+from amorsize.engine.message import BEGUN, ERROR, REFUSED, RESULTS
+from amorsize.errors import ItemTimeout, WorkerDied
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from amorsize.engine.inline import Timings
+    from amorsize.engine.job import Range
+    from amorsize.engine.message import Message
+    from amorsize.engine.table import Chair, Table
+
+
+class Taker:
+    """Takes in what the workers at a table send.
+
+    Args:
+        table: who is there.
+        sizes: learns how long items are.
+        timings: what workers have timed; grows.
+    """
+
+    def __init__(self, table: Table, sizes: Range, timings: Timings) -> None:
+        self._table = table
+        self._sizes = sizes
+        self._timings = timings
+
+    def hear(self, chair: Chair) -> None:
+        """Take in what a worker has sent, and its end if that has come."""
+        link = chair.seat.link
+        link.flush()
+        for message in link.receive():
+            self._take(chair, message)
+        if chair in self._table.chairs and (link.at_end or chair.seat.has_ended()):
+            self._lost(chair)
+
+    def _take(self, chair: Chair, message: Message) -> None:
+        if message.kind == REFUSED:
+            self._refused(chair, message)
+        elif not chair.tasks:
+            return
+        elif message.kind == BEGUN:
+            chair.began_s = monotonic()
+        elif message.kind == RESULTS:
+            self._add(message)
+            chair.tasks[0].done(message.count)
+            if chair.tasks[0].start >= chair.tasks[0].stop:
+                chair.finish()
+        elif message.kind == ERROR:
+            self._failed(chair, message)
+
+    def _add(self, message: Message) -> None:
+        try:
+            results = message.load()
+        except Exception as error:  # a user's __setstate__ may raise anything
+            from amorsize.engine import failure
+
+            self._table.fail(message.start, failure.not_rebuilt("result", message, 0, error))
+            return
+        self._sizes.saw(message.count, message.seconds)
+        self._timings.add(message.count, message.seconds)
+        self._table.sink.add(message.start, results)
+
+    def _failed(self, chair: Chair, message: Message) -> None:
+        """Note an item's failure; where the call goes on, the items behind it are given out again."""
+        table, task, index = self._table, chair.finish(), message.start
+        error = message.error()
+        name_item(error, index, lambda: table.source.item(task, index))
+        table.do_again(task.part(index + 1, task.stop))
+        table.fail(index, error)
+
+    def _refused(self, chair: Chair, message: Message) -> None:
+        """Help a worker that cannot run the function, or end the call."""
+        try:
+            chair.seat.answer(message)
+        except BaseException as error:  # of an initializer, SystemExit included: the caller's to raise
+            lowest = min([task.start for task in chair.tasks], default=self._table.source.n_taken)
+            chair.tasks.clear()
+            self._table.give_up(lowest, error)
+
+    # Whoever dies, or takes too long.
+
+    def _lost(self, chair: Chair) -> None:
+        """Deal with the end of a worker: its task is to be done again, or has failed."""
+        from amorsize.engine import failure
+
+        table = self._table
+        status = chair.seat.end()
+        table.dismiss(chair)
+        if not chair.tasks:
+            return
+        task = chair.tasks.popleft()
+        table.do_again(*chair.tasks)
+        task.n_deaths += 1
+        if task.n_deaths <= table.rules.retries:
+            table.do_again(*task.singles())
+            return
+        died = failure.worker_died(task.start, task.stop, 0, status)
+        for index in range(task.start, task.stop if table.sink.survives else task.start + 1):
+            table.fail(index, died)
+
+    def wait_s(self) -> float | None:
+        """Return how long the clock has not to be looked at; None for as long as it takes."""
+        table, until_s = self._table, inf
+        if table.rules.timeout_s is not None:
+            until_s = min([chair.began_s + table.rules.timeout_s for chair in table.chairs if chair.began_s] or [inf])
+        if table.rules.deadline_s is not None:
+            until_s = min(until_s, table.rules.deadline_s)
+        if table.sink.error is not None:
+            until_s = min(until_s, monotonic() + GRACE_S)
+        return None if until_s == inf else max(0.0, until_s - monotonic())
+
+    def look_at_the_clock(self) -> None:
+        """End those who have run out of time."""
+        table, rules, now_s = self._table, self._table.rules, monotonic()
+        if rules.timeout_s is not None:
+            late = [chair for chair in table.chairs if chair.began_s and now_s - chair.began_s > rules.timeout_s]
+            for chair in late:
+                self._expire(chair, rules.timeout_s)
+        if rules.deadline_s is not None and now_s > rules.deadline_s:
+            self._end_all()
+        if table.sink.error is not None:
+            self._dismiss_useless(now_s - table.failed_s)
+
+    def _expire(self, chair: Chair, timeout_s: float) -> None:
+        table, task = self._table, chair.finish()
+        table.dismiss(chair)
+        index = task.start
+        why = f"item {index} took longer than timeout={timeout_s:g} seconds; its worker was ended"
+        table.fail(task.start, ItemTimeout(why, index=index, timeout_s=timeout_s))
+
+    def _end_all(self) -> None:
+        """End everything where the whole call has taken too long."""
+        table = self._table
+        tasks = [*table.again, *[task for chair in table.chairs for task in chair.tasks]]
+        lowest = min([task.start for task in tasks], default=table.source.n_taken)
+        index = lowest
+        why = f"the call took longer than its deadline allows; item {index} is the first that is not finished"
+        for chair in list(table.chairs):
+            chair.tasks.clear()
+            table.dismiss(chair)
+        table.again.clear()
+        table.give_up(lowest, ItemTimeout(why, index=index, timeout_s=None))
+
+    def _dismiss_useless(self, waited_s: float) -> None:
+        """End the workers whose items the plain loop would not have reached.
+
+        They may finish what they were at when the failure came, for a while, and begin nothing more; those below a
+        failure are waited for.
+        """
+        table = self._table
+        failed_at = table.sink.failed_at or 0
+        patience_is_over = isinstance(table.sink.error, WorkerDied) and waited_s > LOWER_GRACE_S
+        for chair in [chair for chair in table.chairs if chair.tasks]:
+            task = chair.tasks[0]
+            is_out_of_time = waited_s > GRACE_S or task is not chair.spared
+            if patience_is_over or (task.start > failed_at and is_out_of_time):
+                chair.tasks.clear()
+                table.dismiss(chair)

@@ -1,0 +1,94 @@
+"""What a call has taught: its report, and what is kept of it. Written after the results are ready."""
+
+from __future__ import annotations
+
+from time import perf_counter, time
+
+from amorsize.calibration.profile import Profile
+from amorsize.calibration.runs import TELLING_S, Run
+from amorsize.records import RunReport
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from amorsize.advice import Adviser
+    from amorsize.engine.feed import Feed
+    from amorsize.engine.inline import Timings
+    from amorsize.engine.job import Job
+    from amorsize.records import Plan
+
+
+def report_of(
+    adviser: Adviser, n_items: int, timings: Timings, jobs: Sequence[Job | Feed], began_s: float
+) -> RunReport:
+    """Return what happened in the call, after keeping what it taught.
+
+    Args:
+        adviser: who planned it.
+        n_items: items that came back.
+        timings: what the caller timed alone.
+        jobs: what was run with workers.
+        began_s: when the call began, on the clock of `perf_counter`.
+    """
+    assert adviser.plan is not None
+    plan, now_s = (jobs[-1].plan if jobs else adviser.plan), perf_counter()
+    reasons = [plan.reason, *(job.retreat for job in jobs if job.retreat is not None)]
+    is_one_run = adviser.n_chosen_for is not None and len(jobs) <= 1
+    predicted_s = plan.predicted_s if is_one_run else None
+    report = RunReport(
+        function=adviser.knowledge.function.name,
+        n_items=n_items,
+        n_sampled=0 if adviser.knowledge.is_hit else timings.n_items,
+        backend=plan.backend,
+        n_jobs=plan.n_jobs,
+        chunksize=plan.chunksize,
+        measured_s=now_s - began_s,
+        reason="; ".join(reasons),
+        predicted_s=None if predicted_s is None else adviser.chosen_at_s - began_s + predicted_s,
+        serial_s=timings.total_s + sum(job.timings.total_s for job in jobs),
+        warnings=tuple(adviser.warnings),
+    )
+    run = None if predicted_s is None else _run(adviser, plan, predicted_s, now_s - adviser.chosen_at_s)
+    _learn(adviser, timings, jobs, run, now_s - began_s)
+    return report
+
+
+def _run(adviser: Adviser, plan: Plan, predicted_s: float, measured_s: float) -> Run | None:
+    """Return the run to be remembered; None where its figures are none that a store would take back."""
+    assert adviser.n_chosen_for is not None
+    try:
+        return Run(
+            backend=plan.backend,
+            n_jobs=plan.n_jobs,
+            chunksize=plan.chunksize,
+            n_items=adviser.n_chosen_for,
+            predicted_s=predicted_s,
+            measured_s=measured_s,
+        )
+    except ValueError:
+        return None
+
+
+def _learn(adviser: Adviser, timings: Timings, jobs: Sequence[Job | Feed], run: Run | None, call_s: float) -> None:
+    """Keep what caller and workers have timed; a run that was given up on tells of the machine, not the
+    function."""
+    if not jobs and timings.total_s < TELLING_S and adviser.knowledge.is_hit:
+        return
+    seen, costs = adviser.seen(timings), adviser.knowledge.costs
+    for job in jobs:
+        if job.retreat is None:
+            seen = seen.merge(_seen_by(adviser, job))
+            if job.plan.start_method == "fork":
+                costs = costs.started(job.n_started, adviser.rss_bytes, job.start_s)
+    adviser.knowledge.learn(seen if run is None else seen.ran(run), costs, call_s)
+
+
+def _seen_by(adviser: Adviser, job: Job | Feed) -> Profile:
+    """Return what workers have shown. Where threads waited for one another, an item's own seconds follow from its
+    CPU time and the share that it has alone."""
+    batches, share = job.timings.batches, adviser.profile.cpu_share
+    if job.counts_cpu and share:
+        batches = [(n_items, seconds / min(1.0, share)) for n_items, seconds in batches]
+    seen = Profile.of(batches, time(), starts_cold=False)
+    return seen if job.timings.cpu_share is None else seen.replace(cpu_share=job.timings.cpu_share)

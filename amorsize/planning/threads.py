@@ -1,0 +1,81 @@
+"""How many threads are worth a prediction, and when it is worth finding out whether a function frees the GIL.
+
+A function that waits gains from as many threads as its items wait for; one that computes without the GIL from as many
+as there are cores; one that holds the GIL from none.
+"""
+
+from __future__ import annotations
+
+from math import ceil
+
+from amorsize.planning.limits import MOST_THREADS
+from amorsize.planning.model import WAITS_BELOW, held_share
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from amorsize.calibration.profile import Profile
+    from amorsize.planning.limits import Limits
+    from amorsize.records import Capacity, Plan
+
+MOST_HELD = 0.9
+"""Share of its time in which a function may hold the GIL and still be considered: above, threads gain a tenth at most,
+and taking turns at the GIL costs pure Python as much."""
+
+UNKNOWN_THREADS, UNKNOWN_THREADS_BESIDE_CORES = 32, 4
+"""Threads where they were asked for and nothing is known: min(32, cores + 4), as `concurrent.futures` does."""
+
+ROUNDS = 4
+"""Numbers of threads are considered that end together after 1, 2, 3 or 4 items each, beside the powers of two."""
+
+TICKER_S = 8e-3
+"""Seconds of the caller's own work beside a ticker that tell whether it frees the GIL; a third of it does not tell a
+third from a half."""
+
+TICKER_COSTS_S = 1e-3
+"""What the ticker itself costs."""
+
+TICKER_SHARE = 0.02
+"""Finding out may cost this share of the run: once for each function, kept in the store."""
+
+TICKER_FROM_S = TICKER_COSTS_S / TICKER_SHARE
+"""A run shorter than this is never worth it."""
+
+TICKER_PAYS = 0.1
+"""What could be gained must be this share of the run."""
+
+
+def thread_counts(profile: Profile, capacity: Capacity, n_items: int, limits: Limits) -> list[int]:
+    """Return the numbers of threads worth predicting, ascending; none where threads cannot help or may not be."""
+    is_asked = limits.backend == "thread"
+    if limits.isolate or limits.backend not in ("auto", "thread") or (limits.no_threads is not None and not is_asked):
+        return []
+    most = min(limits.n_threads_ceiling, n_items, limits.n_jobs or MOST_THREADS)
+    if most < 2 or not (is_asked or held_share(profile, has_gil=limits.has_gil) <= MOST_HELD):
+        return []
+    if limits.n_jobs is not None:
+        return [most]
+    cpu_share = 1.0 if profile.cpu_share is None else profile.cpu_share
+    if profile.is_known and cpu_share >= WAITS_BELOW:
+        most = min(most, ceil(capacity.n_effective / cpu_share))  # n_jobs x the cores that one item keeps busy <= cores
+        if most < 2:
+            return [2] if is_asked else []
+    if not profile.is_known:
+        return [min(most, UNKNOWN_THREADS, capacity.n_cores + UNKNOWN_THREADS_BESIDE_CORES)]
+    found = {2, most}
+    found.update([1 << k for k in range(1, most.bit_length())])
+    found.update([max(2, min(most, ceil(n_items / k))) for k in range(1, ROUNDS + 1)])
+    return sorted(found)
+
+
+def worth_a_ticker(plan: Plan, hoped: Plan) -> bool:
+    """Tell whether to find out if the function frees the GIL, which delays the plan's workers meanwhile.
+
+    Args:
+        plan: for what is known.
+        hoped: for a function that does free it.
+    """
+    if plan.predicted_s is None or hoped.predicted_s is None or hoped.backend != "thread":
+        return False
+    costs_s = TICKER_COSTS_S + (TICKER_S if plan.is_parallel else 0.0)
+    gain_s = plan.predicted_s - hoped.predicted_s
+    return gain_s >= TICKER_PAYS * plan.predicted_s and costs_s <= TICKER_SHARE * plan.predicted_s

@@ -1,0 +1,86 @@
+"""Native threads of BLAS and OpenMP libraries while workers run."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+pytest.importorskip("numpy")
+threadpoolctl = pytest.importorskip("threadpoolctl")
+
+from amorsize import advice, pmap
+from amorsize.clearance import native_threads
+from amorsize.engine.native import limit
+from amorsize.identity.machine import capacity
+from amorsize.records import Plan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def pools() -> list[int]:
+    return [pool["num_threads"] for pool in threadpoolctl.threadpool_info()]
+
+
+@pytest.fixture(autouse=True)
+def two_threads() -> Iterator[None]:
+    """Let every library use two threads, whatever the machine has; skip where there is none to be limited."""
+    before = threadpoolctl.threadpool_limits(limits=2)
+    if set(pools()) != {2}:
+        pytest.skip("no library here takes its number of threads at run time")
+    yield
+    before.restore_original_limits()
+
+
+def test_a_limit_holds_until_it_is_given_back() -> None:
+    give_back = limit(1)
+    assert set(pools()) == {1}
+    give_back()
+    assert set(pools()) == {2}
+
+
+def test_a_library_that_may_use_fewer_keeps_its_number() -> None:
+    limit(64)()
+    assert set(pools()) == {2}
+
+
+def test_without_threadpoolctl_nothing_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "threadpoolctl", None)
+    limit(1)()
+    monkeypatch.undo()
+    assert set(pools()) == {2}
+
+
+def test_workers_times_native_threads_fit_on_the_cores() -> None:
+    plan = Plan(backend="process", n_jobs=4, chunksize=1, reason="", predicted_s=1.0)
+    assert [native_threads(plan, 2.0, n_cores) for n_cores in (16, 6, 2)] == [4, 1, 1]
+
+
+@pytest.mark.parametrize(("cpu_share", "predicted_s"), [(1.0, 1.0), (0.1, 1.0), (2.0, 0.01), (None, 1.0)])
+def test_what_uses_no_native_threads_or_is_short_is_not_limited(cpu_share: float | None, predicted_s: float) -> None:
+    plan = Plan(backend="process", n_jobs=4, chunksize=1, reason="", predicted_s=predicted_s)
+    assert native_threads(plan, cpu_share, 16) is None
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"backend": "thread"}, pytest.param({"backend": "process", "isolate": True}, marks=pytest.mark.needs_fork)],
+    ids=["thread", "process"],
+)
+def test_workers_run_with_fewer_native_threads_and_the_caller_gets_its_own_back(
+    options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(advice, "capacity", lambda now_s: capacity(now_s).replace(n_cores=2))
+    assert all(set(found) == {1} for found in pmap(lambda _: pools(), range(4), n_jobs=2, **options))
+    assert set(pools()) == {2}
+
+
+def test_nothing_is_looked_for_where_no_native_threads_were_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "numpy", None)
+    monkeypatch.delitem(sys.modules, "numpy")
+    both = threading.Barrier(2)
+    found = pmap(lambda _: both.wait(30) * 0 + len(set(pools()) - {2}), range(2), backend="thread", n_jobs=2)
+    assert found == [0, 0]

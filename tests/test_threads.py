@@ -1,0 +1,277 @@
+"""Calls whose functions wait, or compute without the GIL: threads where they help, the loop where they do not."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import amorsize
+from amorsize import AmorsizeWarning, advice, parallelizable, pmap
+from amorsize.engine import thread, ticker
+from amorsize.engine.inline import advance as advance_alone
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from amorsize.records import RunReport
+
+WAIT_S = 30.0
+"""A thread that is still missing after this long never comes; nothing waits for nearly as long where all is well."""
+
+
+@parallelizable
+def wait(n: int) -> tuple[int, int]:
+    time.sleep(0.005)
+    return n, threading.get_ident()
+
+
+@parallelizable
+def burn(n: int) -> tuple[int, int]:
+    return sum(range(20_000)) * 0 + n, threading.get_ident()
+
+
+def report(func: Any = wait) -> RunReport:  # Any: a decorated function
+    last: RunReport | None = func.last_run
+    assert last is not None
+    return last
+
+
+def threads_of(results: list[tuple[int, int]]) -> set[int]:
+    assert [n for n, _ in results] == list(range(len(results)))
+    return {ident for _, ident in results}
+
+
+@pytest.fixture
+def another_thread() -> Iterator[None]:
+    """A thread that lives beside the test, and makes every fork unsafe."""
+    done = threading.Event()
+    thread = threading.Thread(target=done.wait)
+    thread.start()
+    yield
+    done.set()
+    thread.join()
+
+
+def test_a_function_that_waits_is_run_by_many_threads() -> None:
+    idents = threads_of(wait.pmap(range(60)))
+    assert report().backend == "thread"
+    assert len(idents) > 2
+    assert "threads take" in report().reason
+
+
+def test_the_second_call_samples_nothing_and_runs_nothing_in_the_caller() -> None:
+    wait.pmap(range(60))
+    assert threading.get_ident() not in threads_of(wait.pmap(range(60))), report()
+    assert (report().backend, report().n_sampled) == ("thread", 0)
+
+
+def test_each_item_is_called_exactly_once() -> None:
+    calls: list[int] = []
+
+    def count(n: int) -> int:
+        time.sleep(0.002)
+        calls.append(n)
+        return n
+
+    for items in (range(60), iter(range(60))):
+        calls.clear()
+        assert pmap(count, items) == list(range(60))
+        assert sorted(calls) == list(range(60))
+
+
+@pytest.mark.usefixtures("another_thread")
+def test_beside_other_threads_a_function_that_waits_still_gets_its_own() -> None:
+    assert len(threads_of(wait.pmap(range(60)))) > 2
+
+
+def test_a_call_of_another_thread_inside_a_running_event_loop_gets_threads() -> None:
+    async def call() -> list[tuple[int, int]]:
+        return wait.pmap(range(60))
+
+    found: list[list[tuple[int, int]]] = []
+    caller = threading.Thread(target=lambda: found.append(asyncio.run(call())))
+    caller.start()
+    caller.join()
+    assert len(threads_of(found[0])) > 2
+
+
+def test_results_that_cannot_be_pickled_are_no_obstacle() -> None:
+    def lock(_: int) -> Any:
+        time.sleep(0.005)
+        return threading.Lock()
+
+    assert len(set(map(id, pmap(lock, range(40))))) == 40
+
+
+LOCK = threading.Lock()
+
+
+def test_a_lock_of_the_users_own_keeps_the_call_in_the_loop_and_is_named() -> None:
+    def guarded(n: int) -> tuple[int, int]:
+        with LOCK:
+            return wait(n)
+
+    with pytest.warns(AmorsizeWarning, match=r"LOCK \(_thread\.lock\), which two workers must not share"):
+        assert threads_of(pmap(guarded, range(20))) == {threading.get_ident()}
+
+
+def test_a_debugger_keeps_the_call_in_the_loop() -> None:
+    before = sys.gettrace()
+    sys.settrace(lambda *_: None)
+    try:
+        assert threads_of(wait.pmap(range(20))) == {threading.get_ident()}
+    finally:
+        sys.settrace(before)
+
+
+def nest(n: int) -> tuple[int, set[int], str]:
+    time.sleep(0.005)
+    return threading.get_ident(), threads_of(wait.pmap(range(20))), report().reason
+
+
+def test_a_call_inside_an_item_of_a_thread_runs_in_that_thread() -> None:
+    for ident, inner, _ in pmap(nest, range(6), backend="thread", n_jobs=3):
+        assert inner == {ident}
+
+
+def test_threads_that_were_asked_for_are_used_whatever_the_cores_and_whatever_is_known() -> None:
+    everybody = threading.Barrier(50)
+    assert len(pmap(lambda _: everybody.wait(WAIT_S), range(50), backend="thread", n_jobs=50)) == 50
+
+
+@pytest.mark.usefixtures("another_thread")
+def test_threads_that_were_asked_for_are_used_where_nothing_may_fork_and_the_gil_is_held() -> None:
+    for _ in range(2):
+        assert threading.get_ident() not in threads_of(burn.pmap(range(60), backend="thread", n_jobs=3))
+    assert (report(burn).backend, report(burn).n_jobs) == ("thread", 3)
+
+
+def test_isolated_threads_are_refused_with_the_cure() -> None:
+    with pytest.raises(ValueError, match='which threads are part of: write backend="process"'):
+        pmap(abs, [1], backend="thread", isolate=True)
+
+
+@pytest.mark.parametrize(
+    "error", [SystemExit, KeyboardInterrupt, GeneratorExit, MemoryError, RecursionError, StopIteration]
+)
+def test_every_kind_of_exception_surfaces_as_itself(error: type[BaseException]) -> None:
+    def fail(x: int) -> int:
+        if x == 7:
+            raise error("seven")
+        return x
+
+    with pytest.raises(error, match="seven") as caught:
+        pmap(fail, range(20), backend="thread", n_jobs=2)
+    assert "amorsize: raised by item 7: 7" in caught.value.__notes__
+    assert pmap(abs, [-1, -2], backend="thread") == [1, 2]
+
+
+def test_an_item_that_never_ends_is_left_behind_with_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(thread, "GRACE_S", 0.01)
+    hangs, done = threading.Event(), threading.Event()
+
+    def hang(n: int) -> None:
+        if n == 1:
+            hangs.set()
+            done.wait()
+        if n == 0:
+            assert hangs.wait(WAIT_S)
+            raise ValueError(n)
+
+    try:
+        with pytest.warns(AmorsizeWarning, match="hang went on when the call was over"), pytest.raises(ValueError):
+            pmap(hang, range(2), backend="thread")
+    finally:
+        done.set()
+        while len(sys._current_frames()) > 1:
+            time.sleep(1e-4)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no process of Windows can be sent SIGINT alone")
+def test_ctrl_c_ends_the_program_with_one_traceback(fresh_python: Callable[..., str]) -> None:
+    source = f"""
+import os, signal, sys, time
+from amorsize import pmap
+signal.signal(signal.SIGINT, signal.default_int_handler)
+def work(n):
+    if n == 3:
+        os.kill(os.getpid(), {int(signal.SIGINT)})
+    time.sleep(0.01)
+try:
+    pmap(work, range(10 ** 6), backend="thread", n_jobs=8)
+except KeyboardInterrupt as stopped:
+    print("stopped", len(stopped.finished) < 10 ** 4, len(sys._current_frames()))
+"""
+    assert fresh_python("-c", source).split() == ["stopped", "True", "1"]
+
+
+# ---- the GIL
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Have tickers tell the shares on this list, the last one first; what no ticker took stays on it."""
+    shares: list[float] = []
+
+    def advance(*arguments: Any) -> tuple[int, float | None]:  # Any: those of `advance`
+        return advance_alone(*arguments), shares.pop()
+
+    monkeypatch.setattr(ticker, "advance_ticking", advance)
+    monkeypatch.setattr(advice, "cpu_share", lambda _timings: 1.0)  # on a busy machine it may look as if it waited
+    return shares
+
+
+@pytest.mark.usefixtures("another_thread")
+def test_a_function_that_frees_the_gil_gets_threads_where_nothing_may_fork(told: list[float]) -> None:
+    told[:] = [1.0]
+    assert len(threads_of(burn.pmap(range(1000)))) > 1
+    assert told == []
+    if "back to the loop" not in report(burn).reason:  # as the function really holds the GIL
+        assert report(burn).backend == "thread"
+
+
+@pytest.mark.usefixtures("another_thread")
+def test_a_function_that_holds_the_gil_stays_in_the_loop_where_nothing_may_fork(told: list[float]) -> None:
+    told[:] = [0.02]
+    assert threads_of(burn.pmap(range(1000))) == {threading.get_ident()}
+    assert told == []
+    assert "threads are alive" in report(burn).reason
+
+
+@pytest.mark.usefixtures("another_thread")
+def test_what_a_ticker_has_told_is_known_to_the_next_call(told: list[float]) -> None:
+    told[:] = [0.02]
+    for _ in range(3):
+        burn.pmap(range(1000))
+    assert told == []
+
+
+@pytest.mark.needs_fork
+def test_after_a_ticker_and_after_threads_a_fork_is_possible_at_once() -> None:
+    for _ in range(5):
+        wait.pmap(range(100))
+        assert report().backend == "thread"
+        assert os.getpid() not in pmap(lambda _: os.getpid(), range(20), isolate=True)
+
+
+def test_a_fresh_process_that_runs_threads_does_not_load_threading(fresh_python: Callable[..., str]) -> None:
+    source = (
+        "import sys, time; bare = 'threading' in sys.modules; import amorsize\n"
+        "print(len(amorsize.pmap(time.sleep, [0.005] * 40, cache=False)), bare or 'threading' not in sys.modules)"
+    )
+    assert fresh_python("-c", source).split() == ["40", "True"]
+
+
+def test_config_holds_inside_items() -> None:
+    def inner(_: int) -> list[int]:
+        return pmap(abs, [-1], n_jobs=1)
+
+    with amorsize.config(backend="thread"):
+        assert pmap(inner, range(4), n_jobs=2) == [[1]] * 4
