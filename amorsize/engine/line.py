@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from amorsize.engine.link import Link
-from amorsize.engine.message import ERROR, REFUSED, SETUP, TASK
+from amorsize.engine.message import ERROR, REFUSED, RESULTS, SETUP, TASK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,13 +43,13 @@ class Line(Link):
         self.is_accepted = False
         self.send(SETUP, start, self.n_setups, 0.0, payload)
         for owed in self._owed:
-            super().send_values(TASK, owed.start, owed.values)
+            super().send_values(TASK, owed.start, owed.values, owed.seconds)
 
     def send_values(self, kind: bytes, start: int, values: list[object], seconds: float = 0.0) -> int:
         """Send a task; see `Link`."""
         n_bytes = super().send_values(kind, start, values, seconds)
         if values:
-            self._owed.append(Owed(start, values))
+            self._owed.append(Owed(start, values, seconds))
         return n_bytes
 
     def receive(self) -> Iterator[Message]:
@@ -58,24 +58,30 @@ class Line(Link):
             if message.kind == REFUSED:
                 if message.start != self.n_setups:
                     continue
-            elif self._owed:
-                self._settle(len(self._owed[0].values) if message.kind == ERROR else message.count)
+            elif message.kind == ERROR:
+                self._settle(None)
+            elif message.kind == RESULTS:
+                self._settle(message.count)
             yield message
 
-    def _settle(self, count: int) -> None:
-        """Note the answer to so many items of the task in hand."""
+    def _settle(self, count: int | None) -> None:
+        """Note the answer to so many items of the task in hand, or to all that were left of it."""
         self.is_accepted = True
-        self._owed[0].n_left -= count
-        if self._owed[0].n_left <= 0:
+        if not self._owed:
+            return
+        task = self._owed[0]
+        task.n_left -= task.n_left if count is None else count
+        if not task.n_left:
             self._owed.popleft()
 
 
 class Owed:
-    """A task that is not answered: its first item, its items, and how many of them are left."""
+    """A task that is not answered: as it was sent, and how many of its items are left."""
 
-    __slots__ = ("n_left", "start", "values")
+    __slots__ = ("n_left", "seconds", "start", "values")
 
-    def __init__(self, start: int, values: list[object]) -> None:
+    def __init__(self, start: int, values: list[object], seconds: float) -> None:
         self.start = start
         self.values = values
+        self.seconds = seconds
         self.n_left = len(values)

@@ -23,7 +23,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
     import socket
-    from typing import NoReturn
+    from collections.abc import Callable
+    from typing import Any, NoReturn
 
     from amorsize.engine.by_value import Luggage
     from amorsize.engine.desk import Desk

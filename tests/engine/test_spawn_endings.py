@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import amorsize
-from amorsize.engine import launch, spawn
+from amorsize.engine import hired, launch, spawn
 from amorsize.engine.errand import Errand
 from amorsize.engine.held import Held
 from amorsize.engine.message import TASK
@@ -72,9 +72,9 @@ def test_shutdown_ends_those_that_stay(feed: Feed, watch: Watch) -> None:
 
 
 def test_a_worker_that_hears_nothing_ends_itself(feed: Feed, watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spawn, "IDLE_S", 0.001)
-    monkeypatch.setattr(spawn, "SURE_S", 0.0)
-    monkeypatch.setattr(spawn, "monotonic", lambda: 0.0)  # by the caller's clock it has only begun to rest
+    monkeypatch.setattr(hired, "IDLE_S", 0.001)
+    monkeypatch.setattr(hired, "SURE_S", 0.0)
+    monkeypatch.setattr(hired, "monotonic", lambda: 0.0)  # by the caller's clock it has only begun to rest
     (first,) = feed(pid, [0], 1)
     (resting,) = spawn._resting
     assert resting.process.pidfd is not None
@@ -84,7 +84,7 @@ def test_a_worker_that_hears_nothing_ends_itself(feed: Feed, watch: Watch, monke
 
 
 def test_a_worker_that_is_about_to_end_is_not_hired(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spawn, "SURE_S", spawn.IDLE_S)
+    monkeypatch.setattr(hired, "SURE_S", hired.IDLE_S)
     assert feed(pid, [0], 1) != feed(pid, [0], 1)
 
 
@@ -215,6 +215,7 @@ def test_interpreters_are_refused_where_there_is_none(monkeypatch: pytest.Monkey
 PROGRAM = """
 import os, runpy, sys, time
 feeding = runpy.run_path(FEEDING)
+from amorsize.engine import hired
 feed, spawn = feeding["feed"], feeding["spawn"]
 
 def announce(item):
@@ -279,7 +280,7 @@ def test_a_forked_child_neither_uses_nor_ends_its_parent_s_workers(start: Start)
     call = """
 first = feed(lambda _: os.getpid(), range(2))
 if os.fork() == 0:
-    assert spawn._resting == [] and spawn._open == {}
+    assert spawn._resting == [] and hired._open == {}
     assert not set(first) & set(feed(lambda _: os.getpid(), range(2)))
     sys.exit()
 assert os.wait()[1] == 0
@@ -299,8 +300,9 @@ def test_a_forked_child_that_lives_on_does_not_keep_workers_alive(start: Start, 
     os.kill(child, signal.SIGKILL)
 
 
-def test_what_workers_print_appears_once(start: Start) -> None:
-    call = "print('before'); feed(lambda x: print('item', x), range(2)); print('after')"
+def test_what_workers_print_appears_once_and_with_its_results(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+    call = "print('before'); feed(lambda x: print('item', x), range(2)); spawn._end(spawn._resting); print('after')"
     out, errors = start(program("return", call)).communicate()
     assert sorted(out.decode().splitlines()) == ["after", "before", "item 0", "item 1"]
     assert errors == b""
