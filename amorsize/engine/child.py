@@ -26,6 +26,21 @@ def save_coverage() -> None:
         measurement.save()
 
 
+def hold(read_end: int) -> None:
+    """End with whoever holds the writing end of this pipe, as soon as Python code can run here.
+
+    Only Linux can have the kernel do it (`engine.lifeline`), also in the middle of C code that holds the GIL.
+    """
+    from _thread import start_new_thread
+
+    def wait() -> None:
+        while os.read(read_end, 1):
+            pass
+        os._exit(1)
+
+    start_new_thread(wait, ())
+
+
 def flush_output() -> None:
     """Flush the standard streams: what is in their buffers must be printed, and by one side only."""
     for stream in (sys.stdout, sys.stderr):

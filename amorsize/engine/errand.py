@@ -35,7 +35,10 @@ INSIDE = ("func", "__func__", "__wrapped__")
 
 INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}", os.path.dirname(os.__file__) + os.sep)
 
+OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+
 _steps: dict[bytes, int] = {}
+_is_user_s: dict[object, bool] = {}
 
 
 class Errand:
@@ -201,12 +204,19 @@ def _homes(func: object) -> Iterator[str]:
 
 def user_modules() -> dict[str, str]:
     """Return the files of the loaded modules that are neither Python's own, nor installed, nor ours; by name."""
-    ours = __name__.partition(".")[0]
-    found = {}
+    found: dict[str, str] = {}
     for name, module in list(sys.modules.items()):
-        file = getattr(module, "__file__", None)
-        if not isinstance(file, str) or not file.endswith(".py") or any(part in file for part in INSTALLED):
-            continue
-        if name.partition(".")[0] not in (ours, "__main__"):
+        file: Any = getattr(module, "__file__", None)  # Any: text, where anything is found under it
+        try:
+            is_user_s = _is_user_s[file]
+        except (KeyError, TypeError):  # TypeError: a file that is none, of a module made by hand
+            is_user_s = isinstance(file, str) and _belongs_to_user(file)
+        if is_user_s and name != "__main__":
             found[name] = file
     return found
+
+
+def _belongs_to_user(file: str) -> bool:
+    library = not file.endswith(".py") or file.startswith(OURS) or any(part in file for part in INSTALLED)
+    _is_user_s[file] = not library
+    return not library

@@ -5,6 +5,7 @@ wait for a task -> run its items -> send the results -> wait for the next ...
 
 from __future__ import annotations
 
+from amorsize.engine.child import flush_output
 from amorsize.engine.desk import Desk
 from amorsize.engine.inline import Work
 from amorsize.engine.message import BEGUN, TASK
@@ -46,9 +47,11 @@ def run_task(desk: Desk, work: Work, task: Message) -> None:
         else:
             work.with_items(_rebuilt(task, work.offset), start).run(0, task.count, results)
         desk.stop_timer()
+        flush_output()  # what the items print is there when their results are; a worker may live on, or be killed
         desk.publish()
     except BaseException as error:  # whatever an item raises, SystemExit included, is the caller's to raise
         desk.stop_timer()
+        flush_output()
         desk.report(error, work.offset)
 
 

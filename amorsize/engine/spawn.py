@@ -9,245 +9,25 @@ A call that needs more than are warm launches the rest all at once and waits for
 
 from __future__ import annotations
 
-import marshal
 import os
-import sys
-from time import monotonic
 
 from amorsize.engine import launch, surroundings
-from amorsize.engine.errand import Errand, Packed, travels_as_code, user_modules
+from amorsize.engine.errand import Errand, Packed, travels_as_code
 from amorsize.engine.held import Held
+from amorsize.engine.hired import SpawnedWorker, disown, files_now
 from amorsize.engine.launch import refusal
-from amorsize.engine.link import Link
-from amorsize.engine.message import ERROR, REFUSED, SETUP, TASK
-from amorsize.errors import BackendUnavailable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import socket
-    from collections import deque
-    from collections.abc import Callable, Iterable, Iterator
-
-    from amorsize.engine.launch import ChildProcess
-    from amorsize.engine.message import Message
-else:
-    from _collections import deque  # the C half is all that is needed; `collections` itself costs 2 ms
+    from collections.abc import Callable, Iterable
 
 __all__ = ["Errand", "SpawnedWorker", "hire", "refusal", "release", "shutdown"]
-
-IDLE_S = 30.0
-"""A worker that rests for so many seconds ends itself. A session's next call within them starts 15 ms earlier per
-worker; an idle worker holds about 10 MB and what the function has loaded."""
 
 MOST_PER_CORE = 2
 """Workers that rest at most, for each core; the oldest make room. They hold about 10 MB each."""
 
-SURE_S = 5.0
-"""A worker that will end itself within so many seconds is not hired any more: it might be on its way out already."""
-
-
-class Line(Link):
-    """The caller's end, which remembers what the worker has not answered yet.
-
-    Attributes:
-        n_setups: SETUP frames sent so far; a refusal of any but the last one is stale.
-        is_accepted: the worker has run something since then.
-    """
-
-    __slots__ = ("_owed", "is_accepted", "n_setups")
-
-    def __init__(self, end: socket.socket) -> None:
-        super().__init__(end)
-        self.n_setups = 0
-        self.is_accepted = False
-        self._owed: deque[Owed] = deque()
-
-    @property
-    def is_quiet(self) -> bool:
-        """Whether everything that was sent has been answered."""
-        return not self._owed and not self.is_sending and not self.at_end
-
-    def set_up(self, start: int, payload: bytes) -> None:
-        """Send a SETUP, and once more the tasks that no worker has begun: items travel as the function does."""
-        self.n_setups += 1
-        self.is_accepted = False
-        self.send(SETUP, start, self.n_setups, 0.0, payload)
-        for owed in self._owed:
-            super().send_values(TASK, owed.start, owed.values)
-
-    def send_values(self, kind: bytes, start: int, values: list[object], seconds: float = 0.0) -> int:
-        """Send a task; see `Link`."""
-        n_bytes = super().send_values(kind, start, values, seconds)
-        if values:
-            self._owed.append(Owed(start, values))
-        return n_bytes
-
-    def receive(self) -> Iterator[Message]:
-        """Yield every message that has arrived; see `Link`."""
-        for message in super().receive():
-            if message.kind == REFUSED:
-                if message.start != self.n_setups:
-                    continue
-            elif self._owed:
-                self._settle(len(self._owed[0].values) if message.kind == ERROR else message.count)
-            yield message
-
-    def _settle(self, count: int) -> None:
-        """Note the answer to so many items of the task in hand."""
-        self.is_accepted = True
-        self._owed[0].n_left -= count
-        if self._owed[0].n_left <= 0:
-            self._owed.popleft()
-
-
-class Owed:
-    """A task that is not answered: its first item, its items, and how many of them are left."""
-
-    __slots__ = ("n_left", "start", "values")
-
-    def __init__(self, start: int, values: list[object]) -> None:
-        self.start = start
-        self.values = values
-        self.n_left = len(values)
-
-
-class SpawnedWorker:
-    """A fresh interpreter that runs tasks, seen from the caller.
-
-    Attributes:
-        link: the line to it; non-blocking.
-        process: its process.
-        expected: its end is no death: it was told to end.
-        is_outdated: it has loaded what has changed since, or was launched otherwise than one would be now.
-    """
-
-    __slots__ = (
-        "_files", "_has_run_initializer", "_is_closed", "_is_refused", "_key", "_owner", "_packed", "_place",
-        "_rests_since_s", "expected", "is_outdated", "link", "process",
-    )  # fmt: skip
-
-    def __init__(self, end: socket.socket, process: ChildProcess, lifeline: int | None) -> None:
-        self.link = Line(end)
-        self.process = process
-        self.expected = self.is_outdated = False
-        self._owner = os.getpid()
-        _open[process.pid] = end, process, lifeline
-        self._rests_since_s = 0.0
-        self._key = b""
-        self._packed: Packed | None = None
-        self._has_run_initializer = False
-        self._is_refused = False
-        self._is_closed = False
-        self._place = _place()
-        self._files: dict[str, tuple[int, int]] = {}
-
-    def send(self, packed: Packed, around: surroundings.Surroundings) -> None:
-        """Tell it what to run; the function only where it does not have it."""
-        from amorsize.engine.by_value import Luggage
-
-        content = None if packed.key == self._key else packed.content
-        self.link.dumps = Luggage(packed.modules, packed.classes).dumps
-        self._key, self._packed = packed.key, packed
-        self._has_run_initializer |= packed.errand.initializer is not None
-        setup = marshal.dumps((around, packed.key, packed.digest, content, packed.is_named), 2)
-        self.link.set_up(packed.errand.offset, setup)
-
-    def answer(self, refused: Message) -> None:
-        """Send the function in another way to a worker that has refused it, and the tasks so far once more: it has
-        dropped them.
-
-        Raises:
-            BackendUnavailable: where there is no other way.
-            BaseException: what the initializer raised.
-        """
-        self._key = b""
-        packed = self._packed.next_step() if refused.count and self._packed is not None else None
-        if packed is not None:
-            self.send(packed, surroundings.here())
-            return
-        self._is_refused = True
-        if refused.count and self._packed is not None:
-            raise BackendUnavailable(self._packed.not_rebuilt(refused.load()))
-        from amorsize.engine import failure
-
-        raise failure.unpack(refused.load())
-
-    def suits(self, packed: Packed, files: dict[str, tuple[int, int]]) -> bool:
-        """Tell whether this resting worker may run an errand: nothing that it has loaded has changed since, and it has
-        run the initializer that this errand asks for, or none where it asks for none."""
-        if self._place != _place() or any(self._files.get(name, facts) != facts for name, facts in files.items()):
-            self.is_outdated = True
-        if self.is_useless:
-            return False
-        return packed.key == self._key or not (self._has_run_initializer or packed.errand.initializer is not None)
-
-    @property
-    def is_useless(self) -> bool:
-        """Whether this resting worker will not be hired again: it has ended, soon will, or is outdated."""
-        return self.is_outdated or monotonic() - self._rests_since_s > IDLE_S - SURE_S or self.process.has_ended()
-
-    def hire(self, packed: Packed, around: surroundings.Surroundings, files: dict[str, tuple[int, int]]) -> None:
-        """Begin a call with it."""
-        self._files = {**files, **self._files}
-        self.send(packed, around)
-
-    def rest(self) -> bool:
-        """Let it rest until the next call; False where it has not answered all that it was asked, or has ended."""
-        if self._is_closed or self._is_refused or not self.link.is_quiet or self.process.has_ended():
-            return False
-        if not self.link.is_accepted:  # it had no task, so nobody knows yet whether it takes the function
-            if self._has_run_initializer:
-                return False
-            self._key = b""
-        self.link.send(SETUP, seconds=IDLE_S)
-        self._rests_since_s = monotonic()
-        return self.link.is_quiet
-
-    def leave(self) -> None:
-        """Close the line: an idle worker ends itself then."""
-        self.expected = True
-        self.link.end.close()
-
-    def close(self) -> None:
-        """End it if it still lives, and give its descriptors back; a second time, do nothing."""
-        if not self._is_closed:
-            self._is_closed = True
-            self.leave()
-            self.process.close()
-            _, _, lifeline = _open.pop(self.process.pid)
-            if lifeline is not None:
-                os.close(lifeline)
-
-    def __del__(self) -> None:
-        """End a worker that nobody knows of any more: Ctrl-C came between its launch and its use.
-
-        At the interpreter's end its lifeline does so.
-        """
-        if not self._is_closed and self._owner == os.getpid() and not sys.is_finalizing():
-            self.close()
-
-
-def _place() -> tuple[object, ...]:
-    """Return what a worker must have been launched with to be as good as a new one."""
-    return sys.executable, launch.flags(), surroundings.import_path()
-
-
-def _files_now() -> dict[str, tuple[int, int]]:
-    """Return size and time of the files that the user's loaded modules came from."""
-    found = {}
-    for name, file in user_modules().items():
-        try:
-            facts = os.stat(file)
-        except OSError:  # deleted: a fresh worker could not load it at all
-            continue
-        found[name] = facts.st_mtime_ns, facts.st_size
-    return found
-
 
 _resting: list[SpawnedWorker] = []
-
-_open: dict[int, tuple[socket.socket, ChildProcess, int | None]] = {}
-"""By process id: the line, the process, and the lifeline of every worker that is not closed."""
 
 _is_watched = False
 
@@ -263,7 +43,7 @@ def hire(n_workers: int, errand: Errand, held: Held) -> list[SpawnedWorker]:
     try:
         ahead = "cloudpickle" if travels_as_code(errand) else ""
         shortage = _launch(n_workers - len(_resting), hired, held, ahead)  # they start while the function is pickled
-        packed, around, files = Packed(errand), surroundings.here(), _files_now()
+        packed, around, files = Packed(errand), surroundings.here(), files_now()
         _take_resting(n_workers, hired, held, lambda worker: worker.suits(packed, files))
         shortage = shortage or _launch(n_workers - len(hired), hired, held, ahead)
         if not hired and shortage is not None:
@@ -301,13 +81,9 @@ def _watch() -> None:
 
 
 def _disown() -> None:
-    """Close this forked child's copies of what is its parent's: while they are open, no worker sees its parent end."""
+    """Know nothing, in a forked child, of workers that are its parent's."""
     _resting.clear()
-    while _open:
-        _, (end, process, lifeline) = _open.popitem()
-        end.close()
-        for fd in process.descriptors() + ([] if lifeline is None else [lifeline]):
-            os.close(fd)
+    disown()
 
 
 def _take_resting(
@@ -318,13 +94,18 @@ def _take_resting(
     with held:
         for worker in list(_resting):
             fits = len(hired) < n_workers and suits(worker)
-            if fits or worker.is_useless:
-                try:
-                    _resting.remove(worker)
-                except ValueError:  # another thread was faster
-                    continue
+            if (fits or worker.is_useless) and _takes(worker):
                 (hired if fits else useless).append(worker)
         _dismiss(useless)
+
+
+def _takes(worker: SpawnedWorker) -> bool:
+    """Take a worker out of its rest; False where another thread was faster."""
+    try:
+        _resting.remove(worker)
+    except ValueError:
+        return False
+    return True
 
 
 def release(workers: Iterable[SpawnedWorker]) -> None:

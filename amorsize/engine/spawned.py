@@ -198,14 +198,4 @@ else:
 if sys.platform == "linux":
     from amorsize.engine.lifeline import hold
 else:
-
-    def hold(read_end: int) -> None:
-        """End with the caller: as soon as Python code can run here, for only Linux can have it done by the kernel."""
-        from _thread import start_new_thread
-
-        start_new_thread(_end_with, (read_end,))
-
-    def _end_with(lifeline_fd: int) -> None:
-        while os.read(lifeline_fd, 1):
-            pass
-        os._exit(1)
+    from amorsize.engine.child import hold

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import amorsize
-from amorsize.engine import launch, spawn
+from amorsize.engine import hired, launch, spawn
 from amorsize.engine.errand import Errand
 from amorsize.engine.held import Held
 from amorsize.engine.message import TASK
+from amorsize.engine.windows import WindowsProcess
 
 if TYPE_CHECKING:
     import subprocess
@@ -71,9 +72,9 @@ def test_shutdown_ends_those_that_stay(feed: Feed, watch: Watch) -> None:
 
 
 def test_a_worker_that_hears_nothing_ends_itself(feed: Feed, watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spawn, "IDLE_S", 0.001)
-    monkeypatch.setattr(spawn, "SURE_S", 0.0)
-    monkeypatch.setattr(spawn, "monotonic", lambda: 0.0)  # by the caller's clock it has only begun to rest
+    monkeypatch.setattr(hired, "IDLE_S", 0.001)
+    monkeypatch.setattr(hired, "SURE_S", 0.0)
+    monkeypatch.setattr(hired, "monotonic", lambda: 0.0)  # by the caller's clock it has only begun to rest
     (first,) = feed(pid, [0], 1)
     (resting,) = spawn._resting
     assert resting.process.pidfd is not None
@@ -83,7 +84,7 @@ def test_a_worker_that_hears_nothing_ends_itself(feed: Feed, watch: Watch, monke
 
 
 def test_a_worker_that_is_about_to_end_is_not_hired(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spawn, "SURE_S", spawn.IDLE_S)
+    monkeypatch.setattr(hired, "SURE_S", hired.IDLE_S)
     assert feed(pid, [0], 1) != feed(pid, [0], 1)
 
 
@@ -214,6 +215,7 @@ def test_interpreters_are_refused_where_there_is_none(monkeypatch: pytest.Monkey
 PROGRAM = """
 import os, runpy, sys, time
 feeding = runpy.run_path(FEEDING)
+from amorsize.engine import hired
 feed, spawn = feeding["feed"], feeding["spawn"]
 
 def announce(item):
@@ -278,7 +280,7 @@ def test_a_forked_child_neither_uses_nor_ends_its_parent_s_workers(start: Start)
     call = """
 first = feed(lambda _: os.getpid(), range(2))
 if os.fork() == 0:
-    assert spawn._resting == [] and spawn._open == {}
+    assert spawn._resting == [] and hired._open == {}
     assert not set(first) & set(feed(lambda _: os.getpid(), range(2)))
     sys.exit()
 assert os.wait()[1] == 0
@@ -298,25 +300,42 @@ def test_a_forked_child_that_lives_on_does_not_keep_workers_alive(start: Start, 
     os.kill(child, signal.SIGKILL)
 
 
-def test_what_workers_print_appears_once(start: Start) -> None:
-    call = "print('before'); feed(lambda x: print('item', x), range(2)); print('after')"
+def test_what_workers_print_appears_once_and_with_its_results(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+    call = "print('before'); feed(lambda x: print('item', x), range(2)); spawn._end(spawn._resting); print('after')"
     out, errors = start(program("return", call)).communicate()
     assert sorted(out.decode().splitlines()) == ["after", "before", "item 0", "item 1"]
     assert errors == b""
+
+
+def test_without_the_kernel_s_help_a_thread_waits_for_the_caller_s_end(start: Start) -> None:
+    running = start("""
+import os, time
+from amorsize.engine.child import hold
+read_end, write_end = os.pipe()
+hold(read_end)
+os.close(write_end)
+time.sleep(600)
+""")
+    assert running.wait(10) == 1
+
+
+def test_a_process_of_windows_can_be_watched_and_ended(start: Start) -> None:
+    process = WindowsProcess(start("import time; print('ready', flush=True); time.sleep(600)"))
+    assert not process.has_ended()
+    process.close()
+    process.close()
+    assert process.has_ended()
+    ended = WindowsProcess(start("raise SystemExit(3)"))
+    assert ended.end() == (3, None)
 
 
 def test_nothing_else_of_the_caller_is_open_in_a_worker(feed: Feed) -> None:
     reading, writing = os.pipe()
     os.set_inheritable(writing, True)
     try:
-        (found,) = feed(
-            lambda _: sorted(
-                os.readlink(f"/proc/self/fd/{fd}") for fd in range(3, 10) if os.path.exists(f"/proc/self/fd/{fd}")
-            ),
-            [0],
-            1,
-        )
-        assert os.readlink(f"/proc/self/fd/{writing}") not in found
+        (found,) = feed(lambda _: [os.path.realpath(f"/proc/self/fd/{fd}") for fd in range(100)], [0], 1)
+        assert not [file for file in found if os.readlink(f"/proc/self/fd/{writing}") in file]
     finally:
         os.close(reading)
         os.close(writing)

@@ -1,0 +1,173 @@
+"""A fresh interpreter that runs tasks, seen from the caller."""
+
+from __future__ import annotations
+
+import marshal
+import os
+import sys
+from time import monotonic
+
+from amorsize.engine import launch, surroundings
+from amorsize.engine.by_value import Luggage
+from amorsize.engine.errand import user_modules
+from amorsize.engine.line import Line
+from amorsize.engine.message import SETUP
+from amorsize.errors import BackendUnavailable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
+
+    from amorsize.engine.errand import Packed
+    from amorsize.engine.launch import ChildProcess
+    from amorsize.engine.message import Message
+
+IDLE_S = 30.0
+"""A worker that rests for so many seconds ends itself. A session's next call within them starts 15 ms earlier per
+worker; an idle worker holds about 10 MB and what the function has loaded."""
+
+SURE_S = 5.0
+"""A worker that will end itself within so many seconds is not hired any more: it might be on its way out already."""
+
+_open: dict[int, tuple[socket.socket, ChildProcess, int | None]] = {}
+"""By process id: the line, the process, and the lifeline of every worker that is not closed."""
+
+
+class SpawnedWorker:
+    """A fresh interpreter that runs tasks, seen from the caller.
+
+    Attributes:
+        link: the line to it; non-blocking.
+        process: its process.
+        expected: its end is no death: it was told to end.
+        is_outdated: it has loaded what has changed since, or was launched otherwise than one would be now.
+    """
+
+    __slots__ = (
+        "_files", "_has_run_initializer", "_is_closed", "_is_refused", "_key", "_owner", "_packed", "_place",
+        "_rests_since_s", "expected", "is_outdated", "link", "process",
+    )  # fmt: skip
+
+    def __init__(self, end: socket.socket, process: ChildProcess, lifeline: int | None) -> None:
+        self.link = Line(end)
+        self.process = process
+        self.expected = self.is_outdated = False
+        self._owner = os.getpid()
+        _open[process.pid] = end, process, lifeline
+        self._rests_since_s = 0.0
+        self._key = b""
+        self._packed: Packed | None = None
+        self._has_run_initializer = False
+        self._is_refused = False
+        self._is_closed = False
+        self._place = _place()
+        self._files: dict[str, tuple[int, int]] = {}
+
+    def send(self, packed: Packed, around: surroundings.Surroundings) -> None:
+        """Tell it what to run; the function only where it does not have it."""
+        content = None if packed.key == self._key else packed.content
+        self.link.dumps = Luggage(packed.modules, packed.classes).dumps
+        self._key, self._packed = packed.key, packed
+        self._has_run_initializer |= packed.errand.initializer is not None
+        setup = marshal.dumps((around, packed.key, packed.digest, content, packed.is_named), 2)
+        self.link.set_up(packed.errand.offset, setup)
+
+    def answer(self, refused: Message) -> None:
+        """Send the function in another way to a worker that has refused it, and the tasks so far once more: it has
+        dropped them.
+
+        Raises:
+            BackendUnavailable: where there is no other way.
+            BaseException: what the initializer raised.
+        """
+        self._key = b""
+        packed = self._packed.next_step() if refused.count and self._packed is not None else None
+        if packed is not None:
+            self.send(packed, surroundings.here())
+            return
+        self._is_refused = True
+        if refused.count and self._packed is not None:
+            raise BackendUnavailable(self._packed.not_rebuilt(refused.load()))
+        from amorsize.engine import failure
+
+        raise failure.unpack(refused.load())
+
+    def suits(self, packed: Packed, files: dict[str, tuple[int, int]]) -> bool:
+        """Tell whether this resting worker may run an errand: nothing that it has loaded has changed since, and it has
+        run the initializer that this errand asks for, or none where it asks for none."""
+        if self._place != _place() or any(self._files.get(name, facts) != facts for name, facts in files.items()):
+            self.is_outdated = True
+        if self.is_useless:
+            return False
+        return packed.key == self._key or not (self._has_run_initializer or packed.errand.initializer is not None)
+
+    @property
+    def is_useless(self) -> bool:
+        """Whether this resting worker will not be hired again: it has ended, soon will, or is outdated."""
+        return self.is_outdated or monotonic() - self._rests_since_s > IDLE_S - SURE_S or self.process.has_ended()
+
+    def hire(self, packed: Packed, around: surroundings.Surroundings, files: dict[str, tuple[int, int]]) -> None:
+        """Begin a call with it."""
+        self._files = {**files, **self._files}
+        self.send(packed, around)
+
+    def rest(self) -> bool:
+        """Let it rest until the next call; False where it has not answered all that it was asked, or has ended."""
+        if self._is_closed or self._is_refused or not self.link.is_quiet or self.process.has_ended():
+            return False
+        if not self.link.is_accepted:  # it had no task, so nobody knows yet whether it takes the function
+            if self._has_run_initializer:
+                return False
+            self._key = b""
+        self.link.send(SETUP, seconds=IDLE_S)
+        self._rests_since_s = monotonic()
+        return self.link.is_quiet
+
+    def leave(self) -> None:
+        """Close the line: an idle worker ends itself then."""
+        self.expected = True
+        self.link.end.close()
+
+    def close(self) -> None:
+        """End it if it still lives, and give its descriptors back; a second time, do nothing."""
+        if not self._is_closed:
+            self._is_closed = True
+            self.leave()
+            self.process.close()
+            _, _, lifeline = _open.pop(self.process.pid)
+            if lifeline is not None:
+                os.close(lifeline)
+
+    def __del__(self) -> None:
+        """End a worker that nobody knows of any more: Ctrl-C came between its launch and its use.
+
+        At the interpreter's end its lifeline does so.
+        """
+        if not self._is_closed and self._owner == os.getpid() and not sys.is_finalizing():
+            self.close()
+
+
+def _place() -> tuple[object, ...]:
+    """Return what a worker must have been launched with to be as good as a new one."""
+    return sys.executable, launch.flags(), surroundings.import_path()
+
+
+def files_now() -> dict[str, tuple[int, int]]:
+    """Return size and time of the files that the user's loaded modules came from."""
+    found = {}
+    for name, file in user_modules().items():
+        try:
+            facts = os.stat(file)
+        except OSError:  # deleted: a fresh worker could not load it at all
+            continue
+        found[name] = facts.st_mtime_ns, facts.st_size
+    return found
+
+
+def disown() -> None:
+    """Close this forked child's copies of what is its parent's: while they are open, no worker sees its parent end."""
+    while _open:
+        _, (end, process, lifeline) = _open.popitem()
+        end.close()
+        for fd in process.descriptors() + ([] if lifeline is None else [lifeline]):
+            os.close(fd)
