@@ -104,13 +104,12 @@ class Crew:
         columns = tuple([column[:] if type(column) is list else column for column in job.work.columns])
         self._work = Work(job.work.func, columns, star=job.work.star, guard=job.work.guard)
         self._context = copy_context()
-        self._lock = allocate_lock()
-        self._ended = allocate_lock()
+        self._lock, self._ended = allocate_lock(), allocate_lock()
         self._ended.acquire()
         self._position = self._rest_from = len(job.collector.head)
         self._up: tuple[float, int, float] | None = None  # seconds, results and CPU seconds when all had been started
-        self._n_alive, self._hands = 0, list[Hand]()
-        self._is_closed = False
+        self._n_alive, self._is_closed = 0, False
+        self._hands: list[Hand] = []
         self._walls, self._cpus = Timings(), Timings()
         self._began_s = perf_counter()
 
