@@ -6,7 +6,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
     from typing import Any
 
     from amorsize.advice import Adviser
@@ -32,12 +32,11 @@ def leave(call: Call, plan: Plan, work: Work, results: list[object]) -> bool:
         return _together(call, plan, work, results)
     try:
         from amorsize.engine.source import Sliced
-        from amorsize.stream import drained, fed_steps
-    except OSError as error:  # no descriptor is left to load them with
+    except OSError as error:  # no descriptor is left to load it with
         call.refuse(f"no worker could be started: {error}")
         return False
     source = Sliced(work, len(results), inherited=takes_itself)
-    return drained(fed_steps(call, plan, work, source, results))
+    return _drained(fed_steps(call, plan, work, source, results))
 
 
 def _together(call: Call, plan: Plan, work: Work, results: list[object]) -> bool:
@@ -101,7 +100,67 @@ def _run(job: Job) -> bool:
     raise AssertionError(f"engine.safety.no_fork lets no plan for forks pass on {sys.platform}")
 
 
-def feed_of(call: Call, plan: Plan, work: Work, source: Source, sink: Sink) -> Feed:
+def _drained(made: Generator[None, None, bool]) -> bool:
+    """Run steps to their end, and return what they return."""
+    try:
+        while True:
+            next(made)
+    except StopIteration as end:
+        return bool(end.value)
+
+
+def fed_steps(
+    call: Call, plan: Plan, work: Work, source: Source, results: list[object], *, ordered: bool = True
+) -> Generator[None, None, bool]:
+    """Run what is left with fed workers, and pause whenever there are results.
+
+    Returns:
+        False where no worker could be started, and nothing was run.
+    """
+    from amorsize.engine.sink import OrderedSink, Sink
+
+    n_out = source.n_taken
+    sink = (OrderedSink if ordered else Sink)(n_out, goes_on=call.goes_on)
+    feed: Feed | None = None
+    try:
+        feed = _feed(call, plan, work, source, sink)
+        while not feed.is_over:
+            feed.step(wait=not sink.ready)
+            if sink.ready:
+                n_out += len(sink.ready)
+                results += sink.ready
+                sink.ready.clear()
+                call.tell(n_out)
+                yield
+        _raise_failure(sink, source, results, n_out)
+    except OSError as error:
+        if sink.error is error or (feed is not None and feed.n_started):
+            raise
+        call.refuse(f"no worker could be started: {error}")
+        return False
+    finally:
+        if feed is not None:
+            try:
+                feed.close()
+            finally:
+                feed.close()  # where Ctrl-C came on the way into the first; else it finds nothing to do
+    return True
+
+
+def _raise_failure(sink: Sink, source: Source, results: list[object], n_out: int) -> None:
+    error = sink.error
+    if error is None:
+        return
+    from amorsize.engine.collect import attach, name_iterable
+    from amorsize.engine.finished import Finished
+
+    if error is source.error:
+        name_iterable(error, source.n_taken)
+    attach(error, Finished([(n_out - len(results), results), *sink.waiting()]))
+    raise error
+
+
+def _feed(call: Call, plan: Plan, work: Work, source: Source, sink: Sink) -> Feed:
     """Return a run of workers that the caller feeds; it is to be closed."""
     from time import monotonic
 

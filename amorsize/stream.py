@@ -9,12 +9,11 @@ hands out what is there before it goes on.
 
 from __future__ import annotations
 
-from amorsize.backends import feed_of
+from amorsize.backends import fed_steps
 from amorsize.engine.collect import attach, name_item, name_iterable
 from amorsize.engine.finished import Finished
 from amorsize.engine.inline import Work, columns_of
 from amorsize.engine.rows import Rows, advance_rows, item_of
-from amorsize.engine.sink import OrderedSink, Sink
 from amorsize.engine.source import Pulled, Sliced
 
 TYPE_CHECKING = False
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from typing import Self
 
     from amorsize.call import Call
-    from amorsize.engine.feed import Feed
     from amorsize.engine.source import Source
     from amorsize.records import Plan, RunReport
 
@@ -92,61 +90,6 @@ def _blame(error: BaseException, rows: Rows, index: int, results: list[object]) 
     else:
         name_item(error, index, lambda: item_of(error))
     attach(error, Finished([(index - len(results), results)]))
-
-
-def fed_steps(
-    call: Call, plan: Plan, work: Work, source: Source, results: list[object], *, ordered: bool = True
-) -> Generator[None, None, bool]:
-    """Run what is left with fed workers, and pause whenever there are results.
-
-    Returns:
-        False where no worker could be started, and nothing was run.
-    """
-    n_out = source.n_taken
-    sink = (OrderedSink if ordered else Sink)(n_out, goes_on=call.goes_on)
-    feed: Feed | None = None
-    try:
-        feed = feed_of(call, plan, work, source, sink)
-        while not feed.is_over:
-            feed.step(wait=not sink.ready)
-            if sink.ready:
-                n_out += len(sink.ready)
-                results += sink.ready
-                sink.ready.clear()
-                call.tell(n_out)
-                yield
-        _raise_failure(sink, source, results, n_out)
-    except OSError as error:
-        if sink.error is error or (feed is not None and feed.n_started):
-            raise
-        call.refuse(f"no worker could be started: {error}")
-        return False
-    finally:
-        if feed is not None:
-            try:
-                feed.close()
-            finally:
-                feed.close()  # where Ctrl-C came on the way into the first; else it finds nothing to do
-    return True
-
-
-def _raise_failure(sink: Sink, source: Source, results: list[object], n_out: int) -> None:
-    error = sink.error
-    if error is None:
-        return
-    if error is source.error:
-        name_iterable(error, source.n_taken)
-    attach(error, Finished([(n_out - len(results), results), *sink.waiting()]))
-    raise error
-
-
-def drained(made: Generator[None, None, bool]) -> bool:
-    """Run steps to their end, and return what they return."""
-    try:
-        while True:
-            next(made)
-    except StopIteration as end:
-        return bool(end.value)
 
 
 def stream_of(
