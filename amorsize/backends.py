@@ -119,7 +119,8 @@ def fed_steps(
     """
     from amorsize.engine.sink import OrderedSink, Sink
 
-    n_out = source.n_taken
+    n_out, n_left = source.n_taken, source.n_left()
+    n_items = None if n_left is None else n_out + n_left
     sink = (OrderedSink if ordered else Sink)(n_out, goes_on=call.goes_on)
     feed: Feed | None = None
     try:
@@ -130,7 +131,7 @@ def fed_steps(
                 n_out += len(sink.ready)
                 results += sink.ready
                 sink.ready.clear()
-                call.tell(n_out)
+                call.tell(n_out, n_items)
                 yield
         _raise_failure(sink, source, results, n_out)
     except OSError as error:
