@@ -13,12 +13,13 @@ if sys.platform == "win32":
 
 import asyncio
 
-import nbformat
+import nbformat.v4
 from nbclient import NotebookClient
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+v4: Any = nbformat.v4  # Any: it ships no types
 ROOT = Path(__file__).resolve().parent.parent
 pytestmark = pytest.mark.slow
 
@@ -32,7 +33,7 @@ class Notebook:
     def run(self, source: str, *, may_raise: bool = False) -> str:
         """Run one more cell; return what it printed, or the name of what it raised."""
         cells = self._client.nb.cells
-        cells.append(nbformat.v4.new_code_cell(source))
+        cells.append(v4.new_code_cell(source))
         if may_raise:
             cells[-1].metadata["tags"] = ["raises-exception"]
         self._client.execute_cell(cells[-1], len(cells) - 1)
@@ -45,7 +46,7 @@ class Notebook:
 def notebook(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Notebook]:
     """A fresh notebook; its kernel and all that it started are gone when the test ends."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    client: Any = NotebookClient(nbformat.v4.new_notebook(), timeout=50, kernel_name="python3")
+    client: Any = NotebookClient(v4.new_notebook(), timeout=50, kernel_name="python3")
     with client.setup_kernel(cwd=str(tmp_path)):
         yield Notebook(client)
     loop = asyncio.get_event_loop_policy().get_event_loop()
