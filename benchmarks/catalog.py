@@ -6,12 +6,15 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from benchmarks.figures import failure
+from benchmarks.launch import ContenderFailed
 from benchmarks.machine import OthersWatch
-from benchmarks.rows.beside import FASTER, NEVER_SLOWER, beside_big_results, beside_loops
+from benchmarks.rows.beside import beside
 from benchmarks.rows.calls import calls
 from benchmarks.rows.limits import break_even, overhead
 from benchmarks.rows.plain_call import plain_call
 from benchmarks.rows.start import first_pmap, importing, leaving
+from benchmarks.tour import TOUR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -25,40 +28,44 @@ class Benchmark:
     """A question, and how to answer it.
 
     Attributes:
-        name: what `run` takes; also the first column of all its rows.
+        name: what `run` takes; also the second column of all its rows.
+        numbers: of the goals that it is about; empty for what is only shown.
         about: the question in words.
         measure: answers it with rows; takes seconds to minutes.
     """
 
     name: str
+    numbers: str
     about: str
     measure: Callable[[Effort], list[Row]]
 
     def run(self, effort: Effort) -> list[Row]:
-        """Measure, and note on every row how much of the machine others used meanwhile."""
+        """Measure, and note on every row how much of the machine others used meanwhile.
+
+        Where amorsize or the plain loop itself fails, that is the row.
+        """
         watch = OthersWatch()
-        rows = self.measure(effort)
+        try:
+            rows = self.measure(effort)
+        except ContenderFailed as failed:
+            rows = [failure(self.name, "could not be measured", str(failed), self.numbers, is_ours=True)]
         others_cores = watch.cores()
         return [replace(row, others_cores=others_cores) for row in rows]
 
 
+QUESTIONS = (
+    Benchmark("call", "P5", "a plain call f(x), decorated and bare", plain_call),
+    Benchmark("import", "P6", "import amorsize and one decoration", importing),
+    Benchmark("first_pmap", "P6", "the first pmap of a fresh process over 50 trivial items", first_pmap),
+    Benchmark("calls", "P13", "calls of the function beyond one an item", calls),
+    Benchmark("overhead", "P9", "what an empty item costs beyond the loop, forced to all cores", overhead),
+    Benchmark("break_even", "P4", "the shortest loop that a cold pmap beats 1.2 times", break_even),
+    Benchmark("exit", "P2", "what a call leaves to be done when the process ends", leaving),
+)
+
 CATALOG = (
-    Benchmark("call", "a plain call f(x), decorated and bare", plain_call),
-    Benchmark("import", "import amorsize and one decoration", importing),
-    Benchmark("first_pmap", "the first pmap of a fresh process over 50 trivial items", first_pmap),
-    Benchmark("calls", "calls of the function beyond one an item", calls),
-    Benchmark(
-        "loop_1us",
-        "items of 1 us beside the loop and multiprocessing.Pool",
-        partial(beside_loops, "loop_1us", 1e-6, NEVER_SLOWER),
-    ),
-    Benchmark("loop_30us", "the same with items of 30 us", partial(beside_loops, "loop_30us", 30e-6, FASTER)),
-    Benchmark("loop_1ms", "the same with items of 1 ms", partial(beside_loops, "loop_1ms", 1e-3, FASTER)),
-    Benchmark("loop_10ms", "the same with items of 10 ms", partial(beside_loops, "loop_10ms", 10e-3, FASTER)),
-    Benchmark("big_results", "the same with results of 1 MB", partial(beside_big_results, "big_results")),
-    Benchmark("overhead", "what an empty item costs beyond the loop, forced to all cores", overhead),
-    Benchmark("break_even", "the shortest loop that a cold pmap beats 1.2 times", break_even),
-    Benchmark("exit", "what a call leaves to be done when the process ends", leaving),
+    *QUESTIONS,
+    *(Benchmark(each.name, "P1-P3", f"beside every peer: {each.about}", partial(beside, each)) for each in TOUR),
 )
 
 
