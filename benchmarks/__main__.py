@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = parser.parse_args(arguments)
     if asked.command == "list":
         for benchmark in CATALOG:
-            print(f"{benchmark.name:<16} {benchmark.numbers:<6} {benchmark.about}")
+            print(f"{benchmark.name:<16} {benchmark.numbers:<10} {benchmark.about}")
         return 0
     try:
         if asked.command == "compare":

@@ -1,6 +1,6 @@
 """Contenders over one workload: cold, each call in a fresh process, and warm, each in a process that stays.
 
-    search     every peer's settings, a few calls each       ->  Timed, one entry a setting
+    search     every peer's settings                          ->  Timed: every setting once
     finalists  those that came out on top
     cold, warm these in turn with `pmap` and the loop         ->  Timed, one entry a contender
 
@@ -40,6 +40,9 @@ EVERY_ITEM_ALONE = 5_000
 """The search tries chunks of one item up to this many items: beyond, it takes seconds and never wins."""
 
 NOT_INSTALLED = "ModuleNotFoundError"
+
+HOPELESS = 3.0
+"""Times the best: what is that far behind as documented is not tried with other settings where none can help."""
 
 SEARCH_S = 8.0
 """A peer's settings are tried for so long; the order is from the likeliest to the least likely."""
@@ -145,37 +148,40 @@ def grid(peer: str, n_items: int, *, waits: bool, effort: Effort) -> dict[int, t
 
 
 def limit_s(loop_s: float) -> float:
-    """Return the seconds after which a contender hangs: no sensible one is 20 times as slow as the plain loop."""
-    return 5.0 + 20 * loop_s
+    """Return the seconds after which a contender hangs: no sensible one is 10 times as slow as the plain loop."""
+    return 5.0 + 10 * loop_s
 
 
 def search(workload: str, size: Size, loop_s: float, effort: Effort, *, waits: bool = False) -> Timed:
-    """Try what each peer's documentation recommends and a bounded grid of settings, in pools that are warm."""
+    """Try what each peer's documentation recommends and a bounded grid of settings, once each, in pools that are warm.
+
+    Threads far behind the best are given up: no setting makes more of the GIL.
+    """
     found = Timed()
     for peer in COMPARED:
-        _try([Contender(peer)], workload, size, loop_s, effort.n_tries, found)
+        _try([Contender(peer)], workload, size, loop_s, found)
+    best = found.best()
+    for peer in COMPARED:
+        documented = Contender(peer)
+        seconds = found.seconds.get(documented, [])
+        is_behind = best is None or not seconds or seconds[0] > HOPELESS * found.seconds[best][0]
+        if NOT_INSTALLED in found.failures.get(documented, "") or (peer in WITHOUT_CHUNKS and is_behind and not waits):
+            continue
         until_s = perf_counter() + SEARCH_S
-        is_missing = NOT_INSTALLED in found.failures.get(Contender(peer), "")
         for n_jobs, parts in grid(peer, size.n_items, waits=waits, effort=effort).items():
-            if parts and perf_counter() < until_s and not is_missing:
-                settings = [Contender(peer, n_jobs, each) for each in parts]
-                _try(settings, workload, size, loop_s, effort.n_tries, found)
+            if perf_counter() < until_s:
+                _try([Contender(peer, n_jobs, each) for each in parts], workload, size, loop_s, found)
     return found
 
 
-def _try(settings: Sequence[Contender], workload: str, size: Size, loop_s: float, n_tries: int, found: Timed) -> None:
-    """Run settings that share one pool, each a few times; the call that opens the pool is not counted."""
-    peer, n_jobs = settings[0].peer, settings[0].n_jobs
-    is_open = False
-    with Child(peer, n_jobs, limit_s=limit_s(loop_s)) as child:
-        for setting in settings:
-            chunksize = setting.chunksize(size.n_items)
+def _try(settings: Sequence[Contender], workload: str, size: Size, loop_s: float, found: Timed) -> None:
+    """Run settings that share one pool; the call that opens the pool is not counted."""
+    with Child(settings[0].peer, settings[0].n_jobs, limit_s=limit_s(loop_s)) as child:
+        for setting in (settings[0], *settings):
             try:
-                for _ in range(0 if is_open else 1):
-                    child.call(workload, size, chunksize)
-                is_open = True
-                found.seconds[setting] = [child.call(workload, size, chunksize) for _ in range(n_tries)]
+                found.seconds[setting] = [child.call(workload, size, setting.chunksize(size.n_items))]
             except ContenderFailed as failed:
+                found.seconds.pop(setting, None)
                 found.failures[setting] = str(failed)
                 return  # whatever hung has been ended, with its pool
 
@@ -228,12 +234,12 @@ def cold(
     )
 
 
-def try_cold(contenders: Iterable[Contender], workload: str, size: Size, n_tries: int, loop_s: float) -> Timed:
-    """Run each contender a few times, every call in a fresh process."""
+def try_cold(contenders: Iterable[Contender], workload: str, size: Size, loop_s: float) -> Timed:
+    """Run each contender once, in a fresh process."""
     found = Timed()
     for contender in contenders:
         try:
-            found.seconds[contender] = [_fresh(contender, workload, size, loop_s)() for _ in range(n_tries)]
+            found.seconds[contender] = [_fresh(contender, workload, size, loop_s)()]
         except _Dropped as dropped:
             found.failures[contender] = str(dropped.why)
     return found

@@ -79,8 +79,8 @@ def timings_in(home: str) -> str:
     return os.path.join(home, "timings")
 
 
-def told_s(program: str, home: str, *arguments: str) -> list[float]:
-    """Return the seconds that a program prints."""
+def told_s(program: str, home: str, *arguments: str, limit_s: float = LIMIT_S) -> list[float]:
+    """Return the seconds, or other numbers, that a program prints."""
     done = subprocess.run(
         command(program, *arguments),
         env=environment(home),
@@ -88,7 +88,7 @@ def told_s(program: str, home: str, *arguments: str) -> list[float]:
         stdout=subprocess.PIPE,
         text=True,
         check=True,
-        timeout=LIMIT_S,
+        timeout=limit_s,
     )
     return [float(word) for word in done.stdout.split()]
 

@@ -19,7 +19,6 @@ class Effort:
         n_rounds: rounds of contenders that take tenths of a second.
         n_launches: rounds of contenders that take milliseconds, most of them the system's own.
         n_tour_rounds: rounds of each of the many workloads.
-        n_tries: times that a candidate of a search runs.
         parts: chunks a worker that a search tries; none where peers only run as documented.
         loop_s: seconds that the plain loop of a workload is sized to.
     """
@@ -27,13 +26,12 @@ class Effort:
     n_rounds: int
     n_launches: int
     n_tour_rounds: int
-    n_tries: int
     parts: tuple[int, ...]
     loop_s: float
 
 
-FULL = Effort(n_rounds=11, n_launches=61, n_tour_rounds=8, n_tries=2, parts=(1, 4, 16, 64), loop_s=0.3)
-QUICK = Effort(n_rounds=3, n_launches=3, n_tour_rounds=2, n_tries=1, parts=(), loop_s=0.03)
+FULL = Effort(n_rounds=11, n_launches=61, n_tour_rounds=8, parts=(1, 4, 16), loop_s=0.3)
+QUICK = Effort(n_rounds=3, n_launches=3, n_tour_rounds=2, parts=(), loop_s=0.03)
 
 
 def in_turn(contenders: Mapping[Name, Callable[[], float]], n_rounds: int) -> dict[Name, list[float]]:

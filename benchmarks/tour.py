@@ -68,6 +68,11 @@ def _coarse(loop_s: float) -> Size:
     return replace(spinning(item_s, 0.0), n_items=ITEMS_A_JOB * usable_cores())
 
 
+def _large(loop_s: float) -> Size:
+    """Return two items a job at least, of some 0.2 s each: fewer could not be shared out."""
+    return Size(max(2 * usable_cores(), round(loop_s / 0.2)))
+
+
 def _loop(item_s: float) -> Callable[[float], Size]:
     return partial(spinning, item_s)
 
@@ -116,7 +121,7 @@ TOUR = (
         needs_server=True,
     ),
     Workload(name="generator", about="items of 0.3 ms out of a generator", size=_loop(0.3e-3)),
-    Workload(name="memory_200m", about="touch 200 MB", size=partial(as_many, 0.15), kind=Kind.MOVES, allocates=True),
+    Workload(name="memory_200m", about="touch 200 MB", size=_large, kind=Kind.MOVES, allocates=True),
     Workload(name="coarse", about="8 items of 0.1 s a core", size=_coarse),
     Workload(
         name="long_strings",

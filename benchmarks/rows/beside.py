@@ -35,7 +35,7 @@ def beside(workload: Workload, effort: Effort) -> list[Row]:
         rows += _warm_rows(workload, size, found, effort)
         tried = _tried_cold(workload, size, found, effort)
         rows += _cold_rows(workload, size, tried, effort)
-    if effort.n_tries > 1 and workload.kind is not Kind.WAITS:
+    if effort.parts and workload.kind is not Kind.WAITS:
         with ready(workload, effort.loop_s / 2) as size:
             rows += _short_rows(workload, size, tried, effort)
     return rows
@@ -74,11 +74,11 @@ def _tried_cold(workload: Workload, size: Size, found: Timed, effort: Effort) ->
     chosen = dict.fromkeys(
         contender for peer in peers for contender in (Contender(peer), found.best_of(peer)) if contender is not None
     )
-    return try_cold(chosen, workload.name, size, effort.n_tries, effort.loop_s)
+    return try_cold(chosen, workload.name, size, effort.loop_s)
 
 
 def _cold_rows(workload: Workload, size: Size, tried: Timed, effort: Effort) -> list[Row]:
-    timed = cold([LOOP, PMAP, *finalists(tried)], workload.name, size, effort.n_tour_rounds, effort.loop_s)
+    timed = cold([LOOP, PMAP, *finalists(tried, 1)], workload.name, size, effort.n_tour_rounds, effort.loop_s)
     seconds = {**timed.labelled(), **_others(tried, timed)}
     rows = [
         _regret(workload, COLD_REGRET, "P2", timed, seconds, Goal(bound=BESIDE_BEST)),

@@ -24,10 +24,11 @@ def task_of(name: str) -> Task:
         ImportError, AttributeError: where it cannot be found.
     """
     func, _, data = name.partition("@")
-    found: Any = _found(data)  # Any: a list, or what makes one
+    found = _found(data)
 
     def items(_n_items: int, _number: int) -> list[Any]:
-        return list(found() if callable(found) else found)
+        made: Any = found() if callable(found) else found
+        return list(made)
 
     return Task(_found(func), items)
 
