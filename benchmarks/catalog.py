@@ -58,6 +58,10 @@ class Benchmark:
             rows = self.measure(effort)
         except ContenderFailed as failed:
             rows = [failure(self.name, "could not be measured", str(failed), self.numbers, is_ours=True)]
+        except ImportError as error:
+            rows = [
+                missing(self.name, self.numbers, "could not be measured", f"{error}: it comes with amorsize[bench]")
+            ]
         others_cores = watch.cores()
         return [replace(row, others_cores=others_cores) for row in rows]
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 WARM_REGRET = "warm: pmap / best"
 COLD_REGRET = "cold: pmap / best"
 SHORT_REGRET = "cold, half the work: pmap / best"
-MOVED = "warm, best of the processes"
+MOVED = "warm, processes"
 
 BESIDE_BEST = 1.05
 BESIDE_BEST_ALLOCATING = 1.08

@@ -31,7 +31,7 @@ class Effort:
 
 
 FULL = Effort(n_rounds=11, n_launches=61, n_tour_rounds=8, parts=(1, 4, 16), loop_s=0.3)
-QUICK = Effort(n_rounds=3, n_launches=3, n_tour_rounds=2, parts=(), loop_s=0.03)
+QUICK = Effort(n_rounds=3, n_launches=3, n_tour_rounds=1, parts=(), loop_s=0.03)
 
 
 def in_turn(contenders: Mapping[Name, Callable[[], float]], n_rounds: int) -> dict[Name, list[float]]:

@@ -41,6 +41,7 @@ def drawing(file: str) -> Callable[[Sequence[Row]], None]:
             axes.plot([low, high], [height, height], color=colour, linewidth=4, alpha=0.4)
             axes.plot([middle], [height], "o", color=colour)
         axes.set_yticks(range(len(points)), [label_of(row) for row, *_ in reversed(points)], fontsize=7)
+        axes.set_ylim(-1, max(1, len(points)))
         axes.set_xscale("log")
         axes.axvline(1.0, color="black", linewidth=1)
         axes.set_xlabel("figure / goal: left of the line is met; without a goal, the ratio itself")

@@ -24,10 +24,10 @@ RUN_FIELDS = 6
 class Lie(StrEnum):
     """What a poisoned record says."""
 
-    LONGER = "items 100 x as long"
-    SHORTER = "items 1/100 as long"
+    LONGER = "x100"
+    SHORTER = "/100"
     BACKEND = "wrong backend"
-    JOBS = "n_jobs = 10^9"
+    JOBS = "n_jobs 10^9"
 
 
 def poison(home: str, lie: Lie) -> int:

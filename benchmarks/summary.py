@@ -7,7 +7,7 @@ from statistics import geometric_mean, median
 from typing import TYPE_CHECKING
 
 from benchmarks.figures import Figure, Goal, Row
-from benchmarks.goals import COLD_REGRET, SHORT_REGRET, WARM_REGRET
+from benchmarks.goals import COLD_REGRET, MOVED_TIMES, SHORT_REGRET, WARM_REGRET
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -25,7 +25,7 @@ def summaries(rows: Sequence[Row], listed: Collection[str], computing: Collectio
         listed: workloads that count.
         computing: those of them that keep a core busy.
     """
-    small = {name for name in listed if not name.startswith("big_")}
+    small = {name for name in listed if name not in MOVED_TIMES}
     found = [
         _mean("P1", WARM_REGRET, rows, listed, "all", 0.97),
         _mean("P1", WARM_REGRET, rows, computing, "CPU-bound", 1.00),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from benchmarks.figures import Figure, Row
     from benchmarks.machine import Surroundings
 
-COLUMNS = "{:<4} {:<15} {:<52} {:>10} {:>17} {:>9}  {:<13}"
+COLUMNS = "{:<4} {:<15} {:<54} {:>10} {:>17} {:>9}  {:<13}"
 
 HEAD = COLUMNS.format("goal", "benchmark", "measure", "median", "interval", "bound", "verdict").rstrip()
 

@@ -35,7 +35,7 @@ def beside(workload: Workload, effort: Effort) -> list[Row]:
         rows += _warm_rows(workload, size, found, effort)
         tried = _tried_cold(workload, size, found, effort)
         rows += _cold_rows(workload, size, tried, effort)
-    if effort.parts and workload.kind is not Kind.WAITS:
+    if effort.parts and workload.name not in MOVED_TIMES:
         with ready(workload, effort.loop_s / 2) as size:
             rows += _short_rows(workload, size, tried, effort)
     return rows
@@ -79,7 +79,7 @@ def _tried_cold(workload: Workload, size: Size, found: Timed, effort: Effort) ->
 
 def _cold_rows(workload: Workload, size: Size, tried: Timed, effort: Effort) -> list[Row]:
     timed = cold([LOOP, PMAP, *finalists(tried, 1)], workload.name, size, effort.n_tour_rounds, effort.loop_s)
-    seconds = {**timed.labelled(), **_others(tried, timed)}
+    seconds = {**timed.labelled(), **(_others(tried, timed) if effort.parts else {})}
     rows = [
         _regret(workload, COLD_REGRET, "P2", timed, seconds, Goal(bound=BESIDE_BEST)),
         _beside_loop(workload, "cold", timed, is_first=True),
@@ -90,7 +90,7 @@ def _cold_rows(workload: Workload, size: Size, tried: Timed, effort: Effort) -> 
             Row(
                 benchmark=workload.name,
                 number="P2",
-                measure=f"cold: pmap / {peer.label}, best of the processes",
+                measure=f"cold, processes: pmap / {peer.label}",
                 unit="x",
                 figure=Figure.of(ratios(timed.seconds[PMAP], timed.seconds[peer])),
                 goal=Goal(bound=COLD_MOVED),

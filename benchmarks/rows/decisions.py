@@ -19,7 +19,7 @@ import amorsize
 @amorsize.parallelizable
 def triple(number):
     return 3 * number
-numbers = list(range(10**6))
+numbers = range(10**6)  # not a list: the collector would look through it
 """
 
 DECIDE_AGAIN = (

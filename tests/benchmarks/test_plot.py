@@ -34,8 +34,8 @@ DRAW = """
 from benchmarks.figures import Figure, Goal, Row, missing
 from benchmarks.plot import drawing
 figure = Figure(median=2.0, low=1.0, high=4.0, n_rounds=8)
-rows = [Row(benchmark="b", number="P1", measure="m", unit="x", figure=figure, goal=goal) for goal in (Goal(bound=2), None)]
-drawing("found.svg")([*rows, missing("b", "P11", "m", "not here")])
+row = Row(benchmark="b", number="P1", measure="m", unit="x", figure=figure, goal=Goal(bound=2))
+drawing("found.svg")([row, missing("b", "P11", "m", "not here")])
 drawing("none.svg")([])
 """
 
