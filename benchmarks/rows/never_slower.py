@@ -34,6 +34,12 @@ if TYPE_CHECKING:
 FEW = (1, 2, 3, 10, 100, 1000)
 QUICK_FEW = (1, 10)
 QUICK_NAMES = ("loop_30us", "loop_10ms", "big_results")
+LIED_ABOUT = (
+    *("noop", "loop_30us", "loop_10ms", "lognormal", "giant_last", "json_20k"),
+    *("numpy_matmul", "big_results", "sleep_5ms", "long_strings"),
+)
+"""Workloads that every lie is told about: one of each kind. All of them would take minutes more, and show the same."""
+
 N_WORST = 2
 """Cases of each way that are measured again."""
 
@@ -70,8 +76,9 @@ def never_slower(effort: Effort) -> list[Row]:
         *_worst("cold, few items", few, _cold, effort, is_first=True),
         *_worst("next process", whole, _next_process, effort, is_first=True),
     ]
+    lied_about = [case for case in whole if case.workload.name in LIED_ABOUT]
     for lie in Lie:
-        rows += _worst(f"poisoned: {lie}", whole, partial(_poisoned, lie), effort, ratio=1.05)
+        rows += _worst(f"poisoned: {lie}", lied_about, partial(_poisoned, lie), effort, ratio=1.05)
     return rows
 
 
