@@ -3,8 +3,8 @@
     __main__   the command line          table, plot  rows as text, as JSON, and drawn
     catalog    what can be run           summary      what many rows say together (pure)
     rows/      one module for each kind of question
-    tour       the workloads: their kind, and how much of each        goals    bounds that several questions share (pure)
-    contest    search every peer's settings, run the best in turn     poison   lies for a store of timings
+    tour       the workloads: their kind, and how much of each     goals   bounds that several questions share (pure)
+    contest    search every peer's settings, run the best in turn  poison  lies for a store of timings
     pairing    A B, B A, A B, ...        figures      median, interval, goal, verdict (pure)
     launch     a fresh child process     child, storing, server       what runs in one
     sizes      how much work that is     machine      where this ran, and who else was using it

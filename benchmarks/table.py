@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 COLUMNS = "{:<4} {:<15} {:<54} {:>10} {:>17} {:>9}  {:<13}"
 
+LEGEND = "Pool: as its documentation shows it; Pool 2x16: with 2 workers, and 16 chunks for each of them"
+
 HEAD = COLUMNS.format("goal", "benchmark", "measure", "median", "interval", "bound", "verdict").rstrip()
 
 
@@ -39,8 +41,10 @@ def _short_s(seconds: float) -> str:
 def heading_of(place: Surroundings) -> str:
     """Return what stands above the table: where the figures are from."""
     cores = f"{place.n_cores} of {place.n_machine_cores} cores"
+    packages = ", ".join(f"{name} {version}" for name, version in place.packages.items())
     return (
-        f"amorsize {place.amorsize}, {place.python}, {place.system}, {cores} of {place.processor}, load {place.load:g}"
+        f"amorsize {place.amorsize}, {place.python}, {place.system}, {cores} of {place.processor}, load {place.load:g};"
+        f" {packages}\n{LEGEND}"
     )
 
 
@@ -54,6 +58,8 @@ def footing_of(rows: Sequence[Row]) -> str:
         worst = max(row.others_cores or 0.0 for row in noisy)
         names = ", ".join(dict.fromkeys(row.benchmark for row in noisy))
         lines.append(f"too noisy to judge (others used up to {worst:.2g} cores, {NOISY_CORES} are tolerated): {names}")
+    if any(row.goal is None and row.measure.endswith("/ pmap") for row in rows):
+        lines.append("... / pmap: above 1, pmap was faster")
     if any(row.is_short for row in rows):
         lines.append(f"fewer than {MIN_ROUNDS} rounds: times are shown, and not judged")
     return "\n".join(lines)

@@ -41,6 +41,7 @@ def test_a_quick_run_prints_a_table_and_writes_every_time_it_took(tmp_path: Path
     assert all(row["measure"] in done.stdout for row in found["rows"])
     assert all(times for row in found["rows"] for times in row["seconds"].values())
     assert found["surroundings"]["python"] in done.stdout
+    assert all(f"{name} {version}" in done.stdout for name, version in found["surroundings"]["packages"].items())
     assert "times are shown, and not judged" in done.stdout
 
 
