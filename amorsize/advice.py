@@ -11,7 +11,7 @@ from time import perf_counter, time
 
 from amorsize.calibration.profile import Profile
 from amorsize.calibration.runs import TELLING_S, Run
-from amorsize.clearance import cpu_share, native_threads, sending, shared_handle
+from amorsize.clearance import native_threads, sending, shared_handle
 from amorsize.engine.inline import Timings, Work, check_iterables, columns_of
 from amorsize.identity.machine import capacity
 from amorsize.knowledge import look_up
@@ -21,6 +21,7 @@ from amorsize.planning.planner import choose_plan, loop_plan
 from amorsize.planning.retreat import revise
 from amorsize.planning.threads import TICKER_FROM_S, worth_a_ticker
 from amorsize.records import RunReport
+from amorsize.shares import CpuShare, own_batches, seen_by_workers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class Adviser:
         self.plan: Plan | None = None
         self.wants_ticker = False
         self._has_ticked = False
+        self._cpu_share = CpuShare()
 
     @property
     def item_s(self) -> float | None:
@@ -81,6 +83,7 @@ class Adviser:
             timings: what the caller has timed in this call.
             results: some of the results so far, to be sent on trial.
         """
+        self._cpu_share.look(timings)
         plan = self._plan(n_left, timings)
         while plan.is_parallel and n_left is not None and plan.backend not in self._cleared:
             self._clear(plan.backend, results)
@@ -111,11 +114,13 @@ class Adviser:
         return choose_plan(profile, self._knowledge.costs, room, n_left, limits, elapsed_s=timings.total_s)
 
     def _curious(self, plan: Plan, n_left: int | None, timings: Timings) -> Plan:
-        """Return the plan, or the loop for the moment in which a ticker finds out whether the function frees the GIL.
+        """Return the plan, or the loop for as long as it takes to find out if the function waits or frees the GIL.
 
-        Only where threads would then clearly gain, and once a call.
+        That is looked for where threads would then clearly gain, and once a call.
         """
         self.wants_ticker = False
+        if self._cpu_share.is_unsure and plan.backend == "process" and self._options.backend == "auto":
+            return plan if self._options.isolate else loop_plan("finding out if it waits", n_left, plan.serial_s)
         known = self._profile.gil_free_share is not None or self._has_ticked or not HAS_GIL
         may_not = self._options.backend != "auto" or self.stays is not None or self._no_threads is not None
         if known or may_not or n_left is None or not timings.n_items or (plan.predicted_s or 0.0) < TICKER_FROM_S:
@@ -142,7 +147,7 @@ class Adviser:
 
     def _seen(self, timings: Timings) -> Profile:
         seen = Profile.of(timings.batches, time(), starts_cold=not self._knowledge.has_run_here)
-        share = cpu_share(timings)
+        share = self._cpu_share.value
         shown = self._shown if share is None else {**self._shown, "cpu_share": share}
         return seen.replace(**shown) if shown and seen.is_known else seen
 
@@ -225,6 +230,7 @@ class Adviser:
             began_s: when the call began, on the clock of `perf_counter`.
         """
         assert self.plan is not None
+        cpu_share = self._profile.cpu_share
         plan, now_s = (jobs[-1].plan if jobs else self.plan), perf_counter()
         reasons = [plan.reason, *(job.retreat for job in jobs if job.retreat is not None)]
         is_one_run = self._n_chosen_for is not None and len(jobs) <= 1
@@ -239,7 +245,7 @@ class Adviser:
             measured_s=now_s - began_s,
             reason="; ".join(reasons),
             predicted_s=None if predicted_s is None else self._chosen_at_s - began_s + predicted_s,
-            serial_s=timings.total_s + sum(job.timings.total_s for job in jobs),
+            serial_s=timings.total_s + sum(seconds for job in jobs for _, seconds in own_batches(job, cpu_share)),
             warnings=tuple(self._warnings),
         )
         run = None if predicted_s is None else self._run(plan, predicted_s, now_s - self._chosen_at_s)
@@ -269,18 +275,9 @@ class Adviser:
         seen, costs = self._seen(timings), self._knowledge.costs
         for job in jobs:
             if job.retreat is None:
-                seen = seen.merge(self._seen_by(job))
+                seen = seen.merge(seen_by_workers(job, self._profile.cpu_share, time()))
                 costs = costs.started(job.n_started, self._rss_bytes, job.start_s)
         self._knowledge.learn(seen if run is None else seen.ran(run), costs, call_s)
-
-    def _seen_by(self, job: Job) -> Profile:
-        """Return what workers have shown. Where threads waited for one another, an item's own seconds follow from its
-        CPU time and the share that it has alone."""
-        batches, share = job.timings.batches, self._profile.cpu_share
-        if job.counts_cpu and share:
-            batches = [(n_items, seconds / min(1.0, share)) for n_items, seconds in batches]
-        seen = Profile.of(batches, time(), starts_cold=False)
-        return seen if job.timings.cpu_share is None else seen.replace(cpu_share=job.timings.cpu_share)
 
 
 def explain(

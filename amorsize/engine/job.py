@@ -66,7 +66,8 @@ class Job:
         shortage: why not all workers could be started, in words; None where they could.
         retreat: the reason for giving the workers up on the way; None where they stayed.
         left_behind: which threads were still in their items when the call ended, in words; None where none was.
-        counts_cpu: the workers' timings are of CPU time: they were waiting for one another.
+        cpu_timings: the same ranges in CPU time, where threads ran them: they may have waited for one another.
+        cores_used: CPU seconds a second that the threads' items took, start and end included.
     """
 
     def __init__(
@@ -95,4 +96,5 @@ class Job:
         self.shortage: str | None = None
         self.retreat: str | None = None
         self.left_behind: str | None = None
-        self.counts_cpu = False
+        self.cpu_timings: Timings | None = None
+        self.cores_used: float | None = None
