@@ -21,7 +21,7 @@ from amorsize.planning.planner import choose_plan, loop_plan
 from amorsize.planning.retreat import revise
 from amorsize.planning.threads import TICKER_FROM_S, worth_a_ticker
 from amorsize.records import RunReport
-from amorsize.shares import CpuShare, own_batches, seen_by_workers
+from amorsize.shares import UNDISTURBED, CpuShare, own_batches, seen_by_workers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -123,7 +123,8 @@ class Adviser:
             return plan if self._options.isolate else loop_plan("finding out if it waits", n_left, plan.serial_s)
         known = self._profile.gil_free_share is not None or self._has_ticked or not HAS_GIL
         may_not = self._options.backend != "auto" or self.stays is not None or self._no_threads is not None
-        if known or may_not or n_left is None or not timings.n_items or (plan.predicted_s or 0.0) < TICKER_FROM_S:
+        is_disturbed = (self._cpu_share.value or 0.0) < UNDISTURBED
+        if known or may_not or is_disturbed or n_left is None or (plan.predicted_s or 0.0) < TICKER_FROM_S:
             return plan
         self.wants_ticker = worth_a_ticker(plan, self._plan(n_left, timings, gil_free_share=1.0))
         if not self.wants_ticker:
