@@ -31,8 +31,8 @@ TICKER_S = 12e-3
 """Seconds of the caller's own work beside a ticker that tell whether it frees the GIL; a third of it does not tell a
 third from nothing."""
 
-TICKER_COSTS_S = 2e-3
-"""What the ticker itself costs; half of it on an idle machine."""
+TICKER_COSTS_S = 4e-3
+"""What the ticker itself costs; a quarter of it on an idle machine."""
 
 TICKER_SHARE = 0.02
 """Finding out may cost this share of the run: once for each function, kept in the store."""

@@ -156,14 +156,14 @@ def test_fewer_threads_are_taken_that_are_about_as_good() -> None:
 
 def test_a_long_run_that_threads_could_halve_is_worth_a_ticker() -> None:
     computes = {"cpu_share": 1.0}
-    loop, hoped = (plan_for(1e-3, 200, {**computes, **more}, no_processes="no") for more in ({}, FREES_THE_GIL))
+    loop, hoped = (plan_for(1e-3, 400, {**computes, **more}, no_processes="no") for more in ({}, FREES_THE_GIL))
     assert worth_a_ticker(loop, hoped)
 
 
 @pytest.mark.parametrize(
     ("item_s", "shown", "limits"),
     [
-        (0.5e-3, {}, {"no_processes": "no"}),  # 50 ms: over before anything is known
+        (1e-3, {}, {"no_processes": "no"}),  # 0.1 s: over before anything is known
         (1e-3, {}, {}),  # processes are as good
         (1e-3, {}, {"no_processes": "no", "no_threads": "no"}),
         (1e-3, {"send_s": 0.4e-3}, {}),  # threads would be better, by less than the time lost with finding out
