@@ -43,7 +43,8 @@ class Feed:
         first_s: seconds from the first start until a first task was done, less its own seconds; None before.
         shortage: why not all workers could be started, in words; None where they could.
         retreat: why the workers were given up on the way; None where they stayed.
-        counts_cpu: the workers' timings are of CPU time; False.
+        cpu_timings: None: CPU time is not told by those who work here.
+        cores_used: None, as well.
     """
 
     def __init__(self, table: Table, plan: Plan, sizes: Range, held: Held) -> None:
@@ -55,7 +56,8 @@ class Feed:
         self._began_s: float | None = None
         self.shortage: str | None = None
         self.retreat: str | None = None
-        self.counts_cpu = False
+        self.cpu_timings: Timings | None = None
+        self.cores_used: float | None = None
         self._table = table
         self._held = held
         self._giver = Giver(table, sizes)

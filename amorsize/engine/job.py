@@ -68,7 +68,8 @@ class Job:
         progress: told how many items are done, of how many; None for nobody.
         retreat: the reason for giving the workers up on the way; None where they stayed.
         left_behind: which threads were still in their items when the call ended, in words; None where none was.
-        counts_cpu: the workers' timings are of CPU time: they were waiting for one another.
+        cpu_timings: the same ranges in CPU time, where threads ran them: they may have waited for one another.
+        cores_used: CPU seconds a second that the threads' items took, start and end included.
     """
 
     def __init__(
@@ -99,4 +100,5 @@ class Job:
         self.retreat: str | None = None
         self.progress: Callable[[int, int | None], None] | None = None
         self.left_behind: str | None = None
-        self.counts_cpu = False
+        self.cpu_timings: Timings | None = None
+        self.cores_used: float | None = None

@@ -25,7 +25,7 @@ from time import perf_counter, thread_time
 
 from amorsize.engine import safety
 from amorsize.engine.bare import forget_oneself, let_watch
-from amorsize.engine.inline import TELLING_S, Timings, Work
+from amorsize.engine.inline import Timings, Work
 from amorsize.records import Evidence
 
 TYPE_CHECKING = False
@@ -37,9 +37,6 @@ WAKE_S = 0.01
 
 GRACE_S = 0.5
 """After a failure or Ctrl-C, items that the loop would not have run may take this long. Longer is felt as a hang."""
-
-SATURATED_CORES = 0.5
-"""From this many cores in use on, an item's seconds may be spent waiting for the GIL: its CPU time tells more then."""
 
 
 def run(job: Job) -> bool:
@@ -170,10 +167,8 @@ class Crew:
                 f"{len(late)} items of {name} went on when the call was over, and their results are lost, because "
                 "threads cannot be ended: give what they wait for a timeout"
             )
-        job.counts_cpu = self._cpus.total_s >= SATURATED_CORES * elapsed_s
-        job.timings = self._cpus if job.counts_cpu else self._walls
-        if not job.counts_cpu and self._walls.total_s >= TELLING_S:
-            job.timings.cpu_share = self._cpus.total_s / self._walls.total_s
+        job.timings, job.cpu_timings = self._walls, self._cpus
+        job.cores_used = self._cpus.total_s / elapsed_s
 
     def _is_anyone_below(self) -> bool:
         """Tell whether a thread is in an item that the plain loop would have run, too."""
