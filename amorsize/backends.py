@@ -203,7 +203,7 @@ def _crew(plan: Plan, work: Work, held: Held) -> Crew[Any]:
 def _spawned_crew(work: Work, held: Held) -> Crew[Any]:
     from amorsize.engine.errand import Errand
     from amorsize.engine.spawned_crew import SpawnedCrew
-    from amorsize.identity.function import digest_of
+    from amorsize.identity.likeness import likeness
 
     guard = work.guard
     initializer: Callable[..., object] | None = None
@@ -212,6 +212,6 @@ def _spawned_crew(work: Work, held: Held) -> Crew[Any]:
         initializer, initargs = guard.initializer, guard.initargs
         guard = guard.replace(initializer=None, initargs=())
     errand = Errand(
-        work.func, star=work.star, guard=guard, initializer=initializer, initargs=initargs, identify=digest_of
+        work.func, star=work.star, guard=guard, initializer=initializer, initargs=initargs, identify=likeness
     )
     return SpawnedCrew(errand, held)

@@ -113,7 +113,13 @@ class SpawnedWorker:
 
     def rest(self) -> bool:
         """Let it rest until the next call; False where it has not answered all that it was asked, or has ended."""
-        if self._is_closed or self._is_refused or not self.link.is_quiet or self.process.has_ended():
+        if (
+            self._owner != os.getpid()
+            or self._is_closed
+            or self._is_refused
+            or not self.link.is_quiet
+            or self.process.has_ended()
+        ):
             return False
         if not self.link.is_accepted:  # it had no task, so nobody knows yet whether it takes the function
             if self._has_run_initializer:
@@ -128,9 +134,15 @@ class SpawnedWorker:
         self.expected = True
         self.link.end.close()
 
+    def kill(self) -> None:
+        """End it at once; harmless where it has ended already, or is the worker of a parent of this process."""
+        self.expected = True
+        if self._owner == os.getpid():
+            self.process.kill()
+
     def close(self) -> None:
         """End it if it still lives, and give its descriptors back; a second time, do nothing."""
-        if not self._is_closed:
+        if self._owner == os.getpid() and not self._is_closed:
             self._is_closed = True
             self.leave()
             self.process.close()
@@ -143,7 +155,7 @@ class SpawnedWorker:
 
         At the interpreter's end its lifeline does so.
         """
-        if not self._is_closed and self._owner == os.getpid() and not sys.is_finalizing():
+        if not sys.is_finalizing():
             self.close()
 
 

@@ -1,12 +1,15 @@
 """cloudpickle's pickler, which names a class that the other side has instead of sending it again.
 
-It also sends what pickle refuses or only names: what an `lru_cache` wraps, and what a `singledispatch` has cached.
+It also sends what pickle refuses or only names: what an `lru_cache` wraps, and what a `singledispatch` has cached. Code
+is sent as marshal has it, because cloudpickle leaves out the file that a traceback is to name.
 """
 
 from __future__ import annotations
 
 import functools
+import marshal
 import sys
+from types import CodeType
 from weakref import WeakKeyDictionary
 
 import cloudpickle.cloudpickle
@@ -72,6 +75,8 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle ships n
 
     def reducer_override(self, obj: Any) -> Any:  # Any: pickle's own signature
         """Reduce a class to its number, where that is enough."""
+        if type(obj) is CodeType:
+            return marshal.loads, (marshal.dumps(obj, 2),)  # version 2: equal code gives equal bytes
         if type(obj) is _Cached and not _is_found(obj):
             return _cached, (obj.__wrapped__, obj.cache_parameters())
         if type(obj) is WeakKeyDictionary:

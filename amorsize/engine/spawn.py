@@ -154,7 +154,6 @@ def _dismiss(workers: list[SpawnedWorker]) -> None:
 def _end(workers: list[SpawnedWorker]) -> None:
     """End workers at once, whatever they do."""
     for worker in workers:
-        worker.expected = True
-        worker.process.kill()
+        worker.kill()
     for worker in workers:
         worker.close()

@@ -169,17 +169,23 @@ if sys.platform != "win32":
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT,))
 
     def _close_all_but(*wanted: int) -> None:
-        """Close what the caller has left open for every program that it starts: nobody else shall wait for its end."""
+        """Close what the caller has left open for every program that it starts: nobody else shall wait for its end.
+
+        What an item starts gets nothing either. What Python has opened here is not inheritable, and stays.
+        """
         try:
             open_here = os.listdir("/proc/self/fd" if sys.platform == "linux" else "/dev/fd")
         except OSError:
             return
         for number in open_here:
-            if int(number) > 2 and int(number) not in wanted:
-                try:
-                    os.close(int(number))
-                except OSError:  # what listed the directory
-                    continue
+            fd = int(number)
+            try:
+                if fd in wanted:
+                    os.set_inheritable(fd, False)
+                elif fd > 2 and os.get_inheritable(fd):
+                    os.close(fd)
+            except OSError:  # what listed the directory
+                continue
 
 else:
 

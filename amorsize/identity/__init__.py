@@ -1,6 +1,7 @@
 """Who is asking, and where: the function, its items, and the machine, as far as they decide how long items take.
 
     function.py   function_key: a function and everything that its code reaches, as one digest
+    likeness.py   likeness: whether two processes have the same function, state included
     reach.py      reach: live handles that a second process must not share
     inputs.py     input_class: what kind of item
     machine.py    machine, capacity, native_threads: what this computer is, and how much of it is ours

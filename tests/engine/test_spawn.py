@@ -105,6 +105,14 @@ def test_an_exception_comes_back_as_itself_and_its_worker_stays(feed: Feed) -> N
     assert feed(pid, [0], 1) == [worker]
 
 
+def test_a_traceback_names_the_line_in_the_user_s_file(feed: Feed) -> None:
+    with pytest.raises(ZeroDivisionError) as caught:
+        feed(lambda x: 1 // x, [0], 1)
+    (note,) = caught.value.__notes__
+    assert f'File "{__file__}", line' in note
+    assert "feed(lambda x: 1 // x, [0], 1)" in note
+
+
 KINDS = """
 import functools, operator, sys
 import runpy

@@ -7,6 +7,7 @@ import os
 import runpy
 import select
 import signal
+import socket
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import amorsize
-from amorsize.engine import hired, launch, spawn
+from amorsize.engine import hired, launch, spawn, spawned
 from amorsize.engine.errand import Errand
 from amorsize.engine.held import Held
-from amorsize.engine.message import TASK
+from amorsize.engine.link import Link
+from amorsize.engine.message import SETUP, TASK
 from amorsize.engine.windows import WindowsProcess
 
 if TYPE_CHECKING:
@@ -97,15 +99,14 @@ def test_a_worker_that_was_killed_while_it_rested_is_replaced(feed: Feed, watch:
     assert second != first
 
 
-def test_a_resting_worker_holds_no_directory(feed: Feed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    (worker,) = feed(lambda _: (os.getpid(), os.getcwd()), [0], 1)
-    assert worker[1] == str(tmp_path)
-    (resting,) = spawn._resting
-    select.select([], [], [], 0)
-    monkeypatch.chdir("/")
-    feed(pid, [0], 1)  # its directory is the caller's again; in between it was the root
-    assert os.readlink(f"/proc/{resting.process.pid}/cwd") == "/"
+def test_a_resting_worker_holds_no_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # the worker's part is played here: nobody outside sees when it has begun to rest
+    here, there = socket.socketpair()
+    with here, there:
+        Link(here).send(SETUP, seconds=30.0)
+        here.shutdown(socket.SHUT_WR)
+        spawned.Worker(Link(there)).serve()
+    assert os.getcwd() == os.path.abspath(os.sep)
 
 
 def test_workers_that_owe_an_answer_are_ended(hire: Callable[..., Any], watch: Watch) -> None:
@@ -258,6 +259,17 @@ def test_resting_workers_end_with_a_program_that_ends(start: Start, lines_of: Li
     assert (len(out.splitlines()), errors) == (3, b"")  # standard output ends with the last process that holds it
 
 
+def test_resting_workers_have_ended_before_the_program_does(start: Start) -> None:
+    call = """
+import atexit
+workers = []
+atexit.register(lambda: print([os.path.exists(f"/proc/{worker}") for worker in workers]))
+workers += feed(lambda _: os.getpid(), range(2))
+"""
+    out, errors = start(program("return", call)).communicate()
+    assert (out.decode(), errors.decode()) == ("[False, False]\n", "")
+
+
 def test_ctrl_c_to_the_group_gives_one_traceback(start: Start, lines_of: Lines) -> None:
     running = start(program("time.sleep(600)"))
     lines_of(running, 2)
@@ -288,6 +300,21 @@ print(feed(lambda _: os.getpid(), range(2)) == first)
 """
     out, errors = start(program("return", call)).communicate()
     assert (out.decode(), errors.decode()) == ("True\n", "")
+
+
+def test_a_forked_child_in_the_middle_of_a_call_leaves_the_workers_alone(start: Start) -> None:
+    call = """
+workers = feeding["hire"](lambda _: os.getpid())
+if os.fork() == 0:
+    spawn.release(workers)
+    del workers
+    sys.exit()
+assert os.wait()[1] == 0
+print([worker.process.has_ended() for worker in workers])
+spawn.release(workers)
+"""
+    out, errors = start(program("return", call)).communicate()
+    assert (out.decode(), errors.decode()) == ("[False, False]\n", "")
 
 
 def test_a_forked_child_that_lives_on_does_not_keep_workers_alive(start: Start, lines_of: Lines, watch: Watch) -> None:
@@ -330,12 +357,19 @@ def test_a_process_of_windows_can_be_watched_and_ended(start: Start) -> None:
     assert ended.end() == (3, None)
 
 
+def is_inherited(fd: int) -> bool:
+    """Tell whether a descriptor, beside the standard streams, came from the parent and would go to children."""
+    try:
+        return fd > 2 and os.get_inheritable(fd)
+    except OSError:  # what listed the directory
+        return False
+
+
 def test_nothing_else_of_the_caller_is_open_in_a_worker(feed: Feed) -> None:
     reading, writing = os.pipe()
     os.set_inheritable(writing, True)
     try:
-        (found,) = feed(lambda _: [os.path.realpath(f"/proc/self/fd/{fd}") for fd in range(100)], [0], 1)
-        assert not [file for file in found if os.readlink(f"/proc/self/fd/{writing}") in file]
+        assert feed(lambda _: [fd for fd in map(int, os.listdir("/proc/self/fd")) if is_inherited(fd)], [0], 1) == [[]]
     finally:
         os.close(reading)
         os.close(writing)
