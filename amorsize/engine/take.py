@@ -35,9 +35,10 @@ class Taker:
         """Take in what a worker has sent, and its end if that has come."""
         link = chair.seat.link
         link.flush()
+        has_ended = chair.seat.has_ended()  # asked first: what it sent before its end has arrived then
         for message in link.receive():
             self._take(chair, message)
-        if chair in self._table.chairs and (link.at_end or chair.seat.has_ended()):
+        if chair in self._table.chairs and (link.at_end or has_ended):
             self._lost(chair)
 
     def _take(self, chair: Chair, message: Message) -> None:

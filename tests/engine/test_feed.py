@@ -1,0 +1,277 @@
+"""Every item of a feed is given out once and comes back once, whatever happens to workers, input and consumer.
+
+Here nothing runs by itself: a `Script` stands in for the workers, and a test says what each of them sends, and when it
+ends. `test_forked` does the same with real processes.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from amorsize import WorkerDied
+from amorsize.engine.feed import Feed
+from amorsize.engine.held import Held
+from amorsize.engine.inline import Work
+from amorsize.engine.job import Range
+from amorsize.engine.message import ERROR, RESULTS, TASK, Message
+from amorsize.engine.sink import OrderedSink, Sink
+from amorsize.engine.source import Pulled, Sliced
+from amorsize.engine.table import Rules, Table
+from amorsize.records import Plan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from amorsize.engine.process import Status
+
+PLAN = Plan(backend="process", n_jobs=2, chunksize=1, reason="a test asks for it", start_method="fork")
+
+KILLED: Status = (None, 9)
+
+
+class Sent(Message):
+    """A message whose content is at hand."""
+
+    def __init__(self, kind: bytes, start: int, count: int, content: object = None, seconds: float = 0.001) -> None:
+        super().__init__(kind, start, count, seconds, b"", b"", [])
+        self.content = content
+
+    def load(self) -> Any:  # Any: as what it stands in for
+        if isinstance(self.content, BaseException):
+            raise self.content
+        return self.content
+
+    def error(self) -> BaseException:
+        assert isinstance(self.content, BaseException)
+        return self.content
+
+
+class Script:
+    """One worker, as a test wants it: seat and link in one.
+
+    Attributes:
+        given: (first index, how many) of each task that it got.
+        items: the items of each.
+        sends: what it sends the next time that somebody listens.
+        status: how it ended; None while it lives.
+    """
+
+    pidfd: int | None = None
+    cpu_s: float | None = None
+    is_sending = False
+    has_arrived = True  # nobody ever waits for it
+
+    def __init__(self) -> None:
+        self.given: list[tuple[int, int]] = []
+        self.items: list[list[object] | None] = []
+        self.sends: list[Message] = []
+        self.last_words: list[Message] = []
+        self.status: Status | None = None
+        self.at_end = False
+
+    @property
+    def link(self) -> Any:  # Any: it stands in for the link, too
+        return self
+
+    # What a link does.
+
+    def flush(self) -> None:
+        pass
+
+    def send(self, kind: bytes, start: int, count: int, seconds: float = 0.0) -> None:
+        assert kind == TASK
+        self.given.append((start, count))
+        self.items.append(None)
+
+    def send_values(self, kind: bytes, start: int, values: list[object], seconds: float = 0.0) -> int:
+        if any(isinstance(value, Unsendable) for value in values):
+            raise TypeError("it cannot be pickled")
+        self.send(kind, start, len(values), seconds)
+        self.items[-1] = values[:]
+        return len(values)
+
+    def receive(self) -> Iterator[Message]:
+        while self.sends:
+            yield self.sends.pop(0)
+        if self.last_words:
+            self.sends, self.last_words = self.last_words, []
+            self.status = KILLED
+
+    # What a seat does.
+
+    def has_ended(self) -> bool:
+        return self.status is not None
+
+    def end(self) -> Status:
+        return self.status or (0, None)
+
+    def answer(self, refused: Message) -> None:
+        raise refused.error()
+
+    # What a test has it do.
+
+    def finish(self, n_items: int | None = None, seconds: float = 0.001) -> None:
+        """Finish the oldest task, or so many items of it: the result of item k is k * 10."""
+        start, count = self.given[0]
+        n_items = count if n_items is None else n_items
+        self.sends.append(Sent(RESULTS, start, n_items, [k * 10 for k in range(start, start + n_items)], seconds))
+        self.given[0] = start + n_items, count - n_items
+        if n_items == count:
+            del self.given[0], self.items[0]
+
+    def fail(self, error: BaseException) -> None:
+        """Raise in the first item of the oldest task."""
+        self.sends.append(Sent(ERROR, self.given.pop(0)[0], 1, error))
+        del self.items[0]
+
+    def die(self) -> None:
+        """End at once."""
+        self.status = KILLED
+
+
+class Unsendable:
+    """An item that no pickler takes."""
+
+    def __reduce__(self) -> str:
+        raise TypeError("it cannot be pickled")
+
+
+class Scripts:
+    """A crew of them."""
+
+    def __init__(self, room: float = inf) -> None:
+        self.hired: list[Script] = []
+        self.dismissed: list[Script] = []
+        self.released: list[Script] = []
+        self.room = room
+
+    def hire(self, n_workers: int) -> list[Script]:
+        n_workers = int(min(n_workers, self.room))
+        if not n_workers:
+            raise BlockingIOError("no more processes")
+        self.room -= n_workers
+        hired = [Script() for _ in range(n_workers)]
+        self.hired += hired
+        return hired
+
+    def dismiss(self, seat: Script) -> None:
+        self.dismissed.append(seat)
+
+    def release(self, seats: list[Script]) -> None:
+        self.released += seats
+
+    def close(self) -> None:
+        pass
+
+
+class Office:
+    """A feed over scripts, and all that belongs to it.
+
+    Attributes:
+        out: results that the consumer has taken, in the order in which they came.
+    """
+
+    def __init__(
+        self,
+        items: Iterable[object],
+        *,
+        n_jobs: int = 2,
+        ordered: bool = True,
+        goes_on: bool = False,
+        item_s: float | None = None,
+        room: float = inf,
+        **rules: Any,
+    ) -> None:
+        self.source: Any
+        if isinstance(items, list):
+            self.source = Sliced(Work(str, (items,)), 0, inherited=False)
+        else:
+            self.source = Pulled(iter(items), 0)
+        self.sink = (OrderedSink if ordered else Sink)(0, goes_on=goes_on)
+        self.crew = Scripts(room)
+        self.table = Table(self.source, self.sink, self.crew, Rules(n_jobs=n_jobs, **rules))
+        self.feed = Feed(self.table, PLAN, Range(n_jobs, None, item_s), Held())
+        self.out: list[object] = []
+
+    def step(self) -> None:
+        self.feed.step()
+        self.out += self.sink.ready
+        self.sink.ready.clear()
+
+    def __getitem__(self, k: int) -> Script:
+        return self.crew.hired[k]
+
+    def run(self, most: int = 1000) -> None:
+        """Let every worker finish whatever it gets, until the feed is over."""
+        for _ in range(most):
+            if self.feed.is_over:
+                return
+            for worker in self.crew.hired:
+                if worker.given and worker.status is None:
+                    worker.finish()
+            self.step()
+        raise AssertionError(f"not over after {most} steps: {self.out}")
+
+
+def tens(n_items: int) -> list[object]:
+    return [k * 10 for k in range(n_items)]
+
+
+# ---- each item once
+
+
+def test_each_item_comes_back_once_and_in_order() -> None:
+    office = Office(range(100))
+    office.run()
+    assert office.out == tens(100)
+    assert office.sink.error is None
+
+
+@given(st.integers(0, 60), st.integers(1, 4), st.lists(st.tuples(st.integers(0, 3), st.booleans()), max_size=60))
+def test_any_order_of_workers_gives_the_same_results(n_items: int, n_jobs: int, order: list[tuple[int, bool]]) -> None:
+    office = Office(range(n_items), n_jobs=n_jobs, item_s=5e-4)
+    office.step()
+    for k, all_of_it in order:
+        worker = office[k % len(office.crew.hired)] if office.crew.hired else None
+        if worker is not None and worker.given:
+            worker.finish(None if all_of_it else 1)
+        office.step()
+    office.run()
+    assert office.out == tens(n_items)
+
+
+@given(st.integers(1, 40), st.integers(1, 3), st.lists(st.integers(0, 5), max_size=40), st.integers(0, 3))
+def test_whoever_dies_no_item_is_lost_and_none_comes_twice(
+    n_items: int, n_jobs: int, events: list[int], retries: int
+) -> None:
+    """With retries left an item is called again; without, the call goes on with a WorkerDied in its place."""
+    office = Office(range(n_items), n_jobs=n_jobs, goes_on=True, item_s=5e-4, retries=retries)
+    office.step()
+    for event in events:
+        alive = [worker for worker in office.crew.hired if worker.given and worker.status is None]
+        if alive and event < 3:
+            alive[0].die()
+        elif alive:
+            alive[-1].finish(1)
+        office.step()
+    office.run()
+    assert len(office.out) == n_items
+    for index, result in enumerate(office.out):
+        assert result == index * 10 or isinstance(getattr(result, "error", None), WorkerDied)
+
+
+def test_what_a_worker_sends_just_before_its_end_is_taken_in() -> None:
+    """Its last results arrive after the caller has read all there was, and before it asks whether the worker lives."""
+    office = Office(range(4), n_jobs=1)
+    office.step()
+    worker = office[0]
+    worker.finish()
+    worker.last_words, worker.sends = worker.sends, []
+    office.step()
+    office.step()
+    assert office.out == [0]
+    assert "item 1" in str(office.sink.error)
