@@ -166,6 +166,11 @@ class Table:
         if not self.sink.survive(index, error):
             self.give_up(index, error)
 
+    def fail_all(self, start: int, stop: int, error: BaseException) -> None:
+        """Note that what befell these items cannot be told apart: each has failed, where the call goes on."""
+        for index in range(start, stop if self.sink.survives else start + 1):
+            self.fail(index, error)
+
     def give_up(self, index: int, error: BaseException) -> None:
         """End the call with what the loop would have met at this index: what is above it is not done any more."""
         if self.sink.error is None:

@@ -7,24 +7,27 @@ ends. `test_forked` does the same with real processes.
 from __future__ import annotations
 
 from math import inf
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amorsize import WorkerDied
+from amorsize import ItemNotPicklable, ItemTimeout, WorkerDied
+from amorsize.engine import failure
 from amorsize.engine.feed import Feed
 from amorsize.engine.held import Held
 from amorsize.engine.inline import Work
 from amorsize.engine.job import Range
-from amorsize.engine.message import ERROR, RESULTS, TASK, Message
+from amorsize.engine.message import BEGUN, ERROR, REFUSED, RESULTS, TASK, UNREAD, Message
 from amorsize.engine.sink import OrderedSink, Sink
 from amorsize.engine.source import Pulled, Sliced
 from amorsize.engine.table import Rules, Table
 from amorsize.records import Plan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from amorsize.engine.process import Status
 
@@ -275,3 +278,57 @@ def test_what_a_worker_sends_just_before_its_end_is_taken_in() -> None:
     office.step()
     assert office.out == [0]
     assert "item 1" in str(office.sink.error)
+
+
+# ---- items and results that do not travel
+
+
+def failures(office: Office) -> dict[int, BaseException]:
+    return {k: result.error for k, result in enumerate(office.out) if hasattr(result, "error")}
+
+
+def test_results_that_cannot_be_rebuilt_fail_together_and_lose_nobody_else() -> None:
+    office = Office(range(8), n_jobs=1, goes_on=True, item_s=5e-4)
+    office.step()
+    start, count = office[0].given.pop(0)
+    assert (start, count) == (0, 4)
+    office[0].sends.append(Sent(RESULTS, 0, 4, ValueError("no")))
+    office.step()
+    office.run()
+    assert {k: type(error) for k, error in failures(office).items()} == dict.fromkeys(range(4), ItemNotPicklable)
+    assert office.out[4:] == tens(8)[4:]
+
+
+def test_items_that_a_worker_cannot_rebuild_are_told_apart_one_by_one() -> None:
+    office = Office(range(4), n_jobs=1, goes_on=True, item_s=5e-4)
+    office.step()
+    office[0].given.clear()
+    cause = failure.not_rebuilt("argument", Sent(TASK, 2, 1), 0, ValueError("no"))
+    office[0].sends.append(Sent(UNREAD, 0, 4, cause))
+    seen: list[tuple[int, int]] = []
+    while not office.feed.is_over:
+        office.step()
+        while office[0].given:
+            seen.append(office[0].given.pop(0))
+            index = seen[-1][0]
+            office[0].sends.append(Sent(UNREAD, 2, 1, cause) if index == 2 else Sent(RESULTS, index, 1, [index * 10]))
+    assert seen == [(k, 1) for k in range(4)]
+    assert failures(office) == {2: cause}
+    assert [office.out[k] for k in (0, 1, 3)] == [0, 10, 30]
+
+
+def test_an_item_that_cannot_be_sent_fails_alone() -> None:
+    items: list[object] = [*range(5), Unsendable(), *range(6, 10)]
+    office = Office(iter(items), n_jobs=1, goes_on=True, item_s=5e-4)
+    office.run()
+    assert {k: type(error) for k, error in failures(office).items()} == {5: ItemNotPicklable}
+    assert [result for k, result in enumerate(office.out) if k != 5] == [k * 10 for k in range(10) if k != 5]
+
+
+def test_an_item_that_cannot_be_sent_ends_the_call_after_those_before_it() -> None:
+    items: list[object] = [*range(5), Unsendable(), *range(6, 10)]
+    office = Office(iter(items), n_jobs=1, item_s=5e-4)
+    office.run()
+    assert office.out == tens(5)
+    assert isinstance(office.sink.error, ItemNotPicklable)
+    assert office.sink.error.index == 5
