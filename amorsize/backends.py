@@ -96,7 +96,7 @@ def feed_of(call: Call, plan: Plan, work: Work, source: Source, sink: Sink) -> F
     held, options = Held(), call.options
     rules = Rules(
         n_jobs=plan.n_jobs,
-        window=None if options.buffersize == "auto" else options.buffersize,
+        window=_window(call),
         timeout_s=options.timeout,
         deadline_s=None if options.deadline is None else monotonic() + options.deadline - call.spent_s,
         retries=options.retries,
@@ -106,6 +106,13 @@ def feed_of(call: Call, plan: Plan, work: Work, source: Source, sink: Sink) -> F
     feed = Feed(Table(source, sink, _crew(plan, work, held), rules), plan, sizes, held)
     call.jobs.append(feed)
     return feed
+
+
+def _window(call: Call) -> int | None:
+    """Return how far a call may look ahead; `pmap` as far as it likes, for it keeps all results anyway."""
+    if call.options.buffersize != "auto":
+        return call.options.buffersize
+    return None if call.is_lazy else sys.maxsize
 
 
 def _crew(plan: Plan, work: Work, held: Held) -> Crew[Any]:

@@ -97,19 +97,16 @@ def fed_steps(
     Returns:
         False where no worker could be started, and nothing was run.
     """
-    n_out = source.n_taken
-    sink = (OrderedSink if ordered else Sink)(n_out, goes_on=call.goes_on)
+    sink = (OrderedSink if ordered else Sink)(source.n_taken, goes_on=call.goes_on)
     feed = feed_of(call, plan, work, source, sink)
     try:
         while not feed.is_over:
-            feed.step(wait=not sink.ready)
+            feed.step()
             if sink.ready:
-                n_out += len(sink.ready)
-                results += sink.ready
-                sink.ready.clear()
-                call.tell(n_out)
+                results += sink.take()
+                call.tell(sink.n_out)
                 yield
-        _raise_failure(sink, source, results, n_out)
+        _raise_failure(sink, source, results)
     except OSError as error:
         if feed.n_started or sink.error is error:
             raise
@@ -123,13 +120,13 @@ def fed_steps(
     return True
 
 
-def _raise_failure(sink: Sink, source: Source, results: list[object], n_out: int) -> None:
+def _raise_failure(sink: Sink, source: Source, results: list[object]) -> None:
     error = sink.error
     if error is None:
         return
     if error is source.error:
         name_iterable(error, source.n_taken)
-    attach(error, Finished([(n_out - len(results), results), *sink.waiting()]))
+    attach(error, Finished([(sink.n_out - len(results), results), *sink.waiting()]))
     raise error
 
 
@@ -150,6 +147,7 @@ def stream_of(
     work = None if columns is None else Work(call.func, columns, guard=call.guard)
     rows = Rows(call.func, iterables if columns is None else columns, star=False, guard=call.guard)
     results: list[object] = []
+    call.is_lazy = True
     return Stream(call, steps(call, rows, work, results, ordered=ordered), results, keep)
 
 

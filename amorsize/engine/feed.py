@@ -71,8 +71,8 @@ class Feed:
         """Items that may have been taken from the source and not yet by the consumer."""
         return self._giver.window
 
-    def step(self, *, wait: bool = True) -> None:
-        """Give out tasks and take in what has arrived; wait for something to arrive if nothing has.
+    def step(self) -> None:
+        """Give out tasks, wait until something arrives, and take it in.
 
         Raises:
             OSError: where no worker can be started at all.
@@ -84,7 +84,7 @@ class Feed:
             return
         links = [chair.seat.link for chair in table.chairs]
         ends = [chair.seat.pidfd for chair in table.chairs if chair.seat.pidfd is not None]
-        wait_for(links, ends, self._taker.wait_s() if wait else 0.0)
+        wait_for(links, ends, self._taker.wait_s())
         with self._held:
             for chair in list(table.chairs):
                 self._taker.hear(chair)

@@ -202,8 +202,7 @@ class Office:
 
     def step(self) -> None:
         self.feed.step()
-        self.out += self.sink.ready
-        self.sink.ready.clear()
+        self.out += self.sink.take()
 
     def __getitem__(self, k: int) -> Script:
         return self.crew.hired[k]
@@ -332,3 +331,55 @@ def test_an_item_that_cannot_be_sent_ends_the_call_after_those_before_it() -> No
     assert office.out == tens(5)
     assert isinstance(office.sink.error, ItemNotPicklable)
     assert office.sink.error.index == 5
+
+
+# ---- how far it looks ahead
+
+
+@given(st.integers(1, 12), st.integers(1, 3), st.booleans(), st.lists(st.integers(0, 2), max_size=60))
+def test_no_more_is_pulled_than_the_window_allows(
+    window: int, n_jobs: int, ordered: bool, order: list[int]  # noqa: FBT001 - drawn by hypothesis
+) -> None:
+    pulled: list[int] = []
+    numbers = (pulled.append(k) or k for k in range(40))  # type: ignore[func-returns-value]
+    office = Office(numbers, n_jobs=n_jobs, ordered=ordered, window=window, item_s=5e-4)
+    for k in order:
+        office.step()
+        assert len(pulled) - len(office.out) <= window
+        worker = office[k % n_jobs]
+        if worker.given:
+            worker.finish(1)
+    office.run()
+    assert sorted(office.out) == tens(40)  # type: ignore[type-var]
+
+
+def test_a_first_item_that_lasts_holds_nobody_back_where_nothing_bounds_the_window() -> None:
+    office = Office([*range(50)], n_jobs=2, item_s=1.0, window=10**9)
+    for _ in range(60):
+        office.step()
+        if office[1].given:
+            office[1].finish()
+    assert office[1].given == []
+    assert [start for start, _ in office[0].given][0] == 0
+    office.run()
+    assert office.out == tens(50)
+
+
+def test_a_window_of_its_own_making_does_not_shrink_where_little_is_left() -> None:
+    office = Office([*range(40)], n_jobs=2, item_s=5e-4)
+    window = office.feed.window
+    office.run()
+    assert office.feed.window >= window // 2
+
+
+def test_a_worker_that_never_runs_dry_does_not_count_as_one_with_endless_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    from amorsize.engine import give
+
+    monkeypatch.setattr(give, "MOST_BYTES", 20)  # a script counts a byte an item
+    office = Office(range(200), n_jobs=1, window=10**9, item_s=1.0)
+    for _ in range(100):
+        office.step()
+        office[0].finish()
+    office.step()
+    office.step()
+    assert len(office[0].given) == 2
