@@ -57,6 +57,10 @@ class Sink:
         self.add(index, [Failed(error)])
         return True
 
+    def taken(self, results: list[object]) -> list[tuple[int, Sequence[object]]]:
+        """Return (first index, results) of the latest that were taken; nothing where nobody knows their indexes."""
+        return []
+
     def waiting(self) -> list[tuple[int, Sequence[object]]]:
         """Return (first index, results) of what is not ready yet."""
         return []
@@ -81,6 +85,9 @@ class OrderedSink(Sink):
     def _append(self, results: list[object]) -> None:
         self.ready += results
         self._next += len(results)
+
+    def taken(self, results: list[object]) -> list[tuple[int, Sequence[object]]]:
+        return [(self.n_out - len(results), results)]
 
     def waiting(self) -> list[tuple[int, Sequence[object]]]:
         return list(self._early.items())
