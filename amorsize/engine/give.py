@@ -58,10 +58,7 @@ class Giver:
         if table.sink.error is not None:
             return None
         room = self.window - (table.source.n_taken - table.sink.n_out)
-        task = table.source.take(min(self._size(), room))
-        if task is None and table.source.error is not None:
-            table.give_up(table.source.n_taken, table.source.error)
-        return task
+        return table.source.take(min(self._size(), room))
 
     def _size(self) -> int:
         """Return how many items to give out at once."""
@@ -73,11 +70,13 @@ class Giver:
     @property
     def _largest(self) -> int:
         """The size of a task, while enough is left for every worker."""
-        item_s, chunksize = self._sizes.item_s, self._sizes.chunksize
+        rules, item_s = self._table.rules, self._sizes.item_s
         if item_s is None or self._is_timed:
             return 1
-        size = max(1, int(TASK_S / max(item_s, 1e-9)))
-        return size if chunksize is None else min(size, chunksize)
+        sizes = [int(TASK_S / max(item_s, 1e-9)), self._sizes.chunksize]
+        if rules.window is not None:
+            sizes.append(rules.window // (TASKS_AHEAD * rules.n_jobs))
+        return max(1, min([size for size in sizes if size is not None]))
 
     @property
     def window(self) -> int:

@@ -88,8 +88,11 @@ class Sliced:
         stop = min(start + n_items, self._work.n_items)
         if start >= stop:
             return None
+        values = None if self._inherited else list(self._work.batch(start, stop))
+        if values is not None and len(values) < stop - start:  # a list that has become shorter: the loop would end, too
+            self._work.n_items = stop = start + len(values)
         self.n_taken = stop
-        return Task(start, stop, None if self._inherited else list(self._work.batch(start, stop)))
+        return Task(start, stop, values) if start < stop else None
 
     def n_left(self) -> int | None:
         return self._work.n_items - self.n_taken

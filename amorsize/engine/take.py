@@ -172,5 +172,9 @@ class Taker:
             task = chair.tasks[0]
             is_out_of_time = waited_s > GRACE_S or task is not chair.spared
             if patience_is_over or (task.start > failed_at and is_out_of_time):
+                below = [task for task in chair.tasks if task.start < failed_at]
                 chair.tasks.clear()
                 table.dismiss(chair)
+                table.do_again(*below)
+        if patience_is_over:
+            table.again.clear()

@@ -68,7 +68,8 @@ class Script:
     is_sending = False
     has_arrived = True  # nobody ever waits for it
 
-    def __init__(self) -> None:
+    def __init__(self, item_s: float) -> None:
+        self.item_s = item_s
         self.given: list[tuple[int, int]] = []
         self.items: list[list[object] | None] = []
         self.sends: list[Message] = []
@@ -117,11 +118,12 @@ class Script:
 
     # What a test has it do.
 
-    def finish(self, n_items: int | None = None, seconds: float = 0.001) -> None:
+    def finish(self, n_items: int | None = None) -> None:
         """Finish the oldest task, or so many items of it: the result of item k is k * 10."""
         start, count = self.given[0]
         n_items = count if n_items is None else n_items
-        self.sends.append(Sent(RESULTS, start, n_items, [k * 10 for k in range(start, start + n_items)], seconds))
+        results = [k * 10 for k in range(start, start + n_items)]
+        self.sends.append(Sent(RESULTS, start, n_items, results, n_items * self.item_s))
         self.given[0] = start + n_items, count - n_items
         if n_items == count:
             del self.given[0], self.items[0]
@@ -146,7 +148,8 @@ class Unsendable:
 class Scripts:
     """A crew of them."""
 
-    def __init__(self, room: float = inf) -> None:
+    def __init__(self, room: float, item_s: float) -> None:
+        self.item_s = item_s
         self.hired: list[Script] = []
         self.dismissed: list[Script] = []
         self.released: list[Script] = []
@@ -157,7 +160,7 @@ class Scripts:
         if not n_workers:
             raise BlockingIOError("no more processes")
         self.room -= n_workers
-        hired = [Script() for _ in range(n_workers)]
+        hired = [Script(self.item_s) for _ in range(n_workers)]
         self.hired += hired
         return hired
 
@@ -195,7 +198,7 @@ class Office:
         else:
             self.source = Pulled(iter(items), 0)
         self.sink = (OrderedSink if ordered else Sink)(0, goes_on=goes_on)
-        self.crew = Scripts(room)
+        self.crew = Scripts(room, item_s or 1e-3)
         self.table = Table(self.source, self.sink, self.crew, Rules(n_jobs=n_jobs, **rules))
         self.feed = Feed(self.table, PLAN, Range(n_jobs, None, item_s), Held())
         self.out: list[object] = []
@@ -383,3 +386,262 @@ def test_a_worker_that_never_runs_dry_does_not_count_as_one_with_endless_bytes(m
     office.step()
     office.step()
     assert len(office[0].given) == 2
+
+
+def test_a_small_window_is_shared_by_all_workers() -> None:
+    office = Office(range(100), n_jobs=2, window=4, item_s=1e-6)
+    office.step()
+    assert [worker.given for worker in office.crew.hired] == [[(0, 1), (2, 1)], [(1, 1), (3, 1)]]
+
+
+# ---- input that ends otherwise than by its end
+
+
+def broken_after(n_items: int) -> Iterator[int]:
+    yield from range(n_items)
+    raise OSError("the disk is gone")
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2, 3])
+@pytest.mark.parametrize("n_items", [0, 1, 2, 3, 5, 20])
+@pytest.mark.parametrize("rules", [{}, {"timeout_s": 100.0}, {"window": 1}, {"window": 2}])
+def test_what_the_input_raises_is_met_after_the_items_before_it(
+    n_jobs: int, n_items: int, rules: dict[str, float]
+) -> None:
+    office = Office(broken_after(n_items), n_jobs=n_jobs, **rules)
+    office.run()
+    assert office.out == tens(n_items)
+    assert isinstance(office.sink.error, OSError)
+    assert office.sink.failed_at == n_items
+
+
+def test_a_list_that_becomes_shorter_ends_where_the_loop_would_end() -> None:
+    items: list[object] = [*range(40)]
+    office = Office(items, n_jobs=1, item_s=5e-4)
+    office.step()
+    del items[10:]
+    office.run()
+    assert office.out == tens(10)
+
+
+# ---- deaths
+
+
+def test_who_dies_without_a_task_is_replaced_and_blames_nobody() -> None:
+    office = Office(range(10), n_jobs=2, window=2, item_s=1.0)
+    office.step()
+    for worker in office.crew.hired:
+        worker.finish()
+    office.step()
+    office[0].die()
+    office[1].die()
+    office.run()
+    assert office.out == tens(10)
+    assert len(office.crew.hired) == 4
+
+
+def test_a_task_that_waits_at_a_dead_worker_is_given_to_another() -> None:
+    office = Office(range(6), n_jobs=2, item_s=1.0, goes_on=True)
+    office.step()
+    assert office[0].given == [(0, 1), (2, 1)]
+    office[0].die()
+    office.run()
+    assert list(failures(office)) == [0]
+    assert office.out[1:] == tens(6)[1:]
+
+
+@pytest.mark.parametrize("retries", [0, 1, 2])
+def test_an_item_that_always_kills_takes_one_worker_more_than_it_has_retries(retries: int) -> None:
+    office = Office(range(5), n_jobs=1, item_s=1.0, retries=retries)
+    deaths = 0
+    while not office.feed.is_over:
+        worker = office.crew.hired[-1] if office.crew.hired else None
+        if worker is not None and worker.given and worker.status is None:
+            if worker.given[0][0] == 3:
+                deaths += 1
+                worker.die()
+            else:
+                worker.finish()
+        office.step()
+    assert deaths == retries + 1
+    assert office.out == tens(3)
+    error = office.sink.error
+    assert isinstance(error, WorkerDied)
+    assert (error.first, error.stop) == (3, 4)
+
+
+def test_only_items_without_a_result_are_called_again_after_a_death() -> None:
+    office = Office(range(8), n_jobs=1, item_s=5e-4, retries=1)
+    office.step()
+    office[0].finish(2)  # of four
+    office.step()
+    office[0].die()
+    office.run()
+    assert office.out == tens(8)
+
+
+def test_a_death_in_a_task_of_many_is_retried_item_by_item() -> None:
+    office = Office(range(8), n_jobs=1, item_s=5e-4, retries=1)
+    office.step()
+    assert office[0].given[0] == (0, 4)
+    office[0].finish(1)
+    office.step()
+    office[0].die()
+    office.step()
+    office.step()
+    assert office[1].given == [(1, 1), (2, 1)]
+
+
+# ---- failures
+
+
+def test_the_lowest_failure_counts_whichever_comes_first() -> None:
+    office = Office(range(10), n_jobs=2)
+    office.step()
+    assert (office[0].given[0], office[1].given[0]) == ((0, 1), (1, 1))
+    office[1].fail(ValueError("one"))
+    office.step()
+    office[0].fail(ValueError("zero"))
+    office.run()
+    assert str(office.sink.error) == "zero"
+    assert office.out == []
+
+
+def test_after_a_failure_nothing_above_it_is_begun() -> None:
+    office = Office(range(100), n_jobs=2)
+    office.step()
+    office[0].fail(ValueError("zero"))
+    office.run()
+    assert office.source.n_taken == 4
+    assert str(office.sink.error) == "zero"
+
+
+def test_a_task_below_a_failure_is_run_even_where_it_waits_behind_one_above(clock: Clock) -> None:
+    """It came back from a worker that died, and its item may hold the failure that the loop would meet."""
+    office = Office(range(20), n_jobs=3, retries=1, item_s=1.0)
+    office.step()
+    office[0].die()  # in item 0; items 0 and 3 come back
+    office[1].finish()
+    office.step()
+    office.crew.room = 0
+    office.step()
+    assert [worker.given for worker in office.crew.hired[1:]] == [[(4, 1), (0, 1)], [(2, 1), (5, 1)]]
+    office.crew.room = 1
+    office[2].fail(ValueError("two"))
+    office.step()
+    clock.now_s += 1
+    office.step()
+    assert office[1] in office.crew.dismissed
+    office.step()
+    assert office[3].given == [(0, 1)]
+    office[3].finish()
+    office.step()
+    assert office.feed.is_over
+    assert office.out == [0, 10]
+
+
+class Clock:
+    """Tells the time that a test sets."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr("amorsize.engine.take.monotonic", made)
+    monkeypatch.setattr("amorsize.engine.table.monotonic", made)
+    return made
+
+
+def test_items_above_a_failure_may_end_for_a_moment(clock: Clock) -> None:
+    office = Office(range(10), n_jobs=2)
+    office.step()
+    office[0].fail(ValueError("zero"))
+    office.step()
+    assert office[1] not in office.crew.dismissed
+    clock.now_s += 1
+    office.step()
+    assert office[1] in office.crew.dismissed
+    assert office.feed.is_over
+
+
+# ---- the clock
+
+
+def test_an_item_that_takes_too_long_loses_its_worker_and_no_other(clock: Clock) -> None:
+    office = Office(range(6), n_jobs=2, timeout_s=10.0, goes_on=True)
+    office.step()
+    office[0].sends.append(Sent(BEGUN, 0, 1))
+    office.step()
+    clock.now_s += 11
+    office.step()
+    office.run()
+    assert {k: type(error) for k, error in failures(office).items()} == {0: ItemTimeout}
+    assert office.out[1:] == tens(6)[1:]
+    assert office.crew.dismissed == [office[0]]
+
+
+def test_a_result_that_has_arrived_is_in_time(clock: Clock) -> None:
+    office = Office(range(3), n_jobs=1, timeout_s=10.0)
+    office.step()
+    office[0].sends.append(Sent(BEGUN, 0, 1))
+    office.step()
+    clock.now_s += 100  # the consumer was away
+    office.run()
+    assert office.out == tens(3)
+
+
+def test_past_the_deadline_nothing_goes_on_and_what_was_finished_is_there(clock: Clock) -> None:
+    office = Office(range(100), n_jobs=2, deadline_s=clock.now_s + 10)
+    office.step()
+    office[1].finish()
+    office.step()
+    clock.now_s += 11
+    office.step()
+    assert office.feed.is_over
+    assert isinstance(office.sink.error, ItemTimeout)
+    assert office.sink.failed_at == 0
+    assert [part for part in office.sink.waiting() if part[1]] == [(1, [10])]
+    assert sorted(map(id, office.crew.dismissed)) == sorted(map(id, office.crew.hired))
+
+
+# ---- workers that cannot be had
+
+
+def test_a_crew_that_is_smaller_than_planned_does_all(clock: Clock) -> None:
+    office = Office(range(20), n_jobs=4, room=1)
+    office.run()
+    assert office.out == tens(20)
+    assert office.feed.shortage is not None
+    assert office.feed.shortage.startswith("only 1 of 4 workers")
+
+
+def test_where_no_worker_can_be_had_nothing_is_pulled() -> None:
+    office = Office(range(20), room=0)
+    with pytest.raises(OSError, match="no more processes"):
+        office.step()
+    assert office.source.n_taken == 0
+
+
+def test_what_a_worker_refuses_ends_the_call() -> None:
+    office = Office(range(10), n_jobs=1)
+    office.step()
+    office[0].sends.append(Sent(REFUSED, 0, 0, SystemExit("of an initializer")))
+    office.step()
+    assert office.feed.is_over
+    assert isinstance(office.sink.error, SystemExit)
+
+
+def test_the_idle_are_released_and_the_others_ended() -> None:
+    office = Office(range(2), n_jobs=2)
+    office.step()
+    office[0].finish()
+    office.step()
+    office.feed.close()
+    office.feed.close()
+    assert office.crew.released == [office[0]]
