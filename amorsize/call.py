@@ -107,6 +107,7 @@ class Call:
         look_at_s: seconds of computing alone after which a plan is considered.
         guard: what is put around each call of the function; None for nothing.
         progress: told how many items are done; None for nobody.
+        is_lazy: its results are handed out as they come, and no further work is done than that takes.
     """
 
     def __init__(self, func: "Callable[..., object]", given: "Sequence[Given]") -> None:
@@ -118,6 +119,7 @@ class Call:
         self.adviser: "Adviser | None" = None
         self.guard: "Guard | None" = None
         self.progress: "Progress | None" = None
+        self.is_lazy = False
         self._options: "Options | None" = None
         self.size = 1
         self.look_at_s = 0.0 if "amorsize.advice" in sys.modules else STORE_PAYS_S

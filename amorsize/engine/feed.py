@@ -69,6 +69,8 @@ class Feed:
         table = self._table
         if table.again or not table.is_idle:
             return False
+        if table.sink.error is None and table.source.error is not None:
+            table.give_up(table.source.n_taken, table.source.error)
         return table.sink.error is not None or table.source.n_left() == 0
 
     @property
@@ -76,8 +78,8 @@ class Feed:
         """Items that may have been taken from the source and not yet by the consumer."""
         return self._giver.window
 
-    def step(self, *, wait: bool = True) -> None:
-        """Give out tasks and take in what has arrived; wait for something to arrive if nothing has.
+    def step(self) -> None:
+        """Give out tasks, wait until something arrives, and take it in.
 
         Raises:
             OSError: where no worker can be started at all.
@@ -89,7 +91,7 @@ class Feed:
             return
         links = [chair.seat.link for chair in table.chairs]
         ends = [chair.seat.pidfd for chair in table.chairs if chair.seat.pidfd is not None]
-        wait_for(links, ends, self._taker.wait_s() if wait else 0.0)
+        wait_for(links, ends, self._taker.wait_s())
         with self._held:
             for chair in list(table.chairs):
                 self._taker.hear(chair)
@@ -100,6 +102,7 @@ class Feed:
     def _staff(self) -> None:
         """Find workers for what is to be done."""
         table = self._table
+        self._miss_the_dead()
         n_wanted, n_left = table.rules.n_jobs - len(table.chairs), table.source.n_left()
         if table.sink.error is not None:
             n_wanted = min(n_wanted, len(table.again))
@@ -118,6 +121,12 @@ class Feed:
             return
         self.n_started += len(hired)
         self.start_s += perf_counter() - began
+
+    def _miss_the_dead(self) -> None:
+        """Notice who has ended without a task, before one is sent that nobody would run."""
+        for chair in [chair for chair in self._table.chairs if not chair.tasks and chair.seat.has_ended()]:
+            with self._held:
+                self._table.dismiss(chair)
 
     def _hire(self, n_workers: int) -> list[Seat]:
         with self._held:

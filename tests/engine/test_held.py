@@ -135,3 +135,17 @@ def test_ctrl_c_at_any_moment_of_a_call_leaves_nothing_behind(
             os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         moment += 1
     assert n_interrupted
+
+
+def test_in_another_thread_it_holds_nothing_and_returns() -> None:
+    """A stream may be begun in the main thread and dropped in another, which must not wait for ever."""
+    held, passed = Held(), threading.Event()
+
+    def use() -> None:
+        with held:
+            passed.set()
+
+    thread = threading.Thread(target=use, daemon=True)
+    thread.start()
+    thread.join(20)
+    assert passed.is_set()
