@@ -62,7 +62,7 @@ def steps(call: Call, rows: Rows, work: Work | None, results: list[object], *, o
             return
         try:
             call.size = _advance(call, rows, results)
-        except BaseException as error:
+        except BaseException as error:  # the item's or the iterable's own: raised again with its place on it
             _blame(error, rows, results)
             raise_out(error)
         call.tell(rows.n_done, None if work is None else work.n_items)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import itertools
 import os
+import select
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -263,7 +264,10 @@ def test_a_stream_goes_on_after_the_death_of_an_idle_worker() -> None:
     with ten_times.pimap(iter(range(40)), isolate=True, n_jobs=2, buffersize=2) as stream:
         seen = [next(stream), next(stream)]
         for worker in psutil.Process().children():
+            pidfd = os.pidfd_open(worker.pid)
             worker.kill()
+            select.select([pidfd], [], [])  # its death is known to the system before the stream goes on
+            os.close(pidfd)
         seen.extend(stream)
     assert seen == [10 * x for x in range(40)]
 
