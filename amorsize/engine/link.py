@@ -52,7 +52,7 @@ def wait_for(links: Sequence[Link], others: Sequence[int], timeout_s: float | No
         return
     readable: list[int] = [*others, *[link.end.fileno() for link in links]]
     writable = [link.end.fileno() for link in links if link.is_sending]
-    if not hasattr(select, "poll"):  # Windows
+    if sys.platform == "win32":  # which has no poll
         select.select(readable, writable, [], timeout_s)
         return
     poll = select.poll()

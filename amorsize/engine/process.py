@@ -115,7 +115,7 @@ class Process:
 
 
 def _pidfd(pid: int) -> int | None:
-    if sys.platform == "linux":
+    if sys.platform == "linux" and hasattr(os, "pidfd_open"):
         try:
             return os.pidfd_open(pid)
         except OSError:

@@ -201,7 +201,16 @@ else:
         return end
 
 
-if sys.platform == "linux":
+def _signals_owners() -> bool:
+    """Tell whether the kernel can be told to end this process with its caller: Linux, with Python's module for it."""
+    try:
+        import fcntl as _
+    except ImportError:
+        return False
+    return sys.platform == "linux"
+
+
+if sys.platform == "linux" and _signals_owners():
     from amorsize.engine.lifeline import hold
 else:
     from amorsize.engine.child import hold

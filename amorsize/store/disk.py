@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _LOCKED_S = 20e-3  # a transaction takes 0.2 ms: who holds the lock for longer is no update; 60 ms is all that we have
 _ASKED_S = 2.0  # `delete`, `clear`: somebody waits for it to be done
-_MOST_WAITING = 100  # merges a key: more than a run learns, and one behind a lock for ever keeps no more than 100 KB
+_MOST_WAITING = 10_000  # merges a key: of eight processes in a hurry one may be locked out for thousands of updates
 
 _lock = allocate_lock()  # one thing at a time in this process: see `place._read`
 

@@ -79,6 +79,7 @@ def test_items_are_run_in_processes_of_their_own(feed: Feed) -> None:
     assert os.getpid() not in {process for _, process in found}
 
 
+@pytest.mark.needs_fork  # what hides it loads more
 def test_a_worker_loads_only_what_it_needs(feed: Feed, write: Write) -> None:
     heavy = "asyncio cloudpickle collections.abc multiprocessing logging re socket subprocess threading typing"
     work = write("work_light", "import sys\n\ndef is_loaded(name):\n    return name in sys.modules\n")

@@ -331,14 +331,17 @@ def test_flush_writes_what_waits(directory: Path, disk: DiskStore, count: Merge)
     other.close()
 
 
-def test_what_waits_behind_a_lock_for_ever_stays_small(directory: Path, disk: DiskStore, count: Merge) -> None:
+def test_what_waits_behind_a_lock_for_ever_stays_small(
+    directory: Path, disk: DiskStore, count: Merge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("amorsize.store.disk._MOST_WAITING", 5)
     disk.update({"a": count})
     with Holder(directory / "cache.db"):
         disk.update({"a": lambda _: {"n": -1000}})
         for _ in range(120):
             disk._waiting["a"].append(count)
         disk.update({"a": count})
-        assert len(disk._waiting["a"]) == 100
+        assert len(disk._waiting["a"]) == 5
 
 
 def test_a_store_on_a_network_file_system_is_kept_on_the_local_disk(home: Path, count: Merge) -> None:
