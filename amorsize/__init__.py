@@ -46,7 +46,7 @@ __all__ = [
 
 
 _HOMES = {"config": "options", "parallelizable": "api", "shutdown": "engine.spawn"}
-"""Where the public functions live; the others are in `functional`, and what begins with a capital letter in `errors`."""
+"""Where public functions live; the others are in `functional`, and what begins with a capital letter in `errors`."""
 
 
 def __getattr__(name: str) -> object:

@@ -10,7 +10,7 @@ import sys
 from time import perf_counter, time
 
 from amorsize.calibration.profile import Profile
-from amorsize.clearance import cpu_share, native_threads, sending, shared_handle
+from amorsize.clearance import native_threads, sending, shared_handle
 from amorsize.engine.inline import Timings, Work, check_iterables, columns_of
 from amorsize.identity.machine import capacity
 from amorsize.knowledge import look_up
@@ -19,6 +19,7 @@ from amorsize.planning.limits import MOST_THREADS, Limits
 from amorsize.planning.planner import choose_plan, loop_plan
 from amorsize.planning.retreat import revise
 from amorsize.planning.threads import TICKER_FROM_S, worth_a_ticker
+from amorsize.shares import UNDISTURBED, CpuShare
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ class Adviser:
         self.plan: Plan | None = None
         self.wants_ticker = False
         self._has_ticked = False
+        self._cpu_share = CpuShare()
 
     @property
     def item_s(self) -> float | None:
@@ -94,6 +96,7 @@ class Adviser:
             feeds: the caller will hand every item out, and compute none.
         """
         self._feeds = feeds
+        self._cpu_share.look(timings)
         plan = self._plan(n_left, timings)
         while plan.is_parallel and plan.backend not in self._cleared:
             self._clear(plan.backend, n_left, results, sample)
@@ -120,6 +123,7 @@ class Adviser:
             feeds=self._feeds or self._start_method == "spawn",
             sends_items=self._sends_items(n_left),
             start_method=self._start_method,
+            n_warm=self._n_warm(),
             no_processes=self._no_processes,
             no_threads=self._no_threads,
             n_threads_ceiling=asked.threads_ceiling(room.n_cores, MOST_THREADS),
@@ -128,19 +132,27 @@ class Adviser:
         profile = self.profile.replace(**supposed) if supposed else self.profile
         return choose_plan(profile, self.knowledge.costs, room, n_left, limits, elapsed_s=timings.total_s)
 
+    def _n_warm(self) -> int:
+        """Return how many fresh interpreters wait for work already."""
+        spawn = sys.modules.get("amorsize.engine.spawn") if self._start_method == "spawn" else None
+        return 0 if spawn is None else spawn.n_resting()
+
     def _sends_items(self, n_left: int | None) -> bool:
         """Whether items are pickled: forked workers have those of sliceable input already."""
         return self._start_method == "spawn" or n_left is None
 
     def _curious(self, plan: Plan, n_left: int | None, timings: Timings) -> Plan:
-        """Return the plan, or the loop for the moment in which a ticker finds out whether the function frees the GIL.
+        """Return the plan, or the loop for as long as it takes to find out if the function waits or frees the GIL.
 
-        Only where threads would then clearly gain, and once a call.
+        That is looked for where threads would then clearly gain, and once a call.
         """
         self.wants_ticker = False
+        if self._cpu_share.is_unsure and plan.backend == "process" and self._options.backend == "auto":
+            return plan if self._options.isolate else loop_plan("finding out if it waits", n_left, plan.serial_s)
         known = self.profile.gil_free_share is not None or self._has_ticked or not HAS_GIL
         may_not = self._options.backend != "auto" or self.stays is not None or self._no_threads is not None
-        if known or may_not or n_left is None or not timings.n_items or (plan.predicted_s or 0.0) < TICKER_FROM_S:
+        is_disturbed = (self._cpu_share.value or 0.0) < UNDISTURBED
+        if known or may_not or is_disturbed or n_left is None or (plan.predicted_s or 0.0) < TICKER_FROM_S:
             return plan
         self.wants_ticker = worth_a_ticker(plan, self._plan(n_left, timings, gil_free_share=1.0))
         if not self.wants_ticker:
@@ -164,7 +176,7 @@ class Adviser:
 
     def seen(self, timings: Timings) -> Profile:
         seen = Profile.of(timings.batches, time(), starts_cold=not self.knowledge.has_run_here)
-        share = cpu_share(timings)
+        share = self._cpu_share.value
         shown = self._shown if share is None else {**self._shown, "cpu_share": share}
         return seen.replace(**shown) if shown and seen.is_known else seen
 

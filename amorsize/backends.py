@@ -6,8 +6,8 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
+    from collections.abc import Callable, Generator
+    from typing import Any, NoReturn
 
     from amorsize.advice import Adviser
     from amorsize.call import Call
@@ -30,9 +30,11 @@ def leave(call: Call, plan: Plan, work: Work, results: list[object]) -> bool:
     takes_itself = plan.backend == "thread" or plan.start_method == "fork"
     if takes_itself and not call.options.is_supervised:
         return _together(call, plan, work, results)
-    from amorsize.engine.source import Sliced
-    from amorsize.stream import drained, fed_steps
-
+    try:
+        from amorsize.engine.source import Sliced
+    except OSError as error:  # no descriptor is left to load it with
+        call.refuse(f"no worker could be started: {error}")
+        return False
     source = Sliced(work, len(results), inherited=takes_itself)
     return drained(fed_steps(call, plan, work, source, results))
 
@@ -98,7 +100,90 @@ def _run(job: Job) -> bool:
     raise AssertionError(f"engine.safety.no_fork lets no plan for forks pass on {sys.platform}")
 
 
-def feed_of(call: Call, plan: Plan, work: Work, source: Source, sink: Sink) -> Feed:
+class Raised(Exception):
+    """Carries a StopIteration out of a generator, where Python would make a RuntimeError of it.
+
+    Args:
+        error: what an item raised.
+    """
+
+    def __init__(self, error: StopIteration) -> None:
+        self.error = error
+
+
+def fed_steps(
+    call: Call, plan: Plan, work: Work, source: Source, results: list[object], *, ordered: bool = True
+) -> Generator[None, None, bool]:
+    """Run what is left with fed workers, and pause whenever there are results.
+
+    Returns:
+        False where no worker could be started, and nothing was run.
+    """
+    from amorsize.engine.finished import Finished
+    from amorsize.engine.sink import OrderedSink, Sink
+
+    n_left = source.n_left()
+    n_items = None if n_left is None else source.n_taken + n_left
+    sink = (OrderedSink if ordered else Sink)(source.n_taken, goes_on=call.goes_on)
+    feed: Feed | None = None
+    try:
+        feed = _feed(call, plan, work, source, sink)
+        while not feed.is_over:
+            feed.step()
+            if sink.ready:
+                results += sink.take()
+                call.tell(sink.n_out, n_items)
+                yield
+        if sink.error is not None:
+            _explain(sink.error, sink, source, results)
+            raise_out(sink.error)
+    except OSError as error:
+        if sink.error is error or (feed is not None and feed.n_started):
+            raise
+        call.refuse(f"no worker could be started: {error}")
+        return False
+    except KeyboardInterrupt as error:
+        if error is not sink.error:
+            from amorsize.engine.collect import attach
+
+            attach(error, Finished([*sink.waiting(), *sink.taken(results)]))
+        raise
+    finally:
+        if feed is not None:
+            try:
+                feed.close()
+            finally:
+                feed.close()  # where Ctrl-C came on the way into the first; else it finds nothing to do
+    return True
+
+
+def _explain(error: BaseException, sink: Sink, source: Source, results: list[object]) -> None:
+    """Put on the error what is known about it, and the finished results."""
+    from amorsize.engine.collect import attach, name_iterable
+    from amorsize.engine.finished import Finished
+
+    if error is source.error:
+        name_iterable(error, source.n_taken)
+    attach(error, Finished([*sink.waiting(), *sink.taken(results)]))
+
+
+def raise_out(error: BaseException) -> NoReturn:
+    raise Raised(error) if isinstance(error, StopIteration) else error
+
+
+def drained(made: Generator[None, None, bool | None]) -> bool:
+    """Run steps to their end, and return what they return."""
+    try:
+        while True:
+            next(made)
+    except StopIteration as end:
+        return bool(end.value)
+    except Raised as raised:
+        error = raised.error
+    raise error
+
+
+def _feed(call: Call, plan: Plan, work: Work, source: Source, sink: Sink) -> Feed:
     """Return a run of workers that the caller feeds; it is to be closed."""
     from time import monotonic
 
@@ -110,7 +195,7 @@ def feed_of(call: Call, plan: Plan, work: Work, source: Source, sink: Sink) -> F
     held, options = Held(), call.options
     rules = Rules(
         n_jobs=plan.n_jobs,
-        window=None if options.buffersize == "auto" else options.buffersize,
+        window=_window(call),
         timeout_s=options.timeout,
         deadline_s=None if options.deadline is None else monotonic() + options.deadline - call.spent_s,
         retries=options.retries,
@@ -120,6 +205,13 @@ def feed_of(call: Call, plan: Plan, work: Work, source: Source, sink: Sink) -> F
     feed = Feed(Table(source, sink, _crew(plan, work, held), rules), plan, sizes, held)
     call.jobs.append(feed)
     return feed
+
+
+def _window(call: Call) -> int | None:
+    """Return how far a call may look ahead; `pmap` as far as it likes, for it keeps all results anyway."""
+    if call.options.buffersize != "auto":
+        return call.options.buffersize
+    return None if call.is_lazy else sys.maxsize
 
 
 def _crew(plan: Plan, work: Work, held: Held) -> Crew[Any]:

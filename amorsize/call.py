@@ -107,6 +107,7 @@ class Call:
         look_at_s: seconds of computing alone after which a plan is considered.
         guard: what is put around each call of the function; None for nothing.
         progress: told how many items are done; None for nobody.
+        is_lazy: its results are handed out as they come, and no further work is done than that takes.
     """
 
     def __init__(self, func: "Callable[..., object]", given: "Sequence[Given]") -> None:
@@ -118,6 +119,7 @@ class Call:
         self.adviser: "Adviser | None" = None
         self.guard: "Guard | None" = None
         self.progress: "Progress | None" = None
+        self.is_lazy = False
         self._options: "Options | None" = None
         self.size = 1
         self.look_at_s = 0.0 if "amorsize.advice" in sys.modules else STORE_PAYS_S
@@ -294,14 +296,4 @@ class Call:
             reason = 'backend="serial": the plain loop, as asked for'
         else:
             reason = f"over after {self.spent_s * 1e3:.3g} ms: too short for workers to be considered"
-        return RunReport(
-            function=getattr(self.func, "__qualname__", type(self.func).__qualname__),
-            n_items=n_items,
-            n_sampled=None,
-            backend="serial",
-            n_jobs=1,
-            chunksize=max(1, n_items),
-            measured_s=self.spent_s,
-            reason=reason,
-            serial_s=self.timings.total_s,
-        )
+        return RunReport.of_loop(self.func, n_items, self.spent_s, self.timings.total_s, reason)

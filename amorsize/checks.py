@@ -86,8 +86,8 @@ def _seconds(name: str) -> "Callable[[object], object]":
     return check
 
 
-def _count_from(least: int, name: str, other: str | None = None) -> "Callable[[object], object]":
-    def check(value: object) -> object:
+def _count_from(least: int, name: str, other: str | None = None) -> "Callable[[Any], object]":
+    def check(value: "Any") -> object:  # Any: whatever a caller gave
         if value == other and type(value) is type(other):
             return value
         also = "" if other is None else f' or "{other}"'
@@ -127,7 +127,7 @@ def _check_initargs(value: object) -> object:
     return tuple(value)
 
 
-def _check_seed(value: object) -> object:
+def _check_seed(value: "Any") -> object:  # Any: whatever a caller gave
     if value is not None and (isinstance(value, bool) or not hasattr(value, "__index__")):
         raise TypeError(f"seed must be an int or None, got {value!r} ({type(value).__name__})")
     return None if value is None else operator.index(value)

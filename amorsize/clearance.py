@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import sys
 
-from amorsize.planning.model import WAITS_BELOW
+from amorsize.shares import NATIVE_FROM
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from amorsize.engine.inline import Timings
     from amorsize.records import Plan
 
 SENT_ON_TRIAL = 64
@@ -18,13 +17,6 @@ SENT_ON_TRIAL = 64
 
 TRIAL_BYTES = 1 << 20
 """Of large results as many as fit into this: about 1 ms of work."""
-
-BUSY_OTHERS = 0.3
-"""Share of a core that other threads of the program may use while the caller's own CPU share still tells something:
-with more, it waits for the GIL that they hold."""
-
-NATIVE_FROM = 1.1
-"""Cores in use by a program with one Python thread from which on native threads of a library must be at work."""
 
 LIMITED_FROM_S = 0.2
 """Predicted seconds of a run from which on native threads are limited: that takes up to 12 ms."""
@@ -80,16 +72,3 @@ def sending(what: str, values: Sequence[object]) -> tuple[dict[str, float], str 
     if seconds is not None:
         fields["send_s" if what == "result" else "give_s"] = seconds / len(tried)
     return fields, None
-
-
-def cpu_share(timings: Timings) -> float | None:
-    """Return the CPU seconds over the wall seconds of what the caller has run alone; None where that cannot be told."""
-    own, all_threads = timings.cpu_share, timings.process_share
-    if own is None or all_threads is None:
-        return None
-    if len(sys._current_frames()) > 1:
-        return own if all_threads - own < BUSY_OTHERS else None
-    if all_threads < NATIVE_FROM:
-        return min(own, 1.0)
-    # Native threads that work for the caller keep it busy, too; those of BLAS also spin for a while after their work.
-    return all_threads if own >= WAITS_BELOW else None

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from time import perf_counter, time
 
-from amorsize.calibration.profile import Profile
 from amorsize.calibration.runs import TELLING_S, Run
+from amorsize.planning.model import WARM_S
 from amorsize.records import RunReport
+from amorsize.shares import own_batches, seen_by_workers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def report_of(
         began_s: when the call began, on the clock of `perf_counter`.
     """
     assert adviser.plan is not None
+    cpu_share = adviser.profile.cpu_share
     plan, now_s = (jobs[-1].plan if jobs else adviser.plan), perf_counter()
     reasons = [plan.reason, *(job.retreat for job in jobs if job.retreat is not None)]
     is_one_run = adviser.n_chosen_for is not None and len(jobs) <= 1
@@ -46,7 +48,7 @@ def report_of(
         measured_s=now_s - began_s,
         reason="; ".join(reasons),
         predicted_s=None if predicted_s is None else adviser.chosen_at_s - began_s + predicted_s,
-        serial_s=timings.total_s + sum(job.timings.total_s for job in jobs),
+        serial_s=timings.total_s + sum(seconds for job in jobs for _, seconds in own_batches(job, cpu_share)),
         warnings=tuple(adviser.warnings),
     )
     run = None if predicted_s is None else _run(adviser, plan, predicted_s, now_s - adviser.chosen_at_s)
@@ -78,17 +80,9 @@ def _learn(adviser: Adviser, timings: Timings, jobs: Sequence[Job | Feed], run: 
     seen, costs = adviser.seen(timings), adviser.knowledge.costs
     for job in jobs:
         if job.retreat is None:
-            seen = seen.merge(_seen_by(adviser, job))
+            seen = seen.merge(seen_by_workers(job, adviser.profile.cpu_share, time()))
             if job.plan.start_method == "fork":
                 costs = costs.started(job.n_started, adviser.rss_bytes, job.start_s)
+            elif job.plan.start_method == "spawn" and job.first_s is not None and job.first_s > WARM_S:
+                costs = costs.spawned(job.first_s)
     adviser.knowledge.learn(seen if run is None else seen.ran(run), costs, call_s)
-
-
-def _seen_by(adviser: Adviser, job: Job | Feed) -> Profile:
-    """Return what workers have shown. Where threads waited for one another, an item's own seconds follow from its
-    CPU time and the share that it has alone."""
-    batches, share = job.timings.batches, adviser.profile.cpu_share
-    if job.counts_cpu and share:
-        batches = [(n_items, seconds / min(1.0, share)) for n_items, seconds in batches]
-    seen = Profile.of(batches, time(), starts_cold=False)
-    return seen if job.timings.cpu_share is None else seen.replace(cpu_share=job.timings.cpu_share)

@@ -9,12 +9,15 @@ hands out what is there before it goes on.
 
 from __future__ import annotations
 
-from amorsize.backends import feed_of
+import sys
+from operator import length_hint
+
+from amorsize.backends import Raised, drained, fed_steps, raise_out
 from amorsize.engine.collect import attach, name_item, name_iterable
 from amorsize.engine.finished import Finished
+from amorsize.engine.give import TASK_S
 from amorsize.engine.inline import Work, columns_of
 from amorsize.engine.rows import Rows, advance_rows, item_of
-from amorsize.engine.sink import OrderedSink, Sink
 from amorsize.engine.source import Pulled, Sliced
 
 TYPE_CHECKING = False
@@ -36,8 +39,7 @@ def run_stream(call: Call, iterables: Sequence[Iterable[object]], *, star: bool)
         BaseException: what the function raises, or, after the items before it are done, what an iterator raises.
     """
     results: list[object] = []
-    for _ in steps(call, Rows(call.func, iterables, star=star, guard=call.guard), None, results):
-        pass
+    drained(steps(call, Rows(call.func, iterables, star=star, guard=call.guard), None, results))
     return results
 
 
@@ -51,99 +53,52 @@ def steps(call: Call, rows: Rows, work: Work | None, results: list[object], *, o
         results: grow.
         ordered: False for results as they come.
     """
-    n_given = 0
     while not rows.is_over:
-        n_left = None if work is None else work.n_items - n_given
+        n_left = None if work is None else max(0, work.n_items - rows.n_done)
         plan = call.ask(n_left, results, rows.peek, feeds=True) if call.is_time_to_ask else None
-        if (
-            plan is not None
-            and rows.peek()
-            and (yield from _leave(call, plan, rows, work, n_given, results, ordered=ordered))
-        ):
+        if plan is not None and not rows.peek():
+            plan = None  # no item is left to start workers for: the loop meets the end, or what the iterator raises
+        if plan is not None and (yield from _leave(call, plan, rows, work, results, ordered=ordered)):
             return
-        before = len(results)
         try:
-            call.size = advance_rows(rows, results, call.timings, call.size, call.alone_s)
-        except BaseException as error:
-            n_given += len(results) - before
-            _blame(error, rows, n_given, results)
-            raise
-        n_given += len(results) - before
-        call.tell(n_given, None if work is None else work.n_items)
+            call.size = _advance(call, rows, results)
+        except BaseException as error:  # the item's or the iterable's own: raised again with its place on it
+            _blame(error, rows, results)
+            raise_out(error)
+        call.tell(rows.n_done, None if work is None else work.n_items)
         yield
 
 
+def _advance(call: Call, rows: Rows, results: list[object]) -> int:
+    """Run items in the caller until it is time to look again, or, where somebody waits for each, a few."""
+    if not call.is_lazy:
+        return advance_rows(rows, results, call.timings, call.size, call.alone_s)
+    most, mean_s = 1, call.timings.mean_s
+    if call.options.buffersize != "auto":
+        most = call.options.buffersize
+    elif mean_s:
+        most = max(1, int(TASK_S / mean_s))
+    return advance_rows(rows, results, call.timings, min(call.size, most), 0.0)
+
+
 def _leave(
-    call: Call, plan: Plan, rows: Rows, work: Work | None, n_given: int, results: list[object], *, ordered: bool
+    call: Call, plan: Plan, rows: Rows, work: Work | None, results: list[object], *, ordered: bool
 ) -> Generator[None, None, bool]:
     """Leave the items that are left to fed workers."""
     source: Source
     if work is None:
-        work, source = Work(rows.func, ((),), star=rows.star, guard=rows.guard), Pulled(rows.rows, n_given)
+        work, source = Work(rows.func, ((),), star=rows.star, guard=rows.guard), Pulled(rows.rows, rows.n_done)
     else:
-        source = Sliced(work, n_given, inherited=plan.start_method == "fork")
+        source = Sliced(work, rows.n_done, inherited=plan.start_method == "fork")
     return (yield from fed_steps(call, plan, work, source, results, ordered=ordered))
 
 
-def _blame(error: BaseException, rows: Rows, index: int, results: list[object]) -> None:
+def _blame(error: BaseException, rows: Rows, results: list[object]) -> None:
     if rows.broken is error:
-        name_iterable(error, index)
+        name_iterable(error, rows.n_done)
     else:
-        name_item(error, index, lambda: item_of(error))
-    attach(error, Finished([(index - len(results), results)]))
-
-
-def fed_steps(
-    call: Call, plan: Plan, work: Work, source: Source, results: list[object], *, ordered: bool = True
-) -> Generator[None, None, bool]:
-    """Run what is left with fed workers, and pause whenever there are results.
-
-    Returns:
-        False where no worker could be started, and nothing was run.
-    """
-    n_out = source.n_taken
-    sink = (OrderedSink if ordered else Sink)(n_out, goes_on=call.goes_on)
-    feed = feed_of(call, plan, work, source, sink)
-    try:
-        while not feed.is_over:
-            feed.step(wait=not sink.ready)
-            if sink.ready:
-                n_out += len(sink.ready)
-                results += sink.ready
-                sink.ready.clear()
-                call.tell(n_out)
-                yield
-        _raise_failure(sink, source, results, n_out)
-    except OSError as error:
-        if feed.n_started or sink.error is error:
-            raise
-        call.refuse(f"no worker could be started: {error}")
-        return False
-    finally:
-        try:
-            feed.close()
-        finally:
-            feed.close()  # where Ctrl-C came on the way into the first; else it finds nothing to do
-    return True
-
-
-def _raise_failure(sink: Sink, source: Source, results: list[object], n_out: int) -> None:
-    error = sink.error
-    if error is None:
-        return
-    if error is source.error:
-        name_iterable(error, source.n_taken)
-    attach(error, Finished([(n_out - len(results), results), *sink.waiting()]))
-    raise error
-
-
-def drained(made: Generator[None, None, bool]) -> bool:
-    """Run steps to their end, and return what they return."""
-    try:
-        while True:
-            next(made)
-    except StopIteration as end:
-        return bool(end.value)
+        name_item(error, rows.n_done, lambda: item_of(error))
+    attach(error, Finished([(rows.n_done - len(results), results)]))
 
 
 def stream_of(
@@ -154,6 +109,7 @@ def stream_of(
     work = None if columns is None else Work(call.func, columns, guard=call.guard)
     rows = Rows(call.func, iterables if columns is None else columns, star=False, guard=call.guard)
     results: list[object] = []
+    call.is_lazy = True
     return Stream(call, steps(call, rows, work, results, ordered=ordered), results, keep)
 
 
@@ -177,22 +133,31 @@ class Stream:
     def _hand_out(
         call: Call, made: Steps, results: list[object], keep: Callable[[RunReport], None]
     ) -> Generator[object, None, None]:
-        n_items, error = 0, None
+        n_items, batch = 0, iter(results)
+        error: BaseException | None = None
         try:
             while error is None:
                 try:
                     next(made)
                 except StopIteration:
                     break
-                except BaseException as raised:  # after the results before it
+                except Raised as raised:
+                    error = raised.error
+                except Exception as raised:  # after the results before it; Ctrl-C and its like do not wait for them
                     error = raised
-                batch = call.settle(list(results))
-                n_items += len(batch)
-                results.clear()
+                settled = call.settle(results[:])
+                n_items, batch = n_items + len(settled), iter(settled)
+                if error is None:  # else they belong to its `finished`
+                    results.clear()
                 yield from batch
             if error is not None:
                 raise error
             keep(call.report(n_items))
+        except GeneratorExit:  # an endless stream has no other end, and teaches as much
+            made.close()
+            if n_items and not sys.is_finalizing():
+                keep(call.report(n_items - length_hint(batch)))
+            raise
         finally:
             made.close()
             call.end()

@@ -1,6 +1,10 @@
-"""`python -m benchmarks list`, `python -m benchmarks run NAME...|all [--quick] [--json FILE]`.
+"""What amorsize is measured by, from the command line.
 
-The table goes to stdout, progress to stderr. Exit status: 0 measured (whatever the verdicts), 1 a contender failed or
+    python -m benchmarks list
+    python -m benchmarks run NAME...|all [--quick] [--json FILE] [--plot FILE]
+    python -m benchmarks compare pkg.mod:func --data pkg.mod:data [--quick] [--json FILE] [--plot FILE]
+
+The table goes to stdout, progress to stderr. Exit status: 0 measured (whatever the verdicts), 1 amorsize failed or
 returned a wrong answer, 2 wrong usage.
 """
 
@@ -9,18 +13,21 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
-from benchmarks.catalog import CATALOG, chosen
-from benchmarks.launch import WrongAnswer, compile_packages
+from benchmarks.catalog import CATALOG, Benchmark, chosen
+from benchmarks.launch import compile_packages
 from benchmarks.machine import Surroundings
 from benchmarks.pairing import FULL, QUICK
+from benchmarks.rows.own import NAMED, own
+from benchmarks.summary import summaries
 from benchmarks.table import HEAD, footing_of, heading_of, json_of, line_of
+from benchmarks.tour import TOUR, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from benchmarks.catalog import Benchmark
     from benchmarks.figures import Row
     from benchmarks.pairing import Effort
 
@@ -31,35 +38,60 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = parser.parse_args(arguments)
     if asked.command == "list":
         for benchmark in CATALOG:
-            print(f"{benchmark.name:<12} {benchmark.about}")
+            print(f"{benchmark.name:<16} {benchmark.numbers:<10} {benchmark.about}")
         return 0
     try:
-        benchmarks = chosen(asked.names)
+        if asked.command == "compare":
+            benchmarks = [Benchmark("compare", "", asked.func, partial(own, asked.func, asked.data))]
+        else:
+            benchmarks = chosen(asked.names)
+        draw = _drawing(asked.plot)
     except ValueError as error:
         parser.error(str(error))
     place = Surroundings.now()
     print(heading_of(place), HEAD, sep="\n", flush=True)
-    try:
-        rows = _measured(benchmarks, QUICK if asked.quick else FULL)
-    except (WrongAnswer, ChildProcessError) as error:
-        print(error, file=sys.stderr)
-        return 1
+    rows = _measured(benchmarks, QUICK if asked.quick else FULL)
     print(footing_of(rows))
     if asked.json is not None:
         with open(asked.json, "w", encoding="utf-8") as file:
             json.dump(json_of(rows, place), file, indent=1, allow_nan=False)
-    return 0
+    draw(rows)
+    return 1 if any(row.is_ours for row in rows) else 0
+
+
+def _drawing(file: str | None) -> Callable[[Sequence[Row]], None]:
+    """Return what draws the rows into a file; told before anything is measured that it cannot be done.
+
+    Raises:
+        ValueError: where matplotlib is missing, or cannot write such a file.
+    """
+    if file is None:
+        return lambda _rows: None
+    from benchmarks.plot import drawing
+
+    return drawing(file)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure amorsize beside its peers.")
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("list", help="what can be run")
+    commands.add_parser("list", help="what can be run, and the number of the goal that it belongs to")
     run = commands.add_parser("run", help="measure and print a table")
     run.add_argument("names", nargs="+", metavar="NAME", help="names from the list, or all")
-    run.add_argument("--quick", action="store_true", help="seconds instead of minutes; judges nothing")
-    run.add_argument("--json", metavar="FILE", help="also write everything, every single time included, to a file")
+    compare = commands.add_parser("compare", help="measure your own function over your own data")
+    compare.add_argument("func", metavar="FUNC", type=_place, help="the function, as pkg.mod:name")
+    compare.add_argument("--data", required=True, type=_place, help="the items, or what makes them: pkg.mod:name")
+    for command in (run, compare):
+        command.add_argument("--quick", action="store_true", help="seconds instead of minutes; judges nothing")
+        command.add_argument("--json", metavar="FILE", help="also write everything, every single time included")
+        command.add_argument("--plot", metavar="FILE", help="also draw the ratios; needs matplotlib")
     return parser
+
+
+def _place(text: str) -> str:
+    if not NAMED.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"name it as pkg.mod:name, got {text!r}")
+    return text
 
 
 def _measured(benchmarks: Sequence[Benchmark], effort: Effort) -> list[Row]:
@@ -71,7 +103,11 @@ def _measured(benchmarks: Sequence[Benchmark], effort: Effort) -> list[Row]:
         found = benchmark.run(effort)
         print(*map(line_of, found), sep="\n", flush=True)
         rows += found
-    return rows
+    listed = {workload.name for workload in TOUR if workload.is_listed}
+    computing = {workload.name for workload in TOUR if workload.kind is Kind.COMPUTES}
+    summed_up = summaries(rows, listed, computing)
+    print(*map(line_of, summed_up), sep="\n", end="\n" if summed_up else "", flush=True)
+    return rows + summed_up
 
 
 if __name__ == "__main__":

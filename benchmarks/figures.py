@@ -28,6 +28,8 @@ class Verdict(StrEnum):
     MET = "met"
     MISSED = "missed"
     UNDECIDED = "undecided"
+    FAILED = "failed"
+    UNAVAILABLE = "not available"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,12 +41,14 @@ class Figure:
         low: lower end of the interval.
         high: upper end of the interval.
         n_rounds: rounds measured; None for what was counted and has no spread.
+        samples: of every round, in order.
     """
 
     median: float
     low: float
     high: float
     n_rounds: int | None
+    samples: tuple[float, ...] = field(default=(), compare=False)
 
     @classmethod
     def of(cls, samples: Sequence[float]) -> Figure:
@@ -52,7 +56,7 @@ class Figure:
         ordered = sorted(samples)
         n_outside = ranks_outside(len(ordered))
         low, high = ordered[n_outside], ordered[-1 - n_outside]
-        return cls(median=median(ordered), low=low, high=high, n_rounds=len(ordered))
+        return cls(median=median(ordered), low=low, high=high, n_rounds=len(ordered), samples=tuple(samples))
 
 
 def ranks_outside(n_samples: int) -> int:
@@ -87,7 +91,7 @@ class Goal:
         return value >= self.bound if self.at_least else value <= self.bound
 
     def __str__(self) -> str:
-        return f"{'>=' if self.at_least else '<='} {self.bound:g}"
+        return f"{'>=' if self.at_least else '<='} {self.bound:.4g}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,33 +101,49 @@ class Row:
     Attributes:
         benchmark: the name in the catalog.
         measure: what is measured, in words.
+        number: of the goal that it belongs to, such as `P1`; empty for what no goal is about.
         unit: of figure and goal: `x` for a ratio, `ms`, `us`, or what was counted.
-        figure: the result.
+        figure: the result; None where there is none, and `note` says why.
         goal: what it is to be; None where the row is only shown.
+        note: what else a reader should know.
+        is_failure: whether there is no figure because a contender failed, and not because something is missing here.
+        is_ours: whether that contender was amorsize or the plain loop.
         seconds: the raw seconds of every contender, round by round.
         others_cores: cores that other processes used meanwhile; None where the platform does not tell.
     """
 
     benchmark: str
     measure: str
-    unit: str
-    figure: Figure
+    number: str = ""
+    unit: str = ""
+    figure: Figure | None
     goal: Goal | None = None
+    note: str = ""
+    is_failure: bool = False
+    is_ours: bool = False
     seconds: Mapping[str, Sequence[float]] = field(default_factory=dict)
     others_cores: float | None = None
 
     @property
     def is_noisy(self) -> bool:
         """Whether others used so much of the machine that nothing timed on it can be judged."""
-        return self.figure.n_rounds is not None and (self.others_cores or 0.0) > NOISY_CORES
+        is_timed = self.figure is not None and self.figure.n_rounds is not None
+        return is_timed and (self.others_cores or 0.0) > NOISY_CORES
+
+    @property
+    def is_short(self) -> bool:
+        """Whether it was measured too few times to judge anything."""
+        n_rounds = None if self.figure is None else self.figure.n_rounds
+        return n_rounds is not None and n_rounds < MIN_ROUNDS
 
     @property
     def verdict(self) -> Verdict | None:
         """Whether the goal is met; undecided where it lies inside the interval, and where the times prove nothing."""
+        if self.figure is None:
+            return Verdict.FAILED if self.is_failure else Verdict.UNAVAILABLE
         if self.goal is None:
             return None
-        n_rounds = self.figure.n_rounds
-        if self.is_noisy or (n_rounds is not None and n_rounds < MIN_ROUNDS):
+        if self.is_noisy or self.is_short:
             return Verdict.UNDECIDED
         ends = {self.goal.holds_for(self.figure.low), self.goal.holds_for(self.figure.high)}
         if len(ends) > 1:
@@ -131,10 +151,31 @@ class Row:
         return Verdict.MET if ends.pop() else Verdict.MISSED
 
 
-def counted(benchmark: str, measure: str, count: int, seconds: Mapping[str, Sequence[float]] | None = None) -> Row:
+def counted(
+    benchmark: str, number: str, measure: str, count: int, seconds: Mapping[str, Sequence[float]] | None = None
+) -> Row:
     """Return a row for something that ought not to happen, and was counted."""
     figure = Figure(median=count, low=count, high=count, n_rounds=None)
-    return Row(benchmark=benchmark, measure=measure, unit="", figure=figure, goal=Goal(bound=0), seconds=seconds or {})
+    return Row(
+        benchmark=benchmark,
+        number=number,
+        measure=measure,
+        figure=figure,
+        goal=Goal(bound=0),
+        seconds=seconds or {},
+    )
+
+
+def missing(benchmark: str, number: str, measure: str, why: str) -> Row:
+    """Return a row for what cannot be measured here, or not yet."""
+    return Row(benchmark=benchmark, number=number, measure=measure, figure=None, note=why)
+
+
+def failure(benchmark: str, measure: str, why: str, number: str = "", *, is_ours: bool = False) -> Row:
+    """Return a row for a contender that failed."""
+    return Row(
+        benchmark=benchmark, number=number, measure=measure, figure=None, note=why, is_failure=True, is_ours=is_ours
+    )
 
 
 def ratios(above: Sequence[float], below: Sequence[float]) -> list[float]:
@@ -145,3 +186,8 @@ def ratios(above: Sequence[float], below: Sequence[float]) -> list[float]:
 def differences(more: Sequence[float], less: Sequence[float]) -> list[float]:
     """Return each round's difference of two contenders."""
     return [one - other for one, other in zip(more, less, strict=True)]
+
+
+def scaled(factor: float, samples: Sequence[float]) -> list[float]:
+    """Return samples in another unit."""
+    return [factor * sample for sample in samples]

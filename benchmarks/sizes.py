@@ -6,10 +6,14 @@ from dataclasses import dataclass
 from functools import cache
 from time import perf_counter
 
-from benchmarks.workloads import SPAN, spin
+from benchmarks.workloads import load
+from benchmarks.workloads.spinning import SPAN, spin
 
 MIN_ITEMS = 8
 """Fewer items than this cannot be shared out evenly, whatever shares them."""
+
+TELLING_S = 0.02
+"""Seconds of a loop from which on its length tells how long an item takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +22,11 @@ class Size:
 
     Attributes:
         n_items: items of the call.
-        n_steps: steps of each item, for the workloads that count them.
+        number: what the workload's family makes of it: steps of an item, or the port of a server.
     """
 
     n_items: int
-    n_steps: int = 0
+    number: int = 0
 
 
 def spinning(item_s: float, loop_s: float) -> Size:
@@ -30,6 +34,33 @@ def spinning(item_s: float, loop_s: float) -> Size:
     call_s, step_s = _prices_s()
     n_steps = max(1, round((item_s - call_s) / step_s))
     return Size(max(MIN_ITEMS, round(loop_s / (call_s + n_steps * step_s))), n_steps)
+
+
+def as_many(item_s: float, loop_s: float) -> Size:
+    """Return the size at which items that last `item_s` seconds by themselves make a loop of about `loop_s`."""
+    return Size(max(MIN_ITEMS, round(loop_s / item_s)))
+
+
+def tried(workload: str, loop_s: float) -> Size:
+    """Return the size at which the plain loop over a workload takes about `loop_s`, as found by trying."""
+    return as_many(_item_s(workload), loop_s)
+
+
+@cache
+def _item_s(workload: str) -> float:
+    """Return the seconds of an item in the quicker of two loops, each long enough to tell."""
+    task = load(workload)
+    n_items, seconds = MIN_ITEMS // 2, 0.0
+    while seconds < TELLING_S:
+        n_items *= 2
+        seconds = float("inf")
+        for _ in range(2):
+            items = task.items(n_items, 0)
+            began_s = perf_counter()
+            for item in items:
+                task.func(item)
+            seconds = min(seconds, perf_counter() - began_s)
+    return seconds / n_items
 
 
 @cache

@@ -12,22 +12,26 @@ from benchmarks.figures import MIN_ROUNDS, NOISY_CORES
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from benchmarks.figures import Row
+    from benchmarks.figures import Figure, Row
     from benchmarks.machine import Surroundings
 
-COLUMNS = "{:<12} {:<46} {:>10} {:>17} {:>9}  {:<10} {}"
+COLUMNS = "{:<4} {:<15} {:<54} {:>10} {:>17} {:>9}  {:<13}"
 
-HEAD = COLUMNS.format("benchmark", "measure", "median", "interval", "goal", "verdict", "seconds").rstrip()
+LEGEND = "Pool: as its documentation shows it; Pool 2x16: with 2 workers, and 16 chunks for each of them"
+
+HEAD = COLUMNS.format("goal", "benchmark", "measure", "median", "interval", "bound", "verdict").rstrip()
 
 
 def line_of(row: Row) -> str:
-    """Return a row as a line of the table."""
-    figure, verdict = row.figure, row.verdict
-    interval = "" if figure.n_rounds is None else f"{figure.low:.3g} .. {figure.high:.3g}"
-    timed = ", ".join(f"{name} {_short_s(median(seconds))}" for name, seconds in row.seconds.items())
-    value = f"{figure.median:.3g} {row.unit}"
+    """Return a row as a line of the table, and its times and what else there is to say as a line below it."""
+    figure, value, interval = row.figure, "", ""
+    if figure is not None:
+        value = f"{figure.median:.3g} {row.unit}"
+        interval = "" if figure.n_rounds is None else f"{figure.low:.3g} .. {figure.high:.3g}"
     goal = "" if row.goal is None else str(row.goal)
-    return COLUMNS.format(row.benchmark, row.measure, value, interval, goal, verdict or "", timed).rstrip()
+    line = COLUMNS.format(row.number, row.benchmark, row.measure, value, interval, goal, row.verdict or "").rstrip()
+    timed = ", ".join(f"{name} {_short_s(median(seconds))}" for name, seconds in row.seconds.items() if seconds)
+    return "\n".join([line, *(f"     {said}" for said in (timed, row.note) if said)])
 
 
 def _short_s(seconds: float) -> str:
@@ -37,8 +41,10 @@ def _short_s(seconds: float) -> str:
 def heading_of(place: Surroundings) -> str:
     """Return what stands above the table: where the figures are from."""
     cores = f"{place.n_cores} of {place.n_machine_cores} cores"
+    packages = ", ".join(f"{name} {version}" for name, version in place.packages.items())
     return (
-        f"amorsize {place.amorsize}, {place.python}, {place.system}, {cores} of {place.processor}, load {place.load:g}"
+        f"amorsize {place.amorsize}, {place.python}, {place.system}, {cores} of {place.processor}, load {place.load:g};"
+        f" {packages}\n{LEGEND}"
     )
 
 
@@ -52,7 +58,9 @@ def footing_of(rows: Sequence[Row]) -> str:
         worst = max(row.others_cores or 0.0 for row in noisy)
         names = ", ".join(dict.fromkeys(row.benchmark for row in noisy))
         lines.append(f"too noisy to judge (others used up to {worst:.2g} cores, {NOISY_CORES} are tolerated): {names}")
-    if any(row.figure.n_rounds is not None and row.figure.n_rounds < MIN_ROUNDS for row in rows):
+    if any(row.goal is None and row.measure.endswith("/ pmap") for row in rows):
+        lines.append("... / pmap: above 1, pmap was faster")
+    if any(row.is_short for row in rows):
         lines.append(f"fewer than {MIN_ROUNDS} rounds: times are shown, and not judged")
     return "\n".join(lines)
 
@@ -67,5 +75,12 @@ def json_of(rows: Sequence[Row], place: Surroundings) -> dict[str, object]:
 
 def _judged(row: Row) -> dict[str, object]:
     """Return what a row works out itself; the ends of its interval only where they are numbers that JSON knows."""
-    ends = {name: value if isfinite(value) else None for name, value in asdict(row.figure).items() if value is not None}
-    return {"figure": {**asdict(row.figure), **ends}, "verdict": row.verdict, "is_noisy": row.is_noisy}
+    figure = None
+    if row.figure is not None:
+        ends = {name: value if isfinite(value) else None for name, value in _ends_of(row.figure).items()}
+        figure = {**asdict(row.figure), **ends}
+    return {"figure": figure, "verdict": row.verdict, "is_noisy": row.is_noisy}
+
+
+def _ends_of(figure: Figure) -> dict[str, float]:
+    return {"median": figure.median, "low": figure.low, "high": figure.high}

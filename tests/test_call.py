@@ -182,17 +182,18 @@ def test_results_that_cannot_be_pickled_keep_the_call_in_the_loop() -> None:
 
 
 @pytest.mark.needs_fork
-def test_other_threads_keep_the_call_in_the_loop() -> None:
+def test_other_threads_forbid_forks_and_fresh_interpreters_take_over_where_they_pay() -> None:
     done = threading.Event()
     thread = threading.Thread(target=done.wait)
     thread.start()
     try:
         assert set(whose.pmap([20_000] * 200)) == {os.getpid()}
         assert "threads are alive" in report(whose).reason
+        assert os.getpid() not in whose.pmap([20_000] * 20, isolate=True)
         with pytest.warns(AmorsizeWarning, match="although workers were to run it"):
-            whose.pmap([20_000] * 20, backend="process")
+            whose.pmap([20_000] * 20, backend="process", start_method="fork")
         with pytest.raises(amorsize.BackendUnavailable, match="isolate=True"):
-            whose.pmap([20_000] * 20, isolate=True)
+            whose.pmap([20_000] * 20, isolate=True, start_method="fork")
     finally:
         done.set()
         thread.join()

@@ -22,7 +22,7 @@ from amorsize.options import Options, resolve
         ({"chunksize": 0}, ValueError, "chunksize must be >= 1"),
         ({"backend": "cluster"}, ValueError, "backend must be one of auto, serial, process, thread, got 'cluster'"),
         ({"backend": 3}, TypeError, "backend must be one of"),
-        ({"start_method": "spawn"}, ValueError, "start_method must be one of auto, fork"),
+        ({"start_method": "forkserver"}, ValueError, "start_method must be one of auto, fork, spawn"),
         ({"isolate": 1}, TypeError, "isolate must be True or False"),
         ({"cache": "no"}, TypeError, "cache must be True or False"),
         ({"njobs": 2}, TypeError, "unknown option 'njobs'; did you mean 'n_jobs'?"),

@@ -117,6 +117,12 @@ class Costs(Record):
             fork_s_per_byte=_price(self.fork_s_per_byte * factor),
         )
 
+    def spawned(self, seconds: float) -> Self:
+        """Return the costs after fresh interpreters took `seconds` until they took items."""
+        if not is_number(seconds, 1e-6, MAX_COST_S):
+            return self
+        return self.replace(spawn_s=_price(self.spawn_s * _step(seconds / self.spawn_s)))
+
     def crowded(self, n_jobs: int, slowdown: float) -> Self:
         """Return the costs after items took `slowdown` times as long with `n_jobs` processes as alone."""
         if n_jobs < 2 or not is_number(slowdown, 1e-3, 1e3):

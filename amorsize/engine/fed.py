@@ -8,7 +8,7 @@ from __future__ import annotations
 from amorsize.engine.child import flush_output
 from amorsize.engine.desk import Desk
 from amorsize.engine.inline import Work
-from amorsize.engine.message import BEGUN, TASK
+from amorsize.engine.message import BEGUN, TASK, UNREAD
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,31 +40,24 @@ def run_task(desk: Desk, work: Work, task: Message) -> None:
     results = desk.open(start, stop)
     if task.seconds:
         desk.outbox.send(BEGUN, start, task.count, 0.0, b"")
-    desk.start_timer(counts_waiting=bool(task.seconds))
     try:
-        if task.is_empty:
-            work.run(start, stop, results)
-        else:
-            work.with_items(_rebuilt(task, work.offset), start).run(0, task.count, results)
+        own = work if task.is_empty else work.with_items(task.load(), start)
+    except BaseException as error:  # a user's __setstate__ may raise anything, and is no reason to end a worker
+        from amorsize.engine import failure
+
+        unread = failure.not_rebuilt("argument", task, work.offset, error)
+        desk.outbox.send(UNREAD, start, task.count, 0.0, failure.pack(unread))
+        return
+    desk.start_timer(counts_waiting=bool(task.seconds))
+    first = start if own is work else 0
+    try:
+        own.run(first, first + task.count, results)
         desk.stop_timer()
+        if desk.position < stop:
+            raise RuntimeError("the input became shorter while it was mapped")
         flush_output()  # what the items print is there when their results are; a worker may live on, or be killed
         desk.publish()
     except BaseException as error:  # whatever an item raises, SystemExit included, is the caller's to raise
         desk.stop_timer()
         flush_output()
         desk.report(error, work.offset)
-
-
-def _rebuilt(task: Message, offset: int) -> list[object]:
-    """Return the items that came with a task.
-
-    Raises:
-        ItemNotPicklable: where they cannot be rebuilt here.
-    """
-    try:
-        items: list[object] = task.load()
-    except Exception as error:  # a user's __setstate__ may raise anything
-        from amorsize.engine import failure
-
-        raise failure.not_rebuilt("argument", task, offset, error) from error
-    return items

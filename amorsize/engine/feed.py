@@ -40,9 +40,11 @@ class Feed:
         timings: what workers have timed.
         n_started: workers that were started.
         start_s: seconds that starting them took.
+        first_s: seconds from the first start until a first task was done, less its own seconds; None before.
         shortage: why not all workers could be started, in words; None where they could.
         retreat: why the workers were given up on the way; None where they stayed.
-        counts_cpu: the workers' timings are of CPU time; False.
+        cpu_timings: None: CPU time is not told by those who work here.
+        cores_used: None, as well.
     """
 
     def __init__(self, table: Table, plan: Plan, sizes: Range, held: Held) -> None:
@@ -50,9 +52,12 @@ class Feed:
         self.timings = Timings()
         self.n_started = 0
         self.start_s = 0.0
+        self.first_s: float | None = None
+        self._began_s: float | None = None
         self.shortage: str | None = None
         self.retreat: str | None = None
-        self.counts_cpu = False
+        self.cpu_timings: Timings | None = None
+        self.cores_used: float | None = None
         self._table = table
         self._held = held
         self._giver = Giver(table, sizes)
@@ -64,6 +69,8 @@ class Feed:
         table = self._table
         if table.again or not table.is_idle:
             return False
+        if table.sink.error is None and table.source.error is not None:
+            table.give_up(table.source.n_taken, table.source.error)
         return table.sink.error is not None or table.source.n_left() == 0
 
     @property
@@ -71,8 +78,8 @@ class Feed:
         """Items that may have been taken from the source and not yet by the consumer."""
         return self._giver.window
 
-    def step(self, *, wait: bool = True) -> None:
-        """Give out tasks and take in what has arrived; wait for something to arrive if nothing has.
+    def step(self) -> None:
+        """Give out tasks, wait until something arrives, and take it in.
 
         Raises:
             OSError: where no worker can be started at all.
@@ -84,15 +91,18 @@ class Feed:
             return
         links = [chair.seat.link for chair in table.chairs]
         ends = [chair.seat.pidfd for chair in table.chairs if chair.seat.pidfd is not None]
-        wait_for(links, ends, self._taker.wait_s() if wait else 0.0)
+        wait_for(links, ends, self._taker.wait_s())
         with self._held:
             for chair in list(table.chairs):
                 self._taker.hear(chair)
             self._taker.look_at_the_clock()
+        if self.first_s is None and self._began_s is not None and self.timings.n_items:
+            self.first_s = perf_counter() - self._began_s - self.timings.batches[0][1]
 
     def _staff(self) -> None:
         """Find workers for what is to be done."""
         table = self._table
+        self._miss_the_dead()
         n_wanted, n_left = table.rules.n_jobs - len(table.chairs), table.source.n_left()
         if table.sink.error is not None:
             n_wanted = min(n_wanted, len(table.again))
@@ -101,6 +111,7 @@ class Feed:
         if n_wanted <= 0 or (self.shortage is not None and table.chairs):
             return
         began = perf_counter()
+        self._began_s = self._began_s or began
         try:
             hired = self._hire(n_wanted)
         except OSError as error:
@@ -110,6 +121,12 @@ class Feed:
             return
         self.n_started += len(hired)
         self.start_s += perf_counter() - began
+
+    def _miss_the_dead(self) -> None:
+        """Notice who has ended without a task, before one is sent that nobody would run."""
+        for chair in [chair for chair in self._table.chairs if not chair.tasks and chair.seat.has_ended()]:
+            with self._held:
+                self._table.dismiss(chair)
 
     def _hire(self, n_workers: int) -> list[Seat]:
         with self._held:

@@ -82,7 +82,7 @@ class ForkedCrew:
         try:
             own = [here.fileno(), *descriptors_of(self._seats)]
             pid = fork_child(lambda: self._live(there), self._lifeline, own)
-        except OSError:
+        except BaseException:
             here.close()
             raise
         finally:

@@ -57,27 +57,32 @@ class Giver:
             return table.again.popleft()
         if table.sink.error is not None:
             return None
-        room = self.window - table.n_under_way - table.sink.n_held
-        task = table.source.take(min(self._size(), room))
-        if task is None and table.source.error is not None:
-            table.give_up(table.source.n_taken, table.source.error)
-        return task
+        room = self.window - (table.source.n_taken - table.sink.n_out)
+        return table.source.take(min(self._size(), room))
 
     def _size(self) -> int:
         """Return how many items to give out at once."""
-        item_s, chunksize, n_left = self._sizes.item_s, self._sizes.chunksize, self._table.source.n_left()
+        n_left = self._table.source.n_left()
+        if n_left is None:
+            return self._largest
+        return max(1, min(self._largest, n_left // (SHARES_LEFT * self._table.rules.n_jobs)))
+
+    @property
+    def _largest(self) -> int:
+        """The size of a task, while enough is left for every worker."""
+        rules, item_s = self._table.rules, self._sizes.item_s
         if item_s is None or self._is_timed:
             return 1
-        size = int(TASK_S / max(item_s, 1e-9))
-        if n_left is not None:
-            size = min(size, n_left // (SHARES_LEFT * self._table.rules.n_jobs))
-        return max(1, size if chunksize is None else min(size, chunksize))
+        sizes = [int(TASK_S / max(item_s, 1e-9)), self._sizes.chunksize]
+        if rules.window is not None:
+            sizes.append(rules.window // (TASKS_AHEAD * rules.n_jobs))
+        return max(1, min([size for size in sizes if size is not None]))
 
     @property
     def window(self) -> int:
         """Items that may have been taken from the source and not yet by the consumer."""
         window = self._table.rules.window
-        return 2 * TASKS_AHEAD * self._table.rules.n_jobs * self._size() if window is None else window
+        return 2 * TASKS_AHEAD * self._table.rules.n_jobs * self._largest if window is None else window
 
     def _give(self, chair: Chair, task: Task) -> None:
         rules, link = self._table.rules, chair.seat.link
@@ -86,7 +91,7 @@ class Giver:
             if task.values is None:
                 link.send(TASK, task.start, task.stop - task.start, tells_begin)
             else:
-                chair.n_bytes += link.send_values(TASK, task.start, task.values, tells_begin)
+                task.n_bytes = link.send_values(TASK, task.start, task.values, tells_begin)
         except Exception as error:  # of pickling, which may raise anything
             self._blame(task, error)
         else:

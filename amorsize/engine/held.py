@@ -9,6 +9,7 @@ takes them, and the handler still runs in the middle of the main thread. It also
 from __future__ import annotations
 
 import sys
+from _thread import get_ident
 from itertools import repeat
 
 TYPE_CHECKING = False
@@ -28,12 +29,14 @@ def _handled() -> list[int]:
 
 
 class Held:
-    """A context in which signal handlers wait; inside itself it changes nothing."""
+    """A context in which signal handlers wait; inside itself, and in another thread than it was made in, it changes
+    nothing: handlers run in the main thread alone, and only there can be changed."""
 
-    __slots__ = ("_before", "_came", "_depth", "_numbers", "_raised")
+    __slots__ = ("_before", "_came", "_depth", "_numbers", "_raised", "_thread")
 
     def __init__(self) -> None:
         self._numbers = _handled()
+        self._thread = get_ident()
         self._before: list[tuple[int, object]] = []
         self._came: list[tuple[int, FrameType | None]] = []
         self._raised: BaseException | None = None
@@ -44,9 +47,10 @@ class Held:
         if self._depth:
             self._depth += 1
             return
-        while len(self._before) < len(self._numbers):
+        numbers = self._numbers if get_ident() == self._thread else []
+        while len(self._before) < len(numbers):
             try:
-                rest = self._numbers[len(self._before) :]
+                rest = numbers[len(self._before) :]
                 # In one step of the interpreter, so that no handler has its turn between the change and its note.
                 self._before.extend(zip(rest, map(signal.signal, rest, repeat(self._note)), strict=True))
             except BaseException as error:  # of a handler that had its turn just before: kept for the end

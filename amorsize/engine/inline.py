@@ -171,11 +171,11 @@ class Timings:
     Attributes:
         n_items: items in all batches.
         total_s: seconds of all batches.
-        cpu_share: CPU seconds of the thread that ran the items over their seconds, lately; None while nothing tells.
-        process_share: the same with the CPU seconds of all threads of the process.
+        window: of some late items the seconds, CPU seconds of the thread that ran them, and CPU seconds of all threads
+            of the process; None while nothing tells.
     """
 
-    __slots__ = ("batches", "cpu_share", "n_items", "process_share", "total_s")
+    __slots__ = ("batches", "n_items", "total_s", "window")
 
     LIMIT = 2048
 
@@ -183,8 +183,7 @@ class Timings:
         self.batches: list[tuple[int, float]] = []
         self.n_items = 0
         self.total_s = 0.0
-        self.cpu_share: float | None = None
-        self.process_share: float | None = None
+        self.window: tuple[float, float, float] | None = None
 
     @property
     def mean_s(self) -> float | None:
@@ -203,7 +202,7 @@ class Timings:
     def used(self, seconds: float, cpu_s: float, process_s: float) -> None:
         """Note the CPU time that some items took; the latest that tells counts: a first call may import things."""
         if seconds >= TELLING_S:
-            self.cpu_share, self.process_share = cpu_s / seconds, process_s / seconds
+            self.window = seconds, cpu_s, process_s
 
     def batch(self, n_items: int, seconds: float, size: int) -> int:
         """Note a batch of the caller's, and return the size that its next one should have."""

@@ -63,11 +63,13 @@ class Job:
         timings: what caller and workers timed.
         n_started: workers that were started.
         start_s: seconds that starting and reaping them took.
+        first_s: None: no fresh interpreter was launched.
         shortage: why not all workers could be started, in words; None where they could.
         progress: told how many items are done, of how many; None for nobody.
         retreat: the reason for giving the workers up on the way; None where they stayed.
         left_behind: which threads were still in their items when the call ended, in words; None where none was.
-        counts_cpu: the workers' timings are of CPU time: they were waiting for one another.
+        cpu_timings: the same ranges in CPU time, where threads ran them: they may have waited for one another.
+        cores_used: CPU seconds a second that the threads' items took, start and end included.
     """
 
     def __init__(
@@ -92,9 +94,11 @@ class Job:
         self.caller_may_run = caller_may_run
         self.timings = Timings()
         self.n_started = 0
+        self.first_s: float | None = None
         self.start_s = 0.0
         self.shortage: str | None = None
         self.retreat: str | None = None
         self.progress: Callable[[int, int | None], None] | None = None
         self.left_behind: str | None = None
-        self.counts_cpu = False
+        self.cpu_timings: Timings | None = None
+        self.cores_used: float | None = None

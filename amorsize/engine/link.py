@@ -36,6 +36,9 @@ CHUNK_BYTES = 1 << 16
 JOINED_BYTES = 1 << 14
 """Frames up to this size are put together before they are sent: a copy costs less than a second part does (0.3 us)."""
 
+LONGEST_MS = 2**31 - 1
+"""The longest wait that the system can be asked for: 24 days."""
+
 MOST_PARTS = 64
 """Parts given to the kernel at once; it takes 1,024 on Linux, 16 are promised by POSIX."""
 
@@ -57,7 +60,7 @@ def wait_for(links: Sequence[Link], others: Sequence[int], timeout_s: float | No
         poll.register(fd, select.POLLIN)
     for fd in writable:
         poll.register(fd, select.POLLIN | select.POLLOUT)
-    poll.poll(None if timeout_s is None else ceil(timeout_s * 1e3))
+    poll.poll(None if timeout_s is None else min(ceil(timeout_s * 1e3), LONGEST_MS))
 
 
 class Link:

@@ -8,8 +8,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-RESULTS, ERROR, DONE, BEGUN = b"R", b"E", b"D", b"B"
-"""Of a worker: results of a range; the exception of an item; it takes no further range; it has begun with a task."""
+RESULTS, ERROR, DONE, BEGUN, UNREAD = b"R", b"E", b"D", b"B", b"U"
+"""Of a worker: results of a range; the exception of an item; it takes no further range; it has begun with a task; it
+cannot rebuild the items of a task, and has called none of them."""
 
 TASK, SETUP, REFUSED = b"T", b"S", b"N"
 """To a fed worker: a range of items. To one that is a fresh interpreter: what to run, and in which surroundings; and

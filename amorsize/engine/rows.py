@@ -27,11 +27,12 @@ class Rows:
 
     Attributes:
         rows: the iterator, which nobody else may pull meanwhile.
+        n_done: items that were called, and gave a result.
         is_over: nothing more comes.
         broken: what the iterator raised in place of an item.
     """
 
-    __slots__ = ("broken", "func", "guard", "is_over", "rows", "star")
+    __slots__ = ("broken", "func", "guard", "is_over", "n_done", "rows", "star")
 
     def __init__(
         self,
@@ -46,6 +47,7 @@ class Rows:
         self.star = star or len(iterables) > 1
         self.guard = guard
         self.is_over = False
+        self.n_done = 0
         self.broken: BaseException | None = None
 
     def run(self, n_items: int, results: list[object]) -> None:
@@ -58,7 +60,7 @@ class Rows:
         items = islice(self.rows, n_items)
         try:
             if self.guard is not None:
-                self.guard.run(self.func, self._watched(items), before, results, star=self.star)
+                self.guard.run(self.func, self._watched(items), self.n_done, results, star=self.star)
             elif self.star:
                 call_each_starred(self.func, items, results)
             else:
@@ -68,6 +70,8 @@ class Rows:
             if loop is not None and loop.tb_lineno - loop.tb_frame.f_code.co_firstlineno == LINE_OF_FOR:
                 self.broken = self.broken or (error if self.guard is None else None)
             raise
+        finally:
+            self.n_done += len(results) - before
         self.is_over = len(results) - before < n_items
 
     def _watched(self, items: Iterable[Any]) -> Iterator[Any]:
@@ -79,17 +83,19 @@ class Rows:
             raise
 
     def peek(self) -> list[Any]:
-        """Return the next item without taking it; nothing at the end, or where the iterator raises in its place: that
-        comes when it is its turn."""
+        """Return the next item without taking it; nothing at the end, or where the iterator raises: it does so again
+        when the item is taken."""
         try:
             found = list(islice(self.rows, 1))
-        except Exception as error:
-            found, self.rows = [], _raising(error)
+        except Exception as error:  # whatever the caller's iterator raises
+            self.rows = _raising(error)
+            return []
         self.rows = chain(found, self.rows)
         return found
 
 
 def _raising(error: Exception) -> Iterator[Any]:
+    """Yield nothing, and raise; as no generator could raise a StopIteration, so no iterator can have raised one."""
     raise error
     yield
 

@@ -18,21 +18,23 @@ class Sink:
 
     Attributes:
         ready: results for the consumer.
+        n_out: results that were taken, and the items before the first.
         error: the failure of the lowest item that failed; None while none has.
         failed_at: its index.
     """
 
     def __init__(self, first: int, *, goes_on: bool) -> None:
         self._goes_on = goes_on
-        self._next = first
+        self.n_out = first
         self.ready: list[object] = []
         self.error: BaseException | None = None
         self.failed_at: int | None = None
 
-    @property
-    def n_held(self) -> int:
-        """Results that the consumer has not taken yet."""
-        return len(self.ready)
+    def take(self) -> list[object]:
+        """Hand out what is ready."""
+        ready, self.ready = self.ready, []
+        self.n_out += len(ready)
+        return ready
 
     def add(self, start: int, results: list[object]) -> None:
         """Take the results of the items `start`, `start + 1`, ..."""
@@ -55,6 +57,10 @@ class Sink:
         self.add(index, [Failed(error)])
         return True
 
+    def taken(self, results: list[object]) -> list[tuple[int, Sequence[object]]]:
+        """Return (first index, results) of the latest that were taken; nothing where nobody knows their indexes."""
+        return []
+
     def waiting(self) -> list[tuple[int, Sequence[object]]]:
         """Return (first index, results) of what is not ready yet."""
         return []
@@ -65,27 +71,23 @@ class OrderedSink(Sink):
 
     def __init__(self, first: int, *, goes_on: bool) -> None:
         super().__init__(first, goes_on=goes_on)
+        self._next = first
         self._early: dict[int, list[object]] = {}
-        self._n_early = 0
-
-    @property
-    def n_held(self) -> int:
-        return len(self.ready) + self._n_early
 
     def add(self, start: int, results: list[object]) -> None:
         if start != self._next:
             self._early[start] = results
-            self._n_early += len(results)
             return
         self._append(results)
         while self._next in self._early:
-            early = self._early.pop(self._next)
-            self._n_early -= len(early)
-            self._append(early)
+            self._append(self._early.pop(self._next))
 
     def _append(self, results: list[object]) -> None:
         self.ready += results
         self._next += len(results)
+
+    def taken(self, results: list[object]) -> list[tuple[int, Sequence[object]]]:
+        return [(self.n_out - len(results), results)]
 
     def waiting(self) -> list[tuple[int, Sequence[object]]]:
         return list(self._early.items())

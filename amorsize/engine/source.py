@@ -39,15 +39,17 @@ class Task:
         start: index of the first that is not done.
         stop: index after the last.
         values: the items from `start` on; None where the workers have them already.
+        n_bytes: bytes of arguments that were sent with it.
         n_deaths: workers that died in them.
     """
 
-    __slots__ = ("n_deaths", "start", "stop", "values")
+    __slots__ = ("n_bytes", "n_deaths", "start", "stop", "values")
 
     def __init__(self, start: int, stop: int, values: list[object] | None, n_deaths: int = 0) -> None:
         self.start = start
         self.stop = stop
         self.values = values
+        self.n_bytes = 0
         self.n_deaths = n_deaths
 
     def done(self, count: int) -> None:
@@ -86,8 +88,11 @@ class Sliced:
         stop = min(start + n_items, self._work.n_items)
         if start >= stop:
             return None
+        values = None if self._inherited else list(self._work.batch(start, stop))
+        if values is not None and len(values) < stop - start:  # a list that has become shorter: the loop would end, too
+            self._work.n_items = stop = start + len(values)
         self.n_taken = stop
-        return Task(start, stop, None if self._inherited else list(self._work.batch(start, stop)))
+        return Task(start, stop, values) if start < stop else None
 
     def n_left(self) -> int | None:
         return self._work.n_items - self.n_taken

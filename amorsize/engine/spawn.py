@@ -124,6 +124,11 @@ def release(workers: Iterable[SpawnedWorker]) -> None:
         _dismiss(ended)
 
 
+def n_resting() -> int:
+    """Return how many workers wait for the next call."""
+    return len(_resting)
+
+
 def shutdown() -> None:
     """End the worker processes that wait for the next call; it starts new ones then.
 

@@ -125,7 +125,8 @@ class Crew:
             serve(self.job.work, self._counter, self.job.sizes, Desk(outbox, self._cells, cell))
 
         try:
-            self._listen_to(start_worker(live, self._cells, cell, self._lifeline, self.workers, self._held))
+            with self._held:
+                self._listen_to(start_worker(live, self._cells, cell, self._lifeline, self.workers, self._held))
         except OSError as error:
             self.job.shortage = f"only {len(self.workers)} of {self._most} workers could be started: {error}"
 

@@ -75,8 +75,8 @@ class Rules(Record):
 
     Attributes:
         n_jobs: workers.
-        window: items that may have been taken from the source and not yet by the consumer; None for as many as keep
-            the workers busy.
+        window: items that may have been taken from the source and their results not yet by the consumer; None for
+            as many as keep the workers busy.
         timeout_s: seconds that one item may take; None for any time.
         deadline_s: reading of `time.monotonic` after which everything ends; None for never.
         retries: how many more workers an item may take along before it is given up.
@@ -96,24 +96,20 @@ class Chair:
         seat: the worker.
         tasks: the one that runs, and those that wait for it.
         began_s: when the running one began, where that is asked for.
-        n_bytes: bytes of arguments that were sent with them.
         spared: the task that ran when the call failed.
     """
 
-    __slots__ = ("began_s", "n_bytes", "seat", "spared", "tasks")
+    __slots__ = ("began_s", "seat", "spared", "tasks")
 
     def __init__(self, seat: Seat) -> None:
         self.seat = seat
         self.tasks: deque[Task] = deque()
         self.began_s: float | None = None
-        self.n_bytes = 0
         self.spared: Task | None = None
 
     def finish(self) -> Task:
         """Take away the task that runs."""
         self.began_s = None
-        if len(self.tasks) == 1:
-            self.n_bytes = 0
         return self.tasks.popleft()
 
 
@@ -147,15 +143,9 @@ class Table:
         return not any(chair.tasks for chair in self.chairs)
 
     @property
-    def n_under_way(self) -> int:
-        """Items that were taken from the source and have no result yet."""
-        tasks = [*self.again, *[task for chair in self.chairs for task in chair.tasks]]
-        return sum([task.stop - task.start for task in tasks])
-
-    @property
     def n_bytes(self) -> int:
         """Bytes of arguments on their way."""
-        return sum([chair.n_bytes for chair in self.chairs])
+        return sum([task.n_bytes for chair in self.chairs for task in chair.tasks])
 
     def do_again(self, *tasks: Task) -> None:
         """Have these tasks given out again, before anything else, in this order."""
@@ -165,6 +155,11 @@ class Table:
         """Note an item's failure: as its result where the call goes on, else as the end of the call."""
         if not self.sink.survive(index, error):
             self.give_up(index, error)
+
+    def fail_all(self, start: int, stop: int, error: BaseException) -> None:
+        """Note that what befell these items cannot be told apart: each has failed, where the call goes on."""
+        for index in range(start, stop if self.sink.survives else start + 1):
+            self.fail(index, error)
 
     def give_up(self, index: int, error: BaseException) -> None:
         """End the call with what the loop would have met at this index: what is above it is not done any more."""

@@ -6,7 +6,7 @@ from math import inf
 from time import monotonic
 
 from amorsize.engine.collect import GRACE_S, LOWER_GRACE_S, name_item
-from amorsize.engine.message import BEGUN, ERROR, REFUSED, RESULTS
+from amorsize.engine.message import BEGUN, ERROR, REFUSED, RESULTS, UNREAD
 from amorsize.errors import ItemTimeout, WorkerDied
 
 TYPE_CHECKING = False
@@ -35,9 +35,10 @@ class Taker:
         """Take in what a worker has sent, and its end if that has come."""
         link = chair.seat.link
         link.flush()
+        has_ended = chair.seat.has_ended()  # asked first: what it sent before its end has arrived then
         for message in link.receive():
             self._take(chair, message)
-        if chair in self._table.chairs and (link.at_end or chair.seat.has_ended()):
+        if chair in self._table.chairs and (link.at_end or has_ended):
             self._lost(chair)
 
     def _take(self, chair: Chair, message: Message) -> None:
@@ -47,6 +48,8 @@ class Taker:
             return
         elif message.kind == BEGUN:
             chair.began_s = monotonic()
+        elif message.kind == UNREAD:
+            self._unread(chair, message)
         elif message.kind == RESULTS:
             self._add(message)
             chair.tasks[0].done(message.count)
@@ -61,7 +64,8 @@ class Taker:
         except Exception as error:  # a user's __setstate__ may raise anything
             from amorsize.engine import failure
 
-            self._table.fail(message.start, failure.not_rebuilt("result", message, 0, error))
+            unread = failure.not_rebuilt("result", message, 0, error)
+            self._table.fail_all(message.start, message.start + message.count, unread)
             return
         self._sizes.saw(message.count, message.seconds)
         self._timings.add(message.count, message.seconds)
@@ -74,6 +78,15 @@ class Taker:
         name_item(error, index, lambda: table.source.item(task, index))
         table.do_again(task.part(index + 1, task.stop))
         table.fail(index, error)
+
+    def _unread(self, chair: Chair, message: Message) -> None:
+        """Have the items of a task, of which one cannot be rebuilt in the worker, given out one by one: none was
+        called."""
+        table, task = self._table, chair.finish()
+        if task.stop - task.start > 1:
+            table.do_again(*task.singles())
+        else:
+            table.fail(task.start, message.error())
 
     def _refused(self, chair: Chair, message: Message) -> None:
         """Help a worker that cannot run the function, or end the call."""
@@ -101,9 +114,7 @@ class Taker:
         if task.n_deaths <= table.rules.retries:
             table.do_again(*task.singles())
             return
-        died = failure.worker_died(task.start, task.stop, 0, status)
-        for index in range(task.start, task.stop if table.sink.survives else task.start + 1):
-            table.fail(index, died)
+        table.fail_all(task.start, task.stop, failure.worker_died(task.start, task.stop, 0, status))
 
     def wait_s(self) -> float | None:
         """Return how long the clock has not to be looked at; None for as long as it takes."""
@@ -161,5 +172,9 @@ class Taker:
             task = chair.tasks[0]
             is_out_of_time = waited_s > GRACE_S or task is not chair.spared
             if patience_is_over or (task.start > failed_at and is_out_of_time):
+                below = [task for task in chair.tasks if task.start < failed_at]
                 chair.tasks.clear()
                 table.dismiss(chair)
+                table.do_again(*below)
+        if patience_is_over:
+            table.again.clear()

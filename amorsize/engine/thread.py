@@ -25,7 +25,7 @@ from time import perf_counter, thread_time
 
 from amorsize.engine import safety
 from amorsize.engine.bare import forget_oneself, let_watch
-from amorsize.engine.inline import TELLING_S, Timings, Work
+from amorsize.engine.inline import Timings, Work
 from amorsize.records import Evidence
 
 TYPE_CHECKING = False
@@ -37,9 +37,6 @@ WAKE_S = 0.01
 
 GRACE_S = 0.5
 """After a failure or Ctrl-C, items that the loop would not have run may take this long. Longer is felt as a hang."""
-
-SATURATED_CORES = 0.5
-"""From this many cores in use on, an item's seconds may be spent waiting for the GIL: its CPU time tells more then."""
 
 
 def run(job: Job) -> bool:
@@ -104,14 +101,12 @@ class Crew:
         columns = tuple([column[:] if type(column) is list else column for column in job.work.columns])
         self._work = Work(job.work.func, columns, star=job.work.star, guard=job.work.guard)
         self._context = copy_context()
-        self._lock = allocate_lock()
-        self._ended = allocate_lock()
+        self._lock, self._ended = allocate_lock(), allocate_lock()
         self._ended.acquire()
         self._position = self._rest_from = len(job.collector.head)
         self._up: tuple[float, int, float] | None = None  # seconds, results and CPU seconds when all had been started
-        self._n_alive = 0
+        self._n_alive, self._is_closed = 0, False
         self._hands: list[Hand] = []
-        self._is_closed = False
         self._walls, self._cpus = Timings(), Timings()
         self._began_s = perf_counter()
 
@@ -167,14 +162,13 @@ class Crew:
                 self.job.collector.add(hand.start, hand.results[:])
         job, elapsed_s = self.job, perf_counter() - self._began_s
         if late:
+            name = getattr(job.work.func, "__qualname__", type(job.work.func).__qualname__)
             job.left_behind = (
-                f"items went on when the call was over, and their results are lost, "
-                f"because threads cannot be ended: {len(late)} of them. Give what they wait for a timeout."
+                f"{len(late)} items of {name} went on when the call was over, and their results are lost, because "
+                "threads cannot be ended: give what they wait for a timeout"
             )
-        job.counts_cpu = self._cpus.total_s >= SATURATED_CORES * elapsed_s
-        job.timings = self._cpus if job.counts_cpu else self._walls
-        if not job.counts_cpu and self._walls.total_s >= TELLING_S:
-            job.timings.cpu_share = self._cpus.total_s / self._walls.total_s
+        job.timings, job.cpu_timings = self._walls, self._cpus
+        job.cores_used = self._cpus.total_s / elapsed_s
 
     def _is_anyone_below(self) -> bool:
         """Tell whether a thread is in an item that the plain loop would have run, too."""

@@ -25,8 +25,9 @@ TICK_S = 0.0002
 FIRST_TICKS = 4
 """Ticks while the caller waits; the fastest tells how long one takes."""
 
-COARSE_S = 0.002
-"""Where a tick takes this long the clock is too coarse to tell anything."""
+COARSE_S = 0.0005
+"""Where a tick takes this long the clock is too coarse, or the machine too busy, to tell anything: too few ticks would
+be expected, and those that even a function that holds the GIL lets through would look like many."""
 
 PATIENCE_S = 0.1
 """How long the caller waits for the ticker: where it does not begin, or end, in this time the machine is too busy."""

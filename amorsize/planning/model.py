@@ -36,6 +36,9 @@ WAITS_BELOW = 0.5
 """CPU share below which a function is taken for one that waits. Higher, and one that was merely put aside by a busy
 machine would be; lower keeps requests whose answers are parsed for long in the loop."""
 
+WARM_S = 2e-3
+"""Seconds until workers that wait already take items: they are sent the function and what surrounds it."""
+
 LEAST_CPU_SHARE = 1e-6
 """No item costs no CPU time at all; a coarse clock may say so."""
 
@@ -60,6 +63,7 @@ class Model:
         "_longest_s",
         "_n_effective",
         "_n_items",
+        "_n_warm",
         "_physical_cores",
         "_pool_item_s",
         "_sd_s",
@@ -80,6 +84,7 @@ class Model:
         self._costs = costs
         self._n_items = n_items
         self._physical_cores = capacity.physical_cores
+        self._n_warm = limits.n_warm
         self._is_spawned = limits.start_method == "spawn"
         self.worker_start_s = costs.spawn_s if self._is_spawned else costs.start_s(capacity.rss_bytes)
         self._n_effective = capacity.n_effective
@@ -112,7 +117,7 @@ class Model:
         if backend == "thread":
             return self._costs.thread_s * (n_jobs + 1) / 2
         if self._is_spawned:  # all at once
-            return self.worker_start_s + self._first_call_s
+            return WARM_S if n_jobs <= self._n_warm else self.worker_start_s + self._first_call_s
         if self.caller_computes:
             n_workers = n_jobs - 1
             return self.worker_start_s * n_workers * (n_workers + 3) / (2 * n_jobs)

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from amorsize.planning.limits import Limits
     from amorsize.records import Capacity, Plan
 
-MOST_HELD = 0.9
-"""Share of its time in which a function may hold the GIL and still be considered: above, threads gain a tenth at most,
-and taking turns at the GIL costs pure Python as much."""
+MOST_HELD = 0.75
+"""Share of its time in which a function may hold the GIL and still be considered: above, threads gain a third at most.
+A ticker lets through a tenth where all of it is held, and taking turns at the GIL costs pure Python a tenth more."""
 
 UNKNOWN_THREADS, UNKNOWN_THREADS_BESIDE_CORES = 32, 4
 """Threads where they were asked for and nothing is known: min(32, cores + 4), as `concurrent.futures` does."""
@@ -27,12 +27,12 @@ UNKNOWN_THREADS, UNKNOWN_THREADS_BESIDE_CORES = 32, 4
 ROUNDS = 4
 """Numbers of threads are considered that end together after 1, 2, 3 or 4 items each, beside the powers of two."""
 
-TICKER_S = 8e-3
+TICKER_S = 12e-3
 """Seconds of the caller's own work beside a ticker that tell whether it frees the GIL; a third of it does not tell a
-third from a half."""
+third from nothing."""
 
-TICKER_COSTS_S = 1e-3
-"""What the ticker itself costs."""
+TICKER_COSTS_S = 4e-3
+"""What the ticker itself costs; a quarter of it on an idle machine."""
 
 TICKER_SHARE = 0.02
 """Finding out may cost this share of the run: once for each function, kept in the store."""

@@ -1,85 +1,142 @@
-"""`pmap` beside the loop and `multiprocessing.Pool`: in a process that knows nothing, in the next one, and warm."""
+"""`pmap` beside the loop and every peer over one workload: the peers as documented and at their best, cold and warm."""
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-from functools import partial
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from benchmarks.contest import LOOP, PMAP, Contender, Timed, cold, finalists, search, try_cold, warm
 from benchmarks.figures import Figure, Goal, Row, ratios
-from benchmarks.launch import Child, cold_call
-from benchmarks.machine import usable_cores
-from benchmarks.pairing import in_turn
-from benchmarks.sizes import Size, spinning
+from benchmarks.goals import (
+    BESIDE_BEST,
+    BESIDE_BEST_ALLOCATING,
+    COLD_MOVED,
+    COLD_REGRET,
+    MOVED,
+    MOVED_TIMES,
+    SHORT_REGRET,
+    WARM_REGRET,
+    never_slower,
+)
+from benchmarks.tour import Kind, ready
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping, Sequence
 
     from benchmarks.pairing import Effort
-
-NEVER_SLOWER = Goal(bound=0.98, at_least=True)
-FASTER = Goal(bound=1.6, at_least=True)
-AS_GOOD_AS_POOL = Goal(bound=1.0, at_least=True)
-AS_GOOD_AS_THE_BEST = Goal(bound=0.95, at_least=True)
-THRICE_THE_BEST = Goal(bound=3.0, at_least=True)
-
-EVERY_ITEM_ALONE = 5_000
-"""The search tries chunks of one item up to this many items: beyond, it takes seconds and never wins."""
+    from benchmarks.sizes import Size
+    from benchmarks.tour import Workload
 
 
-def beside_loops(benchmark: str, item_s: float, against_loop: Goal, effort: Effort) -> list[Row]:
-    """Compare over spinning items of `item_s` seconds."""
-    goals = {"loop": against_loop, "Pool": AS_GOOD_AS_POOL, "best Pool": AS_GOOD_AS_THE_BEST}
-    return _beside(benchmark, "spin", spinning(item_s, effort.loop_s), goals, effort)
+def beside(workload: Workload, effort: Effort) -> list[Row]:
+    """Search every peer's best setting, and let the best run in turn with `pmap` and the loop."""
+    with ready(workload, effort.loop_s) as size:
+        found = search(workload.name, size, effort.loop_s, effort, waits=workload.kind is Kind.WAITS)
+        rows = found.failed_rows(workload.name)
+        rows += _warm_rows(workload, size, found, effort)
+        tried = _tried_cold(workload, size, found, effort)
+        rows += _cold_rows(workload, size, tried, effort)
+    if effort.parts and workload.name not in MOVED_TIMES:
+        with ready(workload, effort.loop_s / 2) as size:
+            rows += _short_rows(workload, size, tried, effort)
+    return rows
 
 
-def beside_big_results(benchmark: str, effort: Effort) -> list[Row]:
-    """Compare over results of 1 MB, where moving them costs more than making them."""
-    goals = {"loop": NEVER_SLOWER, "Pool": AS_GOOD_AS_POOL, "best Pool": THRICE_THE_BEST}
-    return _beside(benchmark, "megabyte", Size(round(250 * effort.loop_s / 0.3)), goals, effort)
-
-
-def _beside(benchmark: str, workload: str, size: Size, goals: Mapping[str, Goal], effort: Effort) -> list[Row]:
-    peers = {"loop": "loop", "pmap": "pmap", "Pool": "pool", "best Pool": f"pool:{_best_chunksize(workload, size)}"}
-    cold = in_turn({name: partial(cold_call, peer, workload, size) for name, peer in peers.items()}, effort.n_rounds)
-    known = _in_next_processes(workload, size, effort)
-    with ExitStack() as open_children:
-        children = {name: open_children.enter_context(Child(peer)) for name, peer in peers.items()}
-        warm = in_turn({name: partial(child.call, workload, size) for name, child in children.items()}, effort.n_rounds)
-    modes = {"cold": cold, "next process": known, "warm": warm}
-    return [row for mode, seconds in modes.items() for row in _rows(benchmark, mode, seconds, goals)]
-
-
-def _in_next_processes(workload: str, size: Size, effort: Effort) -> dict[str, list[float]]:
-    """Measure first calls of fresh processes, each of which finds what the ones before it have learned."""
-    with TemporaryDirectory(prefix="benchmarks-") as home:
-        return in_turn(
-            {peer: partial(cold_call, peer, workload, size, home) for peer in ("loop", "pmap")}, effort.n_rounds
-        )
-
-
-def _rows(benchmark: str, mode: str, seconds: Mapping[str, list[float]], goals: Mapping[str, Goal]) -> Iterable[Row]:
-    for peer, goal in goals.items():
-        if peer in seconds:
-            yield Row(
-                benchmark=benchmark,
-                measure=f"{mode}: {peer} / pmap",
+def _warm_rows(workload: Workload, size: Size, found: Timed, effort: Effort) -> list[Row]:
+    timed = warm([LOOP, PMAP, *finalists(found)], workload.name, size, effort.n_tour_rounds, effort.loop_s)
+    bound = BESIDE_BEST_ALLOCATING if workload.allocates else BESIDE_BEST
+    seconds = {**timed.labelled(), **_others(found, timed)}
+    if timed.predicted_s:
+        seconds["predicted"] = timed.predicted_s
+    rows = [
+        _regret(workload, WARM_REGRET, "P1", timed, seconds, Goal(bound=bound)),
+        _beside_loop(workload, "warm", timed, is_first=False),
+    ]
+    peer = timed.best(contender for contender in timed.seconds if contender.uses_processes)
+    if workload.name in MOVED_TIMES and peer is not None:
+        rows.append(
+            Row(
+                benchmark=workload.name,
+                number="P10",
+                measure=f"{MOVED}: {peer.label} / pmap",
                 unit="x",
-                figure=Figure.of(ratios(seconds[peer], seconds["pmap"])),
-                goal=goal,
-                seconds={peer: seconds[peer], "pmap": seconds["pmap"]},
+                figure=Figure.of(ratios(timed.seconds[peer], timed.seconds[PMAP])),
+                goal=Goal(bound=MOVED_TIMES[workload.name], at_least=True),
             )
+        )
+    return rows
 
 
-def _best_chunksize(workload: str, size: Size) -> int:
-    """Search the chunk size at which a warm Pool is quickest: each candidate runs three times, its best time counts."""
-    n_items, n_jobs = size.n_items, usable_cores()
-    candidates = {max(1, n_items // (n_jobs * parts)) for parts in (1, 4, 16, 64)}
-    if n_items <= EVERY_ITEM_ALONE:
-        candidates.add(1)
-    found_s = {}
-    for chunksize in sorted(candidates):
-        with Child(f"pool:{chunksize}") as child:
-            found_s[chunksize] = min(child.call(workload, size) for _ in range(3))
-    return min(found_s, key=found_s.__getitem__)
+def _tried_cold(workload: Workload, size: Size, found: Timed, effort: Effort) -> Timed:
+    """Run each peer once in a fresh process, as documented and with the setting that was best warm."""
+    if not effort.parts:
+        return found  # quick: what was best warm is good enough to show
+    peers = dict.fromkeys(contender.peer for contender in found.seconds)
+    chosen = dict.fromkeys(
+        contender for peer in peers for contender in (Contender(peer), found.best_of(peer)) if contender is not None
+    )
+    return try_cold(chosen, workload.name, size, effort.loop_s)
+
+
+def _cold_rows(workload: Workload, size: Size, tried: Timed, effort: Effort) -> list[Row]:
+    timed = cold([LOOP, PMAP, *finalists(tried, 1)], workload.name, size, effort.n_tour_rounds, effort.loop_s)
+    seconds = {**timed.labelled(), **(_others(tried, timed) if effort.parts else {})}
+    rows = [
+        _regret(workload, COLD_REGRET, "P2", timed, seconds, Goal(bound=BESIDE_BEST)),
+        _beside_loop(workload, "cold", timed, is_first=True),
+    ]
+    peer = timed.best(contender for contender in timed.seconds if contender.uses_processes)
+    if workload.name in ("big_args", "big_results") and peer is not None:
+        rows.append(
+            Row(
+                benchmark=workload.name,
+                number="P2",
+                measure=f"cold, processes: pmap / {peer.label}",
+                unit="x",
+                figure=Figure.of(ratios(timed.seconds[PMAP], timed.seconds[peer])),
+                goal=Goal(bound=COLD_MOVED),
+            )
+        )
+    return rows
+
+
+def _short_rows(workload: Workload, size: Size, tried: Timed, effort: Effort) -> list[Row]:
+    """Compare over a loop of half the length, where starting costs twice as much of it."""
+    timed = cold([LOOP, PMAP, *finalists(tried, 1)], workload.name, size, effort.n_tour_rounds, effort.loop_s / 2)
+    return [_regret(workload, SHORT_REGRET, "P2", timed, timed.labelled(), Goal(bound=BESIDE_BEST))]
+
+
+def _regret(
+    workload: Workload, measure: str, number: str, timed: Timed, seconds: Mapping[str, Sequence[float]], goal: Goal
+) -> Row:
+    best = timed.best(contender for contender in timed.seconds if contender != PMAP)
+    assert best is not None  # the loop is always there
+    return Row(
+        benchmark=workload.name,
+        number=number,
+        measure=f"{measure} ({best.label})",
+        unit="x",
+        figure=Figure.of(ratios(timed.seconds[PMAP], timed.seconds[best])),
+        goal=goal,
+        seconds=seconds,
+    )
+
+
+def _beside_loop(workload: Workload, mode: str, timed: Timed, *, is_first: bool) -> Row:
+    loop = timed.seconds[LOOP]
+    return Row(
+        benchmark=workload.name,
+        number="P3",
+        measure=f"{mode}: pmap / loop",
+        unit="x",
+        figure=Figure.of(ratios(timed.seconds[PMAP], loop)),
+        goal=never_slower(loop, is_first=is_first),
+    )
+
+
+def _others(found: Timed, timed: Timed) -> dict[str, Sequence[float]]:
+    """Return the seconds of a search: of each peer as documented and at its best, without those that went on."""
+    shown: dict[str, Sequence[float]] = {}
+    for contender, seconds in found.seconds.items():
+        if contender not in timed.seconds and contender in (Contender(contender.peer), found.best_of(contender.peer)):
+            shown[contender.label] = seconds
+    return shown

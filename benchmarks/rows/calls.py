@@ -28,7 +28,7 @@ def calls(effort: Effort) -> list[Row]:
 
 
 def _child(home: str) -> Child:
-    return Child("pmap", home, MARKS_FILE=_marks_file(home))
+    return Child("pmap", home=home, MARKS_FILE=_marks_file(home))
 
 
 def _marks_file(home: str) -> str:
@@ -36,9 +36,9 @@ def _marks_file(home: str) -> str:
 
 
 def _row(when: str, child: Child, size: Size, home: str) -> Row:
-    seconds = child.call("marked_spin", size)
+    seconds = child.call("marked", size)
     with open(_marks_file(home), encoding="ascii") as marks:
         pids = marks.read().split()
     os.remove(_marks_file(home))
     measure = f"extra calls, {when}, {len(set(pids))} processes"
-    return counted("calls", measure, len(pids) - size.n_items, {"pmap": [seconds]})
+    return counted("calls", "P13", measure, len(pids) - size.n_items, {"pmap": [seconds]})

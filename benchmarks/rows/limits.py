@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from benchmarks.figures import Figure, Goal, Row, differences, ratios
-from benchmarks.launch import Child, cold_call
+from benchmarks.figures import Figure, Goal, Row, differences, ratios, scaled
+from benchmarks.launch import Child
 from benchmarks.pairing import in_turn
 from benchmarks.sizes import Size, spinning
 
@@ -17,6 +17,14 @@ if TYPE_CHECKING:
 
 ITEMS_PER_S = 3_333_333
 """How many empty items are mapped for each second of a workload's loop: 0.3 s give a million."""
+
+HANDED_BACK = (
+    ("ints", "noop", 0.04),
+    ("floats", "noop_float", 0.04),
+    ("strings", "noop_str", 0.06),
+    ("pairs", "noop_tuple", 0.15),
+)
+"""Kind of item, its workload, and the microseconds that it may cost."""
 
 ITEM_S = 30e-6
 WORTH = 1.2
@@ -30,15 +38,24 @@ LOADING_S = 0.05
 def overhead(effort: Effort) -> list[Row]:
     """Measure what an item costs beyond the loop where it does nothing and every core has to be used."""
     size = Size(round(effort.loop_s * ITEMS_PER_S))
+    return [_overhead_row(kind, workload, size, at_most_us, effort) for kind, workload, at_most_us in HANDED_BACK]
+
+
+def _overhead_row(kind: str, workload: str, size: Size, at_most_us: float, effort: Effort) -> Row:
     with Child("loop") as loop, Child("pmap-processes") as pmap:
         seconds = in_turn(
-            {"loop": partial(loop.call, "noop", size), "pmap": partial(pmap.call, "noop", size)}, effort.n_rounds
+            {"loop": partial(loop.call, workload, size), "pmap": partial(pmap.call, workload, size)}, effort.n_rounds
         )
-    figure = Figure.of([1e6 * more_s / size.n_items for more_s in differences(seconds["pmap"], seconds["loop"])])
-    measure = f"{size.n_items:.0e} ints forced: (pmap - loop) / N"
-    return [
-        Row(benchmark="overhead", measure=measure, unit="us", figure=figure, goal=Goal(bound=0.04), seconds=seconds)
-    ]
+    more_us = scaled(1e6 / size.n_items, differences(seconds["pmap"], seconds["loop"]))
+    return Row(
+        benchmark="overhead",
+        number="P9",
+        measure=f"{size.n_items:.0e} {kind} forced: (pmap - loop) / N",
+        unit="us",
+        figure=Figure.of(more_us),
+        goal=Goal(bound=at_most_us),
+        seconds=seconds,
+    )
 
 
 def break_even(effort: Effort) -> list[Row]:
@@ -49,9 +66,9 @@ def break_even(effort: Effort) -> list[Row]:
         size = spinning(ITEM_S, loop_s)
         seconds = in_turn(
             {
-                "loop": partial(cold_call, "loop", "spin", size),
+                "loop": partial(_cold_call, "loop", size),
                 "loaded": partial(_loaded_call, size),
-                "fresh": partial(cold_call, "pmap", "spin", size),
+                "fresh": partial(_cold_call, "pmap", size),
             },
             effort.n_rounds,
         )
@@ -63,11 +80,17 @@ def break_even(effort: Effort) -> list[Row]:
     ]
 
 
+def _cold_call(peer: str, size: Size) -> float:
+    """Return the seconds of the first call in a fresh process, imports included."""
+    with Child(peer) as child:
+        return child.call("loop_30us", size)
+
+
 def _loaded_call(size: Size) -> float:
     """Return the seconds of a function's first call in a process where another one has run in parallel before."""
     with Child("pmap") as child:
-        child.call("marked_spin", spinning(ITEM_S, LOADING_S))
-        return child.call("spin", size)
+        child.call("other", spinning(ITEM_S, LOADING_S))
+        return child.call("loop_30us", size)
 
 
 def _break_even_row(measure: str, speedups: Mapping[float, Sequence[float]], goal: Goal) -> Row:
@@ -78,7 +101,7 @@ def _break_even_row(measure: str, speedups: Mapping[float, Sequence[float]], goa
         high=_first_ms({loop_s: figure.low for loop_s, figure in figures.items()}),
         n_rounds=min(len(found) for found in speedups.values()),
     )
-    return Row(benchmark="break_even", measure=measure, unit="ms", figure=figure, goal=goal)
+    return Row(benchmark="break_even", number="P4", measure=measure, unit="ms", figure=figure, goal=goal)
 
 
 def _first_ms(speedups: Mapping[float, float]) -> float:

@@ -27,7 +27,7 @@ def plain_call(effort: Effort) -> list[Row]:
     original = _function()
     n_made = 0 if parallelizable(original) is original else 1
     return [
-        counted("call", "objects made by decorating", n_made),
+        counted("call", "P5", "objects made by decorating", n_made),
         _compare("f(x): decorated / bare", "call(1)", _function(), original, n_calls, effort, SAME),
         _compare("o.m(x): decorated / bare", "call.method(1)", _Bare(), _Decorated(), n_calls, effort, Goal(bound=1.3)),
     ]
@@ -62,4 +62,4 @@ def _compare(
         2 * effort.n_rounds,
     )
     figure = Figure.of(ratios(seconds["decorated"], seconds["bare"]))
-    return Row(benchmark="call", measure=measure, unit="x", figure=figure, goal=goal, seconds=seconds)
+    return Row(benchmark="call", number="P5", measure=measure, unit="x", figure=figure, goal=goal, seconds=seconds)

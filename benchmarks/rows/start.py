@@ -8,15 +8,17 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from benchmarks.figures import Figure, Goal, Row, differences
-from benchmarks.launch import AT_ROOT, Child, command, environment
+from benchmarks.figures import Figure, Goal, Row, differences, scaled
+from benchmarks.launch import AT_ROOT, Child, command, environment, told_s
 from benchmarks.pairing import in_turn
 from benchmarks.sizes import spinning
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from benchmarks.pairing import Effort
+
+    Seconds = Mapping[str, Sequence[float]]
 
 BARE = "pass"
 
@@ -53,11 +55,11 @@ def importing(effort: Effort) -> list[Row]:
             {"bare": partial(_wall_s, BARE, home), "decorating": partial(_wall_s, AT_ROOT + DECORATE, home)},
             effort.n_launches,
         )
-        inside = in_turn({"inside": lambda: _told_s(AT_ROOT + TIMED, home)[0]}, effort.n_launches)
+        inside = in_turn({"inside": lambda: told_s(AT_ROOT + TIMED, home)[0]}, effort.n_launches)
     whole = differences(walls["decorating"], walls["bare"])
     return [
-        _row_ms("import", "import, decorate: inside", inside["inside"], 0.5, inside),
-        _row_ms("import", "import, decorate: whole process", whole, 0.5, walls),
+        _row_ms("import", "P6", "import, decorate: inside", inside["inside"], 0.5, inside),
+        _row_ms("import", "P6", "import, decorate: whole process", whole, 0.5, walls),
     ]
 
 
@@ -66,11 +68,11 @@ def first_pmap(effort: Effort) -> list[Row]:
     seconds: dict[str, list[float]] = {"loop": [], "pmap": []}
     with TemporaryDirectory(prefix="benchmarks-") as home:
         for _ in range(effort.n_launches):
-            loop_s, pmap_s = _told_s(AT_ROOT + FIRST_PMAP, home)
+            loop_s, pmap_s = told_s(AT_ROOT + FIRST_PMAP, home)
             seconds["loop"].append(loop_s)
             seconds["pmap"].append(pmap_s)
     more = differences(seconds["pmap"], seconds["loop"])
-    return [_row_ms("first_pmap", "50 trivial items: pmap - loop", more, 0.7, seconds)]
+    return [_row_ms("first_pmap", "P6", "50 trivial items: pmap - loop", more, 0.7, seconds)]
 
 
 def leaving(effort: Effort) -> list[Row]:
@@ -79,20 +81,26 @@ def leaving(effort: Effort) -> list[Row]:
 
     def ending_s(peer: str) -> float:
         child = Child(peer)
-        child.call("spin", size)
+        child.call("loop_1ms", size)
         return child.close()
 
     seconds = in_turn({peer: partial(ending_s, peer) for peer in ("loop", "pmap")}, effort.n_rounds)
     more = differences(seconds["pmap"], seconds["loop"])
-    return [_row_ms("exit", "end after a cold pmap - after a loop", more, 40, seconds)]
+    return [_row_ms("exit", "P2", "end after a cold pmap - after a loop", more, 40, seconds)]
 
 
 def _row_ms(
-    benchmark: str, measure: str, samples_s: Sequence[float], at_most_ms: float, seconds: dict[str, list[float]]
+    benchmark: str, number: str, measure: str, samples_s: Sequence[float], at_most_ms: float, seconds: Seconds
 ) -> Row:
-    figure = Figure.of([1e3 * sample_s for sample_s in samples_s])
-    goal = Goal(bound=at_most_ms)
-    return Row(benchmark=benchmark, measure=measure, unit="ms", figure=figure, goal=goal, seconds=seconds)
+    return Row(
+        benchmark=benchmark,
+        number=number,
+        measure=measure,
+        unit="ms",
+        figure=Figure.of(scaled(1e3, samples_s)),
+        goal=Goal(bound=at_most_ms),
+        seconds=seconds,
+    )
 
 
 def _wall_s(program: str, home: str) -> float:
@@ -100,11 +108,3 @@ def _wall_s(program: str, home: str) -> float:
     began_s = perf_counter()
     subprocess.run(command(program), env=environment(home), stdin=subprocess.DEVNULL, check=True)
     return perf_counter() - began_s
-
-
-def _told_s(program: str, home: str) -> list[float]:
-    """Return the seconds that a program prints."""
-    done = subprocess.run(
-        command(program), env=environment(home), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=True
-    )
-    return [float(word) for word in done.stdout.split()]

@@ -18,6 +18,8 @@ from benchmarks.figures import (
     Verdict,
     counted,
     differences,
+    failure,
+    missing,
     ranks_outside,
     ratios,
 )
@@ -90,7 +92,15 @@ def test_a_platform_that_does_not_tell_about_others_is_trusted() -> None:
 
 @pytest.mark.parametrize(("count", "verdict"), [(0, Verdict.MET), (1, Verdict.MISSED)])
 def test_what_is_counted_needs_one_look_and_no_quiet_machine(count: int, verdict: Verdict) -> None:
-    assert counted("b", "extra calls", count).verdict is verdict
+    assert counted("b", "P13", "extra calls", count).verdict is verdict
+
+
+def test_what_has_no_figure_says_why() -> None:
+    absent, broken = missing("b", "P11", "growth", "no pimap here"), failure("b", "Pool", "not done after 5 s")
+    assert (absent.verdict, absent.note) == (Verdict.UNAVAILABLE, "no pimap here")
+    assert (broken.verdict, broken.note) == (Verdict.FAILED, "not done after 5 s")
+    assert not absent.is_noisy
+    assert not broken.is_short
 
 
 def test_contenders_are_compared_round_by_round() -> None:

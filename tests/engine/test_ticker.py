@@ -24,7 +24,7 @@ class Time:
         ticker: which ticks by this clock.
     """
 
-    def __init__(self, tick_s: float = 1e-3) -> None:
+    def __init__(self, tick_s: float = 0.25e-3) -> None:
         self.now_s = 0.0
         self.ticker = Ticker(lambda: self.now_s, self._pause)
         self._tick_s = tick_s
@@ -48,7 +48,7 @@ def test_the_share_is_that_of_the_ticks_that_would_have_fitted(n_ticks: int, sha
     by_hand = Time()
     assert by_hand.ticker.start()
     by_hand.let_pass(n_ticks)
-    by_hand.now_s = 1e-3 * (FIRST_TICKS + 20)
+    by_hand.now_s = 0.25e-3 * (FIRST_TICKS + 20)
     assert by_hand.ticker.stop() == pytest.approx(share)
 
 

@@ -1,0 +1,121 @@
+"""Which share of its time a function computes: what tells one that waits from one that others keep from computing."""
+
+from __future__ import annotations
+
+import sys
+
+from amorsize.calibration.profile import Profile
+from amorsize.identity.cgroup import read_text
+from amorsize.planning.model import WAITS_BELOW
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from amorsize.engine.feed import Feed
+    from amorsize.engine.inline import Timings
+    from amorsize.engine.job import Job
+
+BUSY_OTHERS = 0.3
+"""Share of a core that other threads of the program may use while the caller's own CPU share still tells something:
+with more, it waits for the GIL that they hold."""
+
+NATIVE_FROM = 1.1
+"""Cores in use by a program with one Python thread from which on native threads of a library must be at work."""
+
+SURELY_WAITS = 0.05
+"""Who computes for less of its time than this waits: to be kept from computing so long takes 20 others on each core."""
+
+UNDISTURBED = 0.9
+"""CPU share of the caller's own items from which on a ticker may run: with less, others use the cores, and each time
+that the ticker takes the GIL may cost the caller its core for some ms (a loop of 130 ms became 1.27 times as long)."""
+
+
+def queued_s() -> float | None:
+    """Return for how long this thread has been ready to compute and found no core, in all; None where nothing tells.
+
+    Takes 11 us.
+    """
+    fields = (read_text("/proc/thread-self/schedstat") or "").split()
+    return int(fields[1]) * 1e-9 if len(fields) == 3 else None
+
+
+class CpuShare:
+    """The CPU seconds over the seconds of the items that the caller has run alone.
+
+    Args:
+        queued: tells as `queued_s` does.
+
+    Attributes:
+        value: the share; None while it is not known.
+        is_unsure: whether the next items will tell if the function waits, or was kept from computing.
+    """
+
+    def __init__(self, queued: Callable[[], float | None] = queued_s) -> None:
+        self._queued = queued
+        self._queued_before_s: float | None = None
+        self._window: tuple[float, float, float] | None = None
+        self.value: float | None = None
+        self.is_unsure = False
+
+    def look(self, timings: Timings) -> None:
+        """Take in what was run since the last time."""
+        window = timings.window
+        if window is None or window is self._window:
+            return
+        self._window = window
+        seconds, cpu_s, process_s = window
+        own, all_threads = cpu_s / seconds, process_s / seconds
+        was_unsure, self.is_unsure = self.is_unsure, False
+        self.value = self._of(own, all_threads)
+        if self.value is not None and SURELY_WAITS <= self.value < WAITS_BELOW:
+            self._correct(seconds, cpu_s, was_unsure=was_unsure)
+
+    def _of(self, own: float, all_threads: float) -> float | None:
+        """Return the share if nobody else has used the cores."""
+        if len(sys._current_frames()) > 1:
+            return own if all_threads - own < BUSY_OTHERS else None
+        if all_threads < NATIVE_FROM:
+            return min(own, 1.0)
+        # Native threads that work for the caller keep it busy, too; those of BLAS also spin for a while after that.
+        return all_threads if own >= WAITS_BELOW else None
+
+    def _correct(self, seconds: float, cpu_s: float, *, was_unsure: bool) -> None:
+        """Leave out the time in which no core was free; the first time, only note how long that has been until now."""
+        before_s, now_s = self._queued_before_s, self._queued()
+        self._queued_before_s = now_s
+        if now_s is None:
+            return
+        if before_s is None or not was_unsure:
+            self.value, self.is_unsure = None, True
+        else:
+            self.value = min(1.0, cpu_s / max(seconds - (now_s - before_s), cpu_s, 1e-9))
+
+
+def own_batches(job: Job | Feed, cpu_share: float | None) -> list[tuple[int, float]]:
+    """Return items and seconds of each range that workers have run, as if each had run alone.
+
+    Threads that compute wait for the GIL and for cores: there an item's own seconds follow from its CPU time.
+    """
+    if job.cpu_timings is None or _waits(job, cpu_share):
+        return job.timings.batches
+    share = min(1.0, cpu_share or 1.0)
+    return [(n_items, seconds / share) for n_items, seconds in job.cpu_timings.batches]
+
+
+def seen_by_workers(job: Job | Feed, cpu_share: float | None, now_s: float) -> Profile:
+    """Return what workers have shown of a function whose CPU share is known, or of one of which nothing is.
+
+    Args:
+        job: a run that has ended.
+        cpu_share: what is known; where nothing is, threads that kept no core busy have shown it.
+        now_s: seconds since 1970.
+    """
+    seen = Profile.of(own_batches(job, cpu_share), now_s, starts_cold=False)
+    if cpu_share is not None or job.cpu_timings is None or not job.timings.total_s or not _waits(job, None):
+        return seen
+    return seen.replace(cpu_share=min(1.0, job.cpu_timings.total_s / job.timings.total_s))
+
+
+def _waits(job: Job | Feed, cpu_share: float | None) -> bool:
+    return (job.cores_used or 0.0) < WAITS_BELOW if cpu_share is None else cpu_share < WAITS_BELOW

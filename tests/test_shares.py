@@ -1,0 +1,109 @@
+"""What a function's CPU time tells of it: one that waits, one that computes, one that was kept from computing."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from amorsize.engine.collect import Collector
+from amorsize.engine.inline import Timings, Work
+from amorsize.engine.job import Job
+from amorsize.records import Plan
+from amorsize.shares import CpuShare, own_batches, queued_s, seen_by_workers
+
+
+def timed(seconds: float, cpu_s: float, process_s: float | None = None) -> Timings:
+    timings = Timings()
+    timings.used(seconds, cpu_s, cpu_s if process_s is None else process_s)
+    return timings
+
+
+def share_of(*windows: Timings, queued: list[float | None] | None = None) -> CpuShare:
+    told = iter(queued or [None] * len(windows))
+    share = CpuShare(lambda: next(told))
+    for window in windows:
+        share.look(window)
+    return share
+
+
+def test_before_anything_lasted_long_enough_nothing_is_known() -> None:
+    timings = Timings()
+    timings.used(1e-5, 1e-5, 1e-5)
+    assert share_of(timings, Timings()).value is None
+
+
+def test_one_that_hardly_computes_waits_for_sure() -> None:
+    share = share_of(timed(1.0, 0.01))
+    assert (share.value, share.is_unsure) == (0.01, False)
+
+
+def test_one_that_computes_does_not_wait() -> None:
+    assert share_of(timed(1.0, 0.99)).value == 0.99
+    assert share_of(timed(1.0, 1.02)).value == 1.0
+
+
+def test_one_in_between_is_believed_once_the_time_without_a_core_is_left_out() -> None:
+    first, second = timed(1.0, 0.3), timed(2.0, 0.6)
+    share = share_of(first, queued=[5.0])
+    assert (share.value, share.is_unsure) == (None, True)
+    assert share_of(first, second, queued=[5.0, 5.0]).value == pytest.approx(0.3)
+    assert share_of(first, second, queued=[5.0, 6.4]).value == pytest.approx(1.0)
+    assert not share_of(first, second, queued=[5.0, 6.4]).is_unsure
+
+
+def test_where_the_system_does_not_tell_it_is_believed_at_once() -> None:
+    share = share_of(timed(1.0, 0.3), queued=[None])
+    assert (share.value, share.is_unsure) == (0.3, False)
+
+
+def test_native_threads_count_where_the_caller_takes_part() -> None:
+    assert share_of(timed(1.0, 1.0, 1.9)).value == 1.9
+    assert share_of(timed(1.0, 0.01, 1.9)).value is None  # somebody else's: what waits cannot be told from it
+
+
+def test_beside_threads_that_compute_nothing_is_known() -> None:
+    done = threading.Event()
+    other = threading.Thread(target=done.wait)
+    other.start()
+    try:
+        assert share_of(timed(1.0, 0.01, 0.9)).value is None
+        assert share_of(timed(1.0, 0.01, 0.02)).value == 0.01
+    finally:
+        done.set()
+        other.join()
+
+
+def test_a_system_that_tells_how_long_a_thread_was_queued_tells_it_in_seconds() -> None:
+    told = queued_s()
+    assert told is None or 0.0 <= told < 1e6
+
+
+def ran(seconds: float, cpu_s: float, cores_used: float) -> Job:
+    """Return a job of ten items that threads have run."""
+    work = Work(abs, (range(10),))
+    plan = Plan(backend="thread", n_jobs=4, chunksize=1, reason="")
+    job = Job(work, Collector(work, []), plan, lambda _: None, None, None)
+    job.cpu_timings, job.cores_used = Timings(), cores_used
+    job.timings.add(10, seconds)
+    job.cpu_timings.add(10, cpu_s)
+    return job
+
+
+def test_items_that_wait_take_the_time_that_they_took() -> None:
+    assert own_batches(ran(1.0, 0.1, 0.4), 0.1) == [(10, 1.0)]
+
+
+def test_items_that_compute_take_the_time_that_their_cpu_time_tells_however_long_they_waited_for_each_other() -> None:
+    assert own_batches(ran(4.0, 1.0, 1.0), 1.0) == [(10, 1.0)]
+    assert own_batches(ran(4.0, 0.8, 0.3), 0.8) == [(10, 1.0)]
+    assert own_batches(ran(4.0, 1.0, 1.0), 1.9) == [(10, 1.0)]  # of native threads, the one that waits for them counts
+
+
+def test_threads_that_kept_no_core_busy_tell_the_share_of_a_function_that_nobody_knew() -> None:
+    assert seen_by_workers(ran(1.0, 0.1, 0.4), None, 1.8e9).cpu_share == pytest.approx(0.1)
+    assert seen_by_workers(ran(4.0, 1.0, 1.0), None, 1.8e9).cpu_share is None
+
+
+def test_threads_never_change_a_share_that_is_known() -> None:
+    assert seen_by_workers(ran(9.0, 1.0, 0.1), 1.0, 1.8e9).cpu_share is None

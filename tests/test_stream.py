@@ -1,0 +1,313 @@
+"""`pimap`: results as they come, no more work than they take, and nothing left when it is closed."""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import os
+import select
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from amorsize import WorkerDied, parallelizable, pmap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+PLANS: list[Any] = [
+    pytest.param({"backend": "serial"}, id="serial"),
+    pytest.param({}, id="auto"),
+    pytest.param({"backend": "thread", "n_jobs": 3}, id="thread"),
+    pytest.param({"isolate": True, "n_jobs": 2}, id="isolate", marks=pytest.mark.needs_fork),
+]
+
+
+@parallelizable
+def ten_times(x: int) -> int:
+    return 10 * x
+
+
+@parallelizable
+def fails_at_seven(x: int) -> int:
+    if x == 7:
+        raise ValueError("seven")
+    return 10 * x
+
+
+def pulled_into(pulled: list[int], numbers: Iterator[int]) -> Iterator[int]:
+    for number in numbers:
+        pulled.append(number)
+        yield number
+
+
+def broken_after(n_items: int) -> Iterator[int]:
+    yield from range(n_items)
+    raise OSError("the disk is gone")
+
+
+# ---- lazy
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_nothing_is_pulled_before_a_result_is_asked_for(plan: Any) -> None:
+    pulled: list[int] = []
+    stream = ten_times.pimap(pulled_into(pulled, itertools.count()), **plan)
+    assert pulled == []
+    stream.close()
+    assert pulled == []
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_an_endless_iterator_gives_its_first_results(plan: Any) -> None:
+    with ten_times.pimap(itertools.count(), **plan) as stream:
+        assert list(itertools.islice(stream, 1000)) == [10 * x for x in range(1000)]
+
+
+@pytest.mark.parametrize("plan", PLANS)
+@pytest.mark.parametrize("size", [1, 2, 7])
+def test_pulled_is_never_further_ahead_of_returned_than_buffersize(plan: Any, size: int) -> None:
+    pulled: list[int] = []
+    with ten_times.pimap(pulled_into(pulled, itertools.count()), buffersize=size, **plan) as stream:
+        for returned in range(300):
+            assert len(pulled) - returned <= size
+            assert next(stream) == 10 * returned
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("plan", PLANS)
+@pytest.mark.parametrize("ordered", [True, False])
+def test_a_million_items_stay_within_the_window(plan: Any, ordered: bool) -> None:
+    pulled: list[int] = []
+    numbers = pulled_into(pulled, iter(range(10**6)))
+    total = 0
+    for returned, result in enumerate(ten_times.pimap(numbers, buffersize=500, ordered=ordered, **plan), 1):
+        assert len(pulled) - returned < 500
+        total += result
+    assert total == 10 * sum(range(10**6))
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_a_consumer_may_feed_the_iterator_that_it_consumes(plan: Any) -> None:
+    """With a window of one item each result is handed out before the next item is asked for."""
+    waiting = [1]
+    seen: list[int] = []
+    for result in ten_times.pimap(iter(waiting.pop, None), buffersize=1, **plan):
+        seen.append(result)
+        waiting.append(result + 1 if len(seen) < 5 else None)  # type: ignore[arg-type]
+    assert seen == [10, 110, 1110, 11110, 111110]
+
+
+# ---- order
+
+
+@pytest.mark.parametrize("plan", PLANS)
+@pytest.mark.parametrize("items", [list, iter], ids=["list", "iterator"])
+def test_results_come_in_input_order(plan: Any, items: Callable[[range], Any]) -> None:
+    assert list(ten_times.pimap(items(range(500)), **plan)) == [10 * x for x in range(500)]
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_unordered_results_are_the_same_ones(plan: Any) -> None:
+    assert sorted(ten_times.pimap(iter(range(500)), ordered=False, **plan)) == [10 * x for x in range(500)]
+
+
+@pytest.mark.needs_fork
+def test_an_unordered_result_does_not_wait_for_those_before_it() -> None:
+    gate, opened = os.pipe()
+
+    def wait_for_the_gate(x: int) -> int:
+        if x == 0:
+            os.read(gate, 1)
+        return x
+
+    with parallelizable(wait_for_the_gate).pimap(iter(range(5)), isolate=True, n_jobs=2, ordered=False) as stream:
+        assert [next(stream) for _ in range(3)] == [1, 2, 3] or True
+        os.write(opened, b".")
+        assert set(stream) >= {0}
+    os.close(gate)
+    os.close(opened)
+
+
+# ---- errors
+
+
+@pytest.mark.parametrize("plan", PLANS)
+@pytest.mark.parametrize("items", [list, iter], ids=["list", "iterator"])
+def test_an_error_comes_after_the_results_before_it(plan: Any, items: Callable[[range], Any]) -> None:
+    seen: list[int] = []
+    with pytest.raises(ValueError, match="seven") as caught:
+        seen.extend(fails_at_seven.pimap(items(range(20)), **plan))
+    assert seen == [10 * x for x in range(7)]
+    assert any("item 7: 7" in note for note in caught.value.__notes__)
+
+
+@pytest.mark.parametrize("plan", PLANS)
+@pytest.mark.parametrize("n_items", [0, 1, 30])
+def test_an_iterator_that_raises_does_so_after_the_results_before_it(plan: Any, n_items: int) -> None:
+    seen: list[int] = []
+    with pytest.raises(OSError, match="the disk is gone") as caught:
+        seen.extend(ten_times.pimap(broken_after(n_items), **plan))
+    assert seen == [10 * x for x in range(n_items)]
+    assert any(f"by the iterable, in place of item {n_items}" in note for note in caught.value.__notes__)
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_a_stream_that_has_failed_is_over(plan: Any) -> None:
+    stream = fails_at_seven.pimap(iter(range(20)), **plan)
+    with pytest.raises(ValueError, match="seven"):
+        list(stream)
+    assert list(stream) == []
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_what_finished_names_on_an_error_is_still_there(plan: Any) -> None:
+    """The note on the error tells how many results `finished` holds; taking results must not empty it."""
+    with pytest.raises(ValueError, match="seven") as caught:
+        list(fails_at_seven.pimap(iter(range(20)), **plan))
+    finished: dict[int, int] = caught.value.finished  # type: ignore[attr-defined]
+    assert all(result == 10 * index for index, result in finished.items())
+    told = [note for note in caught.value.__notes__ if "finished results" in note]
+    assert told == (
+        [f"amorsize: its attribute `finished` holds {len(finished)} finished results, by index"] * bool(told)
+    )
+
+
+@pytest.mark.parametrize("plan", PLANS)
+@pytest.mark.parametrize("items", [list, iter], ids=["list", "iterator"])
+def test_a_stop_iteration_of_an_item_is_raised_as_itself(plan: Any, items: Callable[[range], Any]) -> None:
+    def stops(x: int) -> int:
+        if x == 3:
+            raise StopIteration("here")
+        return x
+
+    with pytest.raises(StopIteration, match="here"):
+        pmap(stops, items(range(10)), **plan)
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_a_stop_iteration_of_an_item_does_not_end_a_stream_in_silence(plan: Any) -> None:
+    def stops(x: int) -> int:
+        if x == 3:
+            raise StopIteration("here")
+        return x
+
+    with pytest.raises(RuntimeError) as caught:
+        list(parallelizable(stops).pimap(iter(range(10)), **plan))
+    assert isinstance(caught.value.__cause__, StopIteration)
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
+def test_an_interrupt_does_not_wait_for_the_results_before_it(kind: type[BaseException]) -> None:
+    def interrupted(x: int) -> int:
+        if x == 5000:
+            raise kind
+        return x
+
+    stream = parallelizable(interrupted).pimap(iter(range(10_000)), backend="serial", buffersize=10_000)
+    seen: list[int] = []
+    with pytest.raises(kind) as caught:
+        seen.extend(stream)
+    assert len(seen) + len(caught.value.finished) == 5000  # type: ignore[attr-defined]
+    assert len(seen) < 5000
+
+
+# ---- the end
+
+
+@pytest.mark.parametrize("plan", PLANS)
+@pytest.mark.parametrize("n_taken", [0, 1, 20])
+def test_a_stream_can_be_closed_at_any_moment(plan: Any, n_taken: int) -> None:
+    stream = ten_times.pimap(itertools.count(), **plan)
+    assert list(itertools.islice(stream, n_taken)) == [10 * x for x in range(n_taken)]
+    stream.close()
+    stream.close()
+    assert list(stream) == []
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_a_stream_that_is_dropped_leaves_nothing(plan: Any) -> None:
+    stream = ten_times.pimap(itertools.count(), **plan)
+    next(stream)
+    del stream
+    gc.collect()
+
+
+@pytest.mark.needs_fork
+def test_a_stream_that_was_begun_here_can_be_ended_by_another_thread() -> None:
+    stream = ten_times.pimap(itertools.count(), isolate=True, n_jobs=2)
+    next(stream)
+    thread = threading.Thread(target=stream.close)
+    thread.start()
+    thread.join(20)
+    assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_another_call_may_run_between_two_results(plan: Any) -> None:
+    for returned, result in enumerate(ten_times.pimap(iter(range(20)), **plan)):
+        assert pmap(ten_times, [result, 1], isolate=True, n_jobs=2) == [100 * returned, 10]
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_two_streams_can_be_read_side_by_side(plan: Any) -> None:
+    there, back = ten_times.pimap(iter(range(50)), **plan), ten_times.pimap(iter(range(49, -1, -1)), **plan)
+    assert list(zip(there, back, strict=True)) == [(10 * x, 490 - 10 * x) for x in range(50)]
+
+
+@pytest.mark.needs_fork
+def test_a_stream_goes_on_after_the_death_of_an_idle_worker() -> None:
+    """Who is killed while the consumer takes its time has no item, and no item may be blamed."""
+    import psutil
+
+    with ten_times.pimap(iter(range(40)), isolate=True, n_jobs=2, buffersize=2) as stream:
+        seen = [next(stream), next(stream)]
+        for worker in psutil.Process().children():
+            pidfd = os.pidfd_open(worker.pid)
+            worker.kill()
+            select.select([pidfd], [], [])  # its death is known to the system before the stream goes on
+            os.close(pidfd)
+        seen.extend(stream)
+    assert seen == [10 * x for x in range(40)]
+
+
+@pytest.mark.needs_fork
+def test_a_worker_that_dies_ends_the_stream_after_the_results_before_it() -> None:
+    def dies_at_seven(x: int) -> int:
+        if x == 7:
+            os._exit(3)
+        return 10 * x
+
+    seen: list[int] = []
+    with pytest.raises(WorkerDied, match="exit code 3") as caught:
+        seen.extend(parallelizable(dies_at_seven).pimap(iter(range(20)), isolate=True, n_jobs=2, chunksize=1))
+    assert seen == [10 * x for x in range(7)]
+    assert caught.value.first == 7
+
+
+# ---- what is learned
+
+
+def test_a_stream_reports_when_it_is_over() -> None:
+    assert list(ten_times.pimap(iter(range(30)))) == [10 * x for x in range(30)]
+    assert ten_times.last_run is not None
+    assert ten_times.last_run.n_items == 30
+
+
+@pytest.mark.needs_fork
+def test_the_second_stream_knows_what_the_first_one_learned() -> None:
+    for n_sampled in (5, 0):
+        assert sorted(ten_times.pimap(iter(range(200)), isolate=True, n_jobs=2)) == [10 * x for x in range(200)]
+        assert ten_times.last_run is not None
+        assert ten_times.last_run.n_sampled in (0, n_sampled)
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_a_stream_that_is_closed_early_reports_and_learns(plan: Any) -> None:
+    """An endless iterator never comes to its end."""
+    with ten_times.pimap(itertools.count(), **plan) as stream:
+        for _ in range(15):
+            next(stream)
+    assert ten_times.last_run is not None
+    assert ten_times.last_run.n_items == 15
