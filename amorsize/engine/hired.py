@@ -121,10 +121,8 @@ class SpawnedWorker:
             or self.process.has_ended()
         ):
             return False
-        if not self.link.is_accepted:  # it had no task, so nobody knows yet whether it takes the function
-            if self._has_run_initializer:
-                return False
-            self._key = b""
+        if self._has_run_initializer and not self.link.is_accepted:  # it had no task: did the initializer fail?
+            return False
         self.link.send(SETUP, seconds=IDLE_S)
         self._rests_since_s = monotonic()
         return self.link.is_quiet

@@ -49,7 +49,6 @@ class Worker:
         self._desk: Desk = fed.desk_of(link)
         self._work: Work | None = None
         self._key = b""
-        self._is_initialized = False
 
     def serve(self) -> None:
         """Do what is asked until the line ends."""
@@ -99,8 +98,7 @@ class Worker:
             raise Stale(f"{type(error).__name__}: {error}") from error
         if differs:
             raise Stale("its module, or what it uses, has changed since the caller loaded it")
-        if initializer is not None and not self._is_initialized:
-            self._is_initialized = True
+        if initializer is not None:
             initializer(*initargs)
         return Work(func, ((),), star=star, offset=offset, guard=guard)
 

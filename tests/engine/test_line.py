@@ -31,7 +31,6 @@ def test_a_line_is_quiet_when_every_item_is_answered(ends: tuple[Line, Link]) ->
     assert caller.is_quiet
     caller.send_values(TASK, 0, [1, 2, 3])
     caller.send_values(TASK, 3, [4, 5])
-    worker.send(BEGUN, 0, 3)
     answers: list[tuple[int, list[object]]] = [(0, [1]), (1, [2, 3]), (3, [4])]
     for start, results in answers:
         worker.send_results(start, results, 0.0)
@@ -40,6 +39,14 @@ def test_a_line_is_quiet_when_every_item_is_answered(ends: tuple[Line, Link]) ->
     worker.send(ERROR, 4, 1)
     list(caller.receive())
     assert caller.is_quiet
+
+
+def test_a_task_that_has_begun_is_not_answered(ends: tuple[Line, Link]) -> None:
+    caller, worker = ends
+    caller.send_values(TASK, 0, [1])
+    worker.send(BEGUN, 0, 1)
+    list(caller.receive())
+    assert not caller.is_quiet
 
 
 def test_an_error_answers_for_the_rest_of_its_task(ends: tuple[Line, Link]) -> None:

@@ -81,7 +81,7 @@ def test_items_are_run_in_processes_of_their_own(feed: Feed) -> None:
 
 @pytest.mark.needs_fork  # what hides it loads more
 def test_a_worker_loads_only_what_it_needs(feed: Feed, write: Write) -> None:
-    heavy = "asyncio cloudpickle collections.abc multiprocessing logging re socket subprocess threading typing"
+    heavy = "_pickle asyncio cloudpickle collections.abc multiprocessing logging re socket subprocess threading typing"
     work = write("work_light", "import sys\n\ndef is_loaded(name):\n    return name in sys.modules\n")
     with warnings.catch_warnings():
         warnings.resetwarnings()
@@ -390,6 +390,12 @@ def test_an_initializer_that_fails_raises_what_it_raised(feed: Feed, write: Writ
     assert spawn._resting == []
 
 
+def test_a_worker_whose_initializer_may_have_failed_does_not_rest(hire: Callable[..., Any], write: Write) -> None:
+    work = write("work_unknown", INITIALIZED)
+    spawn.release(hire(pid, initializer=work.fail))  # they had no task that would have told
+    assert spawn._resting == []
+
+
 # ---- surroundings
 
 
@@ -449,8 +455,16 @@ def test_a_worker_knows_that_it_is_one(feed: Feed) -> None:
     assert launch.refusal() is None
 
 
-def test_standard_input_is_empty(feed: Feed) -> None:
-    assert feed(lambda _: sys.stdin.read(), [0]) == [""]
+def test_standard_input_is_the_caller_s_alone(fresh_python: Callable[..., str]) -> None:
+    source = program("""
+import os, runpy, sys
+reading, writing = os.pipe()
+os.dup2(reading, 0)
+os.write(writing, b"for the caller")
+os.close(writing)
+print(runpy.run_path(FEEDING)["feed"](lambda _: sys.stdin.read(), [0]), sys.stdin.read())
+""")
+    assert fresh_python("-c", source) == "[''] for the caller\n"
 
 
 def test_an_item_may_start_processes(feed: Feed) -> None:
