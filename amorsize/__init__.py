@@ -12,6 +12,7 @@ Example:
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from amorsize.api import parallelizable
+    from amorsize.engine.spawn import shutdown
     from amorsize.errors import (
         AmorsizeError,
         AmorsizeWarning,
@@ -40,6 +41,7 @@ __all__ = [
     "pimap",
     "pmap",
     "pstarmap",
+    "shutdown",
 ]
 
 
@@ -60,6 +62,10 @@ def __getattr__(name: str) -> object:
         from amorsize import api
 
         value = api.parallelizable
+    elif name == "shutdown":
+        from amorsize.engine import spawn
+
+        value = spawn.shutdown
     else:
         from amorsize import functional
 
