@@ -31,10 +31,10 @@ def leave(call: Call, plan: Plan, work: Work, results: list[object]) -> bool:
     if takes_itself and not call.options.is_supervised:
         return _together(call, plan, work, results)
     from amorsize.engine.source import Sliced
-    from amorsize.stream import drained, fed_steps
+    from amorsize.stream import fed_steps, run_out
 
     source = Sliced(work, len(results), inherited=takes_itself)
-    return drained(fed_steps(call, plan, work, source, results))
+    return bool(run_out(fed_steps(call, plan, work, source, results)))
 
 
 def _together(call: Call, plan: Plan, work: Work, results: list[object]) -> bool:
@@ -133,7 +133,7 @@ def _spawned_crew(work: Work, held: Held) -> Crew[Any]:
     initargs: tuple[object, ...] = ()
     if guard is not None:  # the initializer runs once a worker, which may live longer than the call
         initializer, initargs = guard.initializer, guard.initargs
-        guard = guard.replace(initializer=None, initargs=())
+        guard = guard.replace(initializer=None, initargs=(), call=0)
     errand = Errand(
         work.func, star=work.star, guard=guard, initializer=initializer, initargs=initargs, identify=digest_of
     )

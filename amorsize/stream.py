@@ -20,13 +20,18 @@ from amorsize.engine.source import Pulled, Sliced
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-    from typing import Self
+    from typing import Any, Self
 
     from amorsize.call import Call
     from amorsize.engine.source import Source
     from amorsize.records import Plan, RunReport
 
     Steps = Generator[None, None, None]
+
+
+HANDED_OUT_S = 2e-3
+"""Seconds of work in a batch of the caller's whose results somebody waits for. Less spends more on the hand-over (about
+2 us); more makes a fast consumer wait, and holds more items at once."""
 
 
 def run_stream(call: Call, iterables: Sequence[Iterable[object]], *, star: bool) -> list[object]:
@@ -36,12 +41,19 @@ def run_stream(call: Call, iterables: Sequence[Iterable[object]], *, star: bool)
         BaseException: what the function raises, or, after the items before it are done, what an iterator raises.
     """
     results: list[object] = []
-    for _ in steps(call, Rows(call.func, iterables, star=star, guard=call.guard), None, results):
-        pass
+    run_out(steps(call, Rows(call.func, iterables, star=star, guard=call.guard), None, results))
     return results
 
 
-def steps(call: Call, rows: Rows, work: Work | None, results: list[object], *, ordered: bool = True) -> Steps:
+def steps(
+    call: Call,
+    rows: Rows,
+    work: Work | None,
+    results: list[object],
+    *,
+    ordered: bool = True,
+    hands_out: bool = False,
+) -> Steps:
     """Run all items, and pause after each batch; results may be taken away in the pauses.
 
     Args:
@@ -50,34 +62,39 @@ def steps(call: Call, rows: Rows, work: Work | None, results: list[object], *, o
         work: the same items, where they can be sliced.
         results: grow.
         ordered: False for results as they come.
+        hands_out: somebody takes the results away in the pauses, and is not to wait for long.
     """
-    n_given = 0
     while not rows.is_over:
-        n_left = None if work is None else work.n_items - n_given
+        n_left = None if work is None else work.n_items - rows.n_done
         plan = call.ask(n_left, results, rows.peek, feeds=True) if call.is_time_to_ask else None
-        if plan is not None and (yield from _leave(call, plan, rows, work, n_given, results, ordered=ordered)):
+        if plan is not None and (yield from _leave(call, plan, rows, work, results, ordered=ordered)):
             return
-        before = len(results)
         try:
-            call.size = advance_rows(rows, results, call.timings, call.size, call.alone_s)
+            size, until_s = (_handed_out(call), 0.0) if hands_out else (call.size, call.alone_s)
+            call.size = advance_rows(rows, results, call.timings, size, until_s)
         except BaseException as error:
-            n_given += len(results) - before
-            _blame(error, rows, n_given, results)
+            _blame(error, rows, rows.n_done, results)
             raise
-        n_given += len(results) - before
-        call.tell(n_given, None if work is None else work.n_items)
+        call.tell(rows.n_done, None if work is None else work.n_items)
         yield
 
 
+def _handed_out(call: Call) -> int:
+    """Return how many items to run before their results are handed out."""
+    mean_s, window = call.timings.mean_s, call.options.buffersize
+    size = min(call.size, max(1, int(HANDED_OUT_S / mean_s))) if mean_s else call.size
+    return size if window == "auto" else min(size, window)
+
+
 def _leave(
-    call: Call, plan: Plan, rows: Rows, work: Work | None, n_given: int, results: list[object], *, ordered: bool
+    call: Call, plan: Plan, rows: Rows, work: Work | None, results: list[object], *, ordered: bool
 ) -> Generator[None, None, bool]:
     """Leave the items that are left to fed workers."""
     source: Source
     if work is None:
-        work, source = Work(rows.func, ((),), star=rows.star, guard=rows.guard), Pulled(rows.rows, n_given)
+        work, source = Work(rows.func, ((),), star=rows.star, guard=rows.guard), Pulled(rows.rows, rows.n_done)
     else:
-        source = Sliced(work, n_given, inherited=plan.start_method == "fork")
+        source = Sliced(work, rows.n_done, inherited=plan.start_method == "fork")
     return (yield from fed_steps(call, plan, work, source, results, ordered=ordered))
 
 
@@ -97,7 +114,8 @@ def fed_steps(
     Returns:
         False where no worker could be started, and nothing was run.
     """
-    n_out = source.n_taken
+    n_out, n_left = source.n_taken, source.n_left()
+    n_items = None if n_left is None else n_out + n_left
     sink = (OrderedSink if ordered else Sink)(n_out, goes_on=call.goes_on)
     feed = feed_of(call, plan, work, source, sink)
     try:
@@ -107,7 +125,7 @@ def fed_steps(
                 n_out += len(sink.ready)
                 results += sink.ready
                 sink.ready.clear()
-                call.tell(n_out)
+                call.tell(n_out, n_items)
                 yield
         _raise_failure(sink, source, results, n_out)
     except OSError as error:
@@ -133,13 +151,22 @@ def _raise_failure(sink: Sink, source: Source, results: list[object], n_out: int
     raise error
 
 
-def drained(made: Generator[None, None, bool]) -> bool:
-    """Run steps to their end, and return what they return."""
+def run_out(made: Generator[None, None, Any]) -> Any:
+    """Run steps to their end, and return what they return.
+
+    Raises:
+        BaseException: what an item raised, as itself: no generator lets a StopIteration pass.
+    """
     try:
         while True:
             next(made)
     except StopIteration as end:
-        return bool(end.value)
+        return end.value
+    except RuntimeError as error:
+        stopped = error.__cause__
+        if isinstance(stopped, StopIteration) and "finished" in vars(stopped):  # of an item, and explained
+            raise stopped from None
+        raise
 
 
 def stream_of(
@@ -150,7 +177,7 @@ def stream_of(
     work = None if columns is None else Work(call.func, columns, guard=call.guard)
     rows = Rows(call.func, iterables if columns is None else columns, star=False, guard=call.guard)
     results: list[object] = []
-    return Stream(call, steps(call, rows, work, results, ordered=ordered), results, keep)
+    return Stream(call, steps(call, rows, work, results, ordered=ordered, hands_out=True), results, keep)
 
 
 class Stream:

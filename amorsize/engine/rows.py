@@ -29,9 +29,10 @@ class Rows:
         rows: the iterator, which nobody else may pull meanwhile.
         is_over: nothing more comes.
         broken: what the iterator raised in place of an item.
+        n_done: items whose results are there.
     """
 
-    __slots__ = ("broken", "func", "guard", "is_over", "rows", "star")
+    __slots__ = ("broken", "func", "guard", "is_over", "n_done", "rows", "star")
 
     def __init__(
         self,
@@ -47,6 +48,7 @@ class Rows:
         self.guard = guard
         self.is_over = False
         self.broken: BaseException | None = None
+        self.n_done = 0
 
     def run(self, n_items: int, results: list[object]) -> None:
         """Pull items, call the function with each, and append the results; sets `is_over` where fewer came.
@@ -58,7 +60,7 @@ class Rows:
         items = islice(self.rows, n_items)
         try:
             if self.guard is not None:
-                self.guard.run(self.func, self._watched(items), before, results, star=self.star)
+                self.guard.run(self.func, self._watched(items), self.n_done, results, star=self.star)
             elif self.star:
                 call_each_starred(self.func, items, results)
             else:
@@ -68,6 +70,8 @@ class Rows:
             if loop is not None and loop.tb_lineno - loop.tb_frame.f_code.co_firstlineno == LINE_OF_FOR:
                 self.broken = self.broken or (error if self.guard is None else None)
             raise
+        finally:
+            self.n_done += len(results) - before
         self.is_over = len(results) - before < n_items
 
     def _watched(self, items: Iterable[Any]) -> Iterator[Any]:
