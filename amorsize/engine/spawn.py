@@ -144,6 +144,7 @@ class SpawnedWorker:
         """
         packed = self._packed.next_step() if refused.count and self._packed is not None else None
         if packed is not None:
+            self._key = b""  # it has refused what it had; the next may be the same bytes, only compared otherwise
             self.send(packed, surroundings.here())
             return
         self._is_refused = True
