@@ -144,7 +144,9 @@ class Call:
             self.progress(n_done, n_items)
 
     def end(self) -> None:
-        """Tell of the last item."""
+        """Tell of the last item, and forget what was noted for this call only."""
+        if self.guard is not None:
+            self.guard.end()
         if self.progress is not None:
             self.progress.close()
 
@@ -191,16 +193,18 @@ class Call:
         """Return the results of items that can be sliced."""
         results: "list[object]" = []
         while len(results) < work.n_items:
-            plan = self._ask_for(work, results) if self.is_time_to_ask else None
-            if plan is not None and self._leave(work, results, plan):
-                break
-            self._alone(work, results)
+            n_left, plan = work.n_items - len(results), None
+            if self.is_time_to_ask:
+                plan = self.ask(n_left, results, work.sample, feeds=self.options.is_supervised)
+            if plan is None or not self._leave(work, results, plan):
+                self._alone(work, results)
             self.tell(len(results), work.n_items)
         return results
 
-    def _ask_for(self, work: Work, results: "list[object]") -> "Plan | None":
-        n_left = work.n_items - len(results)
-        return self.ask(n_left, results, work.sample, feeds=self.options.is_supervised)
+    def _leave(self, work: Work, results: "list[object]", plan: "Plan") -> bool:
+        from amorsize.backends import leave
+
+        return leave(self, plan, work, results)
 
     def _alone(self, work: Work, results: "list[object]") -> None:
         """Run items in the caller until it is time to look again."""
@@ -255,12 +259,6 @@ class Call:
             self.look_at_s = NEVER
         else:
             self.look_at_s = 0.0 if self.options.isolate else max(2 * self.timings.total_s, FIRST_LOOK_S)
-
-    def _leave(self, work: Work, results: "list[object]", plan: "Plan") -> bool:
-        """Leave what is left to workers; return whether that could be done, and nothing was run if not."""
-        from amorsize.backends import leave
-
-        return leave(self, plan, work, results)
 
     @property
     def spent_s(self) -> float:

@@ -36,7 +36,8 @@ class Options(Record):
         on_error: what becomes of an item's exception: it is raised, returned as the result, or skipped.
         retries: further tries of an item after its worker died, or it raised one of `retry_on`.
         retry_on: types of exceptions.
-        initializer: called once in every process (or thread) that runs items, before its first.
+        initializer: called once in every process (or thread) that runs items of the call, before its first; not again
+            in fresh interpreters that have run it for an earlier call.
         initargs: its arguments.
         seed: what the random numbers of each item follow from; None to leave the generators alone.
         cache: whether timings are looked up and kept.
@@ -82,7 +83,8 @@ class Options(Record):
     @property
     def is_supervised(self) -> bool:
         """Whether the caller has to know at any time which worker has which item."""
-        return self.timeout is not None or self.deadline is not None or self.retries > 0
+        ends_items = self.timeout is not None or self.deadline is not None
+        return ends_items or self.retries > 0 or self.on_error != "raise"  # a worker's death has to be one item's
 
     def jobs_asked(self, n_cores: int) -> int | None:
         """Return the number of processes asked for on a machine of `n_cores`; None for "auto"."""

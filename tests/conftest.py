@@ -6,20 +6,17 @@ child process, thread, descriptor, memory file, temp file or signal handler may 
 
 from __future__ import annotations
 
-import gc
 import os
-import signal
 import subprocess
 import sys
 import tempfile
-import threading
-from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import hypothesis
-import psutil
 import pytest
+
+from amorsize.testing import leaves_nothing_behind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -43,74 +40,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if item.get_closest_marker("needs_fork"):
                 item.add_marker(skip)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Holdings:
-    """What this process holds at one moment; each entry is a line that a person can read."""
-
-    children: frozenset[str]
-    threads: frozenset[str]
-    descriptors: frozenset[str]
-    memory_files: frozenset[str]
-    temp_files: frozenset[str]
-    signal_handlers: frozenset[str]
-
-    @classmethod
-    def now(cls, temp_directory: Path) -> Holdings:
-        """Look at the process; the part that a platform does not show stays empty."""
-        return cls(
-            children=_children(),
-            threads=frozenset(repr(thread) for thread in threading.enumerate()),
-            descriptors=_descriptors(),
-            memory_files=_memory_files(),
-            temp_files=frozenset(os.listdir(temp_directory)),
-            signal_handlers=_signal_handlers(),
-        )
-
-    def beyond(self, before: Holdings) -> list[str]:
-        """Name what is held now and was not held before."""
-        return [
-            f"{field.name.replace('_', ' ')}: {', '.join(sorted(more))}"
-            for field in fields(self)
-            if (more := getattr(self, field.name) - getattr(before, field.name))
-        ]
-
-
-def _children() -> frozenset[str]:
-    if hasattr(os, "waitid"):
-        try:  # asks the kernel, and reaps nobody; a scan of all processes would cost 10 ms a test
-            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        except ChildProcessError:
-            return frozenset()
-    return frozenset(str(child) for child in psutil.Process().children())
-
-
-def _descriptors() -> frozenset[str]:
-    shown = "/proc/self/fd"
-    if not os.path.isdir(shown):
-        return frozenset()
-    found = set()
-    for number in os.listdir(shown):
-        try:
-            found.add(f"{number} -> {os.readlink(f'{shown}/{number}')}")
-        except FileNotFoundError:
-            continue  # the descriptor that listed the directory
-    return frozenset(found)
-
-
-def _memory_files() -> frozenset[str]:
-    try:
-        maps = Path("/proc/self/maps").read_text()
-    except FileNotFoundError:
-        return frozenset()
-    mapped = {line.split(maxsplit=5)[5] for line in maps.splitlines() if "/memfd:" in line or "/dev/shm/" in line}
-    return frozenset(mapped.union(str(path) for path in Path("/dev/shm").glob("*amorsize*")))
-
-
-def _signal_handlers() -> frozenset[str]:
-    not_ours = {getattr(signal, "SIGALRM", None)}  # pytest-timeout's clock
-    return frozenset(f"{number} -> {signal.getsignal(number)}" for number in signal.valid_signals() - not_ours)
 
 
 @pytest.fixture(autouse=True)
@@ -149,14 +78,9 @@ def _know_nothing() -> None:
 @pytest.fixture(autouse=True)
 def nothing_left_behind(home: Path) -> Iterator[None]:
     """Fail the test that leaves a process, thread, descriptor, memory file, temp file or signal handler behind."""
-    before = Holdings.now(home / "tmp")
-    yield
-    _know_nothing()
-    left = Holdings.now(home / "tmp").beyond(before)
-    if left:
-        gc.collect()  # a cycle, such as an exception and its traceback, may hold them: that is the test's, not a leak
-        left = Holdings.now(home / "tmp").beyond(before)
-    assert not left, "left behind: " + "; ".join(left)
+    with leaves_nothing_behind(home / "tmp"):
+        yield
+        _know_nothing()
 
 
 @pytest.fixture

@@ -131,5 +131,6 @@ class Desk:
         except Exception as unpicklable:  # a result that pickle refuses, with whatever exception it likes
             error = failure.not_picklable("result", self.results, self.start, offset, unpicklable)
             index = error.index - offset
-            self.outbox.send_results(self.start, self.results[: index - self.start], 0.0)
+            if index > self.start:
+                self.outbox.send_results(self.start, self.results[: index - self.start], 0.0)
         self.outbox.send(ERROR, index, 1, 0.0, failure.pack(error))

@@ -37,6 +37,9 @@ INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}",
 
 OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
+MOST_LAYERS = 50
+"""Wrappers around a function that are looked through; one that claims to wrap itself must not be looked at for ever."""
+
 _steps: dict[bytes, int] = {}
 _is_user_s: dict[object, bool] = {}
 
@@ -112,9 +115,10 @@ class Packed:
         self.key = blake2b(self.content + (self.digest or "").encode(), digest_size=16).digest()
 
     def _name(self) -> bytes:
-        """Return what a function is remembered by."""
-        func = self.errand.func
-        return f"{getattr(func, '__module__', None)}:{getattr(func, '__qualname__', type(func).__qualname__)}".encode()
+        """Return what a function is remembered by: a partial or a wrapper together with what it calls."""
+        return " ".join(
+            [f"{getattr(func, '__module__', None)}:{title(func)}" for func in _layers(self.errand.func)]
+        ).encode()
 
     def _pickled(self) -> bytes:
         errand = self.errand
@@ -186,20 +190,39 @@ def modules_at(step: int, errand: Errand) -> tuple[str, ...]:
     names = {*_homes(errand.func), *_homes(errand.initializer)}
     if step == ALL_MODULES:
         names.update(user_modules())
-    return tuple(sorted(name for name in names if name in sys.modules and name not in ("__main__", "builtins")))
+    return tuple(sorted(filter(_is_users, names)))
+
+
+def _is_users(name: str) -> bool:
+    """Tell whether a module that is loaded here may be another in a fresh interpreter, and can be sent as code."""
+    if name not in sys.modules or name.partition(".")[0] in (
+        "__main__",
+        *sys.stdlib_module_names,
+        __name__.partition(".")[0],
+    ):
+        return False
+    file = getattr(sys.modules[name], "__file__", None)
+    return not isinstance(file, str) or not any(part in file for part in INSTALLED)
 
 
 def _homes(func: object) -> Iterator[str]:
     """Yield the names of the modules that a callable, what it wraps, and the object that it belongs to live in."""
-    for part in (func, type(func), type(getattr(func, "__self__", None))):
-        module = getattr(part, "__module__", None)
-        if isinstance(module, str):
-            yield module
-    for name in INSIDE:
-        inner = getattr(func, name, None)
-        if inner is not None and inner is not func:
-            yield from _homes(inner)
-            return
+    for layer in _layers(func):
+        for part in (layer, type(layer), type(getattr(layer, "__self__", None))):
+            module = getattr(part, "__module__", None)
+            if isinstance(module, str):
+                yield module
+
+
+def _layers(func: object) -> list[object]:
+    """Return a callable, what it calls, what that calls, and so on."""
+    layers = [func]
+    for _ in range(MOST_LAYERS):
+        inner = next((found for name in INSIDE if (found := getattr(layers[-1], name, None)) is not None), None)
+        if inner is None or inner is layers[-1]:
+            break
+        layers.append(inner)
+    return layers
 
 
 def user_modules() -> dict[str, str]:

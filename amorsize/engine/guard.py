@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import sys
 from _blake2 import blake2b
-from _thread import get_ident
+from _thread import _local
+from itertools import count
 
 from amorsize.record import Record
 
@@ -62,6 +63,8 @@ class Guard(Record):
         seed: what every item's random numbers follow from, together with its index; None to leave them alone.
         initializer: called in each process (of threads, in each thread) before its first item; None for nothing.
         initargs: its arguments.
+        seeds_numpy: NumPy's numbers follow from the seed as well.
+        call: tells one call of this process from another; 0 where nothing depends on it.
     """
 
     goes_on: bool = False
@@ -70,6 +73,8 @@ class Guard(Record):
     seed: int | None = None
     initializer: Callable[..., object] | None = None
     initargs: tuple[object, ...] = ()
+    seeds_numpy: bool = False
+    call: int = 0
 
     @classmethod
     def of(cls, options: Options) -> Guard:
@@ -81,6 +86,8 @@ class Guard(Record):
             seed=options.seed,
             initializer=options.initializer,
             initargs=options.initargs,
+            seeds_numpy=options.seed is not None and "numpy.random" in sys.modules,
+            call=next(_calls),
         )
 
     def run(
@@ -97,7 +104,7 @@ class Guard(Record):
         """
         call = (lambda arguments: func(*arguments)) if star else func
         self._prepare()
-        with _Numbers(self.seed) as numbers:
+        with _Numbers(self.seed, seeds_numpy=self.seeds_numpy) as numbers:
             for index, item in enumerate(items, first):
                 numbers.begin(index)
                 results.append(self._result(call, item))
@@ -116,19 +123,26 @@ class Guard(Record):
             return Failed(error)
 
     def _prepare(self) -> None:
-        """Call the initializer where this process and thread have not."""
-        here = (id(self.initializer), os.getpid(), get_ident())
-        if self.initializer is None or here in _prepared:
+        """Call the initializer where this process and thread have not, in this call."""
+        prepared = _here.__dict__.setdefault("prepared", set())
+        if self.initializer is None or (self.call, os.getpid()) in prepared:
             return
         try:
             self.initializer(*self.initargs)
         except Exception as error:
             error.add_note(f"amorsize: raised by initializer={self.initializer!r}, before any item")
             raise
-        _prepared[here] = self.initializer  # held, so that its id stays its own
+        prepared.add((self.call, os.getpid()))
+
+    def end(self) -> None:
+        """Forget, in the caller's own thread, that the initializer has run."""
+        _here.__dict__.get("prepared", set()).discard((self.call, os.getpid()))
 
 
-_prepared: dict[tuple[int, int, int], object] = {}
+_calls = count(1)
+
+_here = _local()
+"""For which calls this thread, and this process, have run the initializer. A thread's number may be another's later."""
 
 
 class _Numbers:
@@ -136,15 +150,21 @@ class _Numbers:
 
     __slots__ = ("_numpy", "_own", "_random", "_seed")
 
-    def __init__(self, seed: int | None) -> None:
+    def __init__(self, seed: int | None, *, seeds_numpy: bool) -> None:
         self._seed = seed
+        self._numpy: Any = None
+        if seeds_numpy:  # the caller has it loaded: a fresh interpreter may load it only in the middle of an item
+            import numpy.random
+
+            self._numpy = numpy.random
         self._own: list[Any] = []
 
     def __enter__(self) -> _Numbers:
         if self._seed is not None:
             import random
 
-            self._random, self._numpy = random, sys.modules.get("numpy.random")
+            self._random = random
+            self._numpy = self._numpy or sys.modules.get("numpy.random")
             self._own = [random.getstate(), self._numpy and self._numpy.get_state()]
         return self
 

@@ -202,7 +202,7 @@ else:
 def _signals_owners() -> bool:
     """Tell whether the kernel can be told to end this process with its caller: Linux, with Python's module for it."""
     try:
-        import fcntl as _
+        import fcntl as _  # noqa: F401 - whether it is there is the question
     except ImportError:
         return False
     return sys.platform == "linux"

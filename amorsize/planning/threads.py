@@ -44,12 +44,20 @@ TICKER_PAYS = 0.1
 """What could be gained must be this share of the run."""
 
 
-def thread_counts(profile: Profile, capacity: Capacity, n_items: int, limits: Limits) -> list[int]:
-    """Return the numbers of threads worth predicting, ascending; none where threads cannot help or may not be."""
+def thread_counts(profile: Profile, capacity: Capacity, n_items: int | None, limits: Limits) -> list[int]:
+    """Return the numbers of threads worth predicting, ascending; none where threads cannot help or may not be.
+
+    Args:
+        profile: what is known about the function.
+        capacity: how much of the machine may be used now.
+        n_items: how many items to expect; None for any number.
+        limits: what was asked for, and what is allowed.
+    """
     is_asked = limits.backend == "thread"
     if limits.isolate or limits.backend not in ("auto", "thread") or (limits.no_threads is not None and not is_asked):
         return []
-    most = min(limits.n_threads_ceiling, n_items, limits.n_jobs or MOST_THREADS)
+    most = min(limits.n_threads_ceiling, limits.n_jobs or MOST_THREADS)
+    most = most if n_items is None else min(most, n_items)
     if most < 2 or not (is_asked or held_share(profile, has_gil=limits.has_gil) <= MOST_HELD):
         return []
     if limits.n_jobs is not None:
@@ -59,7 +67,7 @@ def thread_counts(profile: Profile, capacity: Capacity, n_items: int, limits: Li
         most = min(most, ceil(capacity.n_effective / cpu_share))  # n_jobs x the cores that one item keeps busy <= cores
         if most < 2:
             return [2] if is_asked else []
-    if not profile.is_known:
+    if not profile.is_known or n_items is None:
         return [min(most, UNKNOWN_THREADS, capacity.n_cores + UNKNOWN_THREADS_BESIDE_CORES)]
     found = {2, most}
     found.update([1 << k for k in range(1, most.bit_length())])

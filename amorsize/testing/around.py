@@ -1,0 +1,69 @@
+"""What is around a call: calls inside of it and beside it, the caller's context and surroundings."""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from amorsize import AmorsizeWarning
+from amorsize.testing.base import CONTEXT, Contract, only_where
+from amorsize.testing.items import VARIABLE, double, inner_sum, surroundings_of, variable_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+
+class Around(Contract):
+    """The part of the contract that is about what is around a call."""
+
+    def test_a_call_inside_a_call_works(self) -> None:
+        expected = [n * (n - 1) for n in range(6)]
+        assert self.pmap(functools.partial(inner_sum, {}), range(6)) == expected
+        assert list(self.pimap(functools.partial(inner_sum, {}), iter(range(6)))) == expected
+
+    def test_a_call_inside_a_call_may_ask_for_the_same_backend(self) -> None:
+        options = {name: value for name, value in self.given.items() if name != "isolate"}
+        found = self.pmap(functools.partial(inner_sum, options), range(6))
+        assert found == [n * (n - 1) for n in range(6)]
+
+    def test_two_threads_call_at_once(self) -> None:
+        together = threading.Barrier(2)
+        found: dict[int, list[Any]] = {}
+
+        def call(n_items: int) -> None:
+            together.wait()
+            found[n_items] = [self.pmap(double, range(n_items)), list(self.pimap(double, iter(range(n_items))))]
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", AmorsizeWarning)  # where workers are forked, there may be none
+            threads = [threading.Thread(target=call, args=(n_items,)) for n_items in (50, 70)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        assert found == {n_items: [[2 * n for n in range(n_items)]] * 2 for n_items in (50, 70)}
+
+    @only_where(CONTEXT)
+    def test_items_see_the_caller_s_context_variables(self) -> None:
+        token = VARIABLE.set("set by the caller")
+        try:
+            assert set(self.pmap(variable_of, range(20), chunksize=1)) == {"set by the caller"}
+            assert set(self.pimap(variable_of, iter(range(20)))) == {"set by the caller"}
+        finally:
+            VARIABLE.reset(token)
+
+    def test_items_see_the_caller_s_directory_and_environment(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for value in ("one", "two"):
+            (tmp_path / value).mkdir()
+            monkeypatch.chdir(tmp_path / value)
+            monkeypatch.setenv("AMORSIZE_TESTING", value)
+            expected = {(os.path.realpath(tmp_path / value), value)}
+            assert set(self.pmap(surroundings_of, ["AMORSIZE_TESTING"] * 20, chunksize=1)) == expected
+            assert set(self.pimap(surroundings_of, iter(["AMORSIZE_TESTING"] * 20))) == expected

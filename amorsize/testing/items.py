@@ -1,0 +1,366 @@
+"""What the contract calls: functions that any worker finds by name, and what they leave to be looked at."""
+
+from __future__ import annotations
+
+import os
+import random
+import select
+import signal
+import threading
+from contextvars import ContextVar
+from time import sleep
+from typing import TYPE_CHECKING, Any, NoReturn, Self
+
+from amorsize import parallelizable, pmap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+WAIT_S = 30.0
+"""Seconds that anything is waited for before it counts as never coming."""
+
+VARIABLE: ContextVar[str] = ContextVar("amorsize.testing.VARIABLE", default="unset")
+
+HERE = threading.local()
+"""What an initializer leaves in its own thread."""
+
+
+class Calls:
+    """A file that every call appends a line to: process, thread, item.
+
+    Args:
+        path: of the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def note(self, item: object) -> None:
+        """Append a line; a write so short is not divided by others'."""
+        line = f"{os.getpid()} {threading.get_ident()} {item}\n".encode()
+        fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            os.write(fd, line)
+        finally:
+            os.close(fd)
+
+    def lines(self) -> list[tuple[int, int, str]]:
+        """Return (process, thread, item) of every call, in their order."""
+        if not self.path.exists():
+            return []
+        split = [line.split(" ", 2) for line in self.path.read_text().splitlines()]
+        return [(int(process), int(thread), item) for process, thread, item in split]
+
+    def items(self) -> list[int]:
+        """Return the items that were called, in the order of their calls."""
+        return [int(item) for _, _, item in self.lines()]
+
+
+class Gate:
+    """What opens once and stays open: a named pipe, so that any process or thread can wait at it.
+
+    It pickles as its path. In the process that made it, nothing is opened for waiting, so that an item that is left
+    behind leaves no descriptor.
+
+    Args:
+        path: where the pipe is made.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = str(path)
+        os.mkfifo(self._path)
+        self._owner = os.getpid()
+        self._fd = self._open_end()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _elsewhere, (self._path,)
+
+    def _open_end(self) -> int:
+        return os.open(self._path, os.O_RDWR | os.O_NONBLOCK)
+
+    def _end(self) -> int:
+        return self._fd if self._owner == os.getpid() else self._open_end()
+
+    def _give_back(self, fd: int) -> None:
+        if fd != self._fd:
+            os.close(fd)
+
+    def wait(self) -> None:
+        """Wait until somebody opens it.
+
+        Raises:
+            TimeoutError: where nobody does.
+        """
+        fd = self._end()
+        try:
+            poll = select.poll()
+            poll.register(fd, select.POLLIN)
+            if not poll.poll(WAIT_S * 1e3):
+                raise TimeoutError(f"nobody opened the gate {self._path}")
+        finally:
+            self._give_back(fd)
+
+    def open(self) -> None:
+        """Let everybody through who waits or comes later."""
+        fd = self._end()
+        try:
+            os.write(fd, b".")
+        finally:
+            self._give_back(fd)
+
+    def take(self, n_openings: int) -> None:
+        """Wait until it was opened so many times, and close it again."""
+        for _ in range(n_openings):
+            self.wait()
+            os.read(self._fd, 1)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)
+        os.unlink(self._path)
+
+
+def _elsewhere(path: str) -> Gate:
+    """Return a gate in a process that did not make it."""
+    gate = Gate.__new__(Gate)
+    gate._path = path
+    gate._owner = gate._fd = -1
+    return gate
+
+
+class Travels:
+    """A number that arrives in another process as a plain one."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __add__(self, other: int) -> int:
+        return self.number + other
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return int, (self.number,)
+
+
+@parallelizable
+def double(item: Any) -> Any:
+    return item * 2
+
+
+def add(left: Any, right: Any) -> Any:
+    return left + right
+
+
+def same(item: Any) -> Any:
+    return item
+
+
+def length(item: Any) -> int:
+    return len(item)
+
+
+def many_bytes(n_bytes: int) -> bytes:
+    return bytes([n_bytes % 251]) * n_bytes
+
+
+def lock_of(item: int) -> Any:
+    """Return what cannot be pickled for item 3."""
+    return {"lock": threading.Lock()} if item == 3 else item
+
+
+def noted(calls: Calls, item: int) -> int:
+    calls.note(item)
+    return item * 2
+
+
+def process_of(_item: object) -> int:
+    return os.getpid()
+
+
+def variable_of(_item: object) -> str:
+    return VARIABLE.get()
+
+
+def surroundings_of(name: str) -> tuple[str, str | None]:
+    return os.getcwd(), os.environ.get(name)
+
+
+def number_of(_item: object) -> tuple[float, float | None]:
+    try:
+        import numpy
+    except ImportError:
+        return random.random(), None
+    return random.random(), float(numpy.random.random())
+
+
+def inner_sum(options: dict[str, Any], n_items: int) -> int:
+    """Run a call inside of a call; where its workers cannot be had, it says so by a warning."""
+    import warnings
+
+    from amorsize import AmorsizeWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AmorsizeWarning)
+        return sum(pmap(double, range(n_items), **options))
+
+
+def collect(found: list[Any], results: Iterable[Any]) -> None:
+    """Keep what comes, whatever comes then."""
+    for result in results:
+        found.append(result)
+
+
+# What fails.
+
+
+class TwoArguments(Exception):
+    """An exception that its own arguments do not rebuild."""
+
+    def __init__(self, first: object, second: object) -> None:
+        super().__init__(f"{first} and {second}")
+        self.first, self.second = first, second
+
+
+class Unpicklable(Exception):
+    """An exception that cannot be pickled."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.lock = threading.Lock()
+
+
+def fails_from(lowest: int, item: int) -> int:
+    """Fail at this item and all above."""
+    if item >= lowest:
+        raise ValueError(f"no {item}")
+    return item * 2
+
+
+def fails_at(kind: type[BaseException], arguments: tuple[Any, ...], culprit: int, item: int) -> int:
+    if item == culprit:
+        raise kind(*arguments)
+    return item * 2
+
+
+def fails_late(gate: Gate, item: int) -> int:
+    """Fail at 0, once 1 has failed, and at 1."""
+    if item == 0:
+        gate.wait()
+    elif item == 1:
+        gate.open()
+    raise ValueError(f"no {item}")
+
+
+def fails_before_others_end(calls: Calls, gate: Gate, left: Gate, culprit: int, item: int) -> int:
+    """Fail at one item; those above it wait, and tell when they leave."""
+    calls.note(item)
+    if item == culprit:
+        raise ValueError(f"no {item}")
+    if item > culprit:
+        gate.wait()
+        left.open()
+    return item * 2
+
+
+def fails_at_first(calls: Calls, n_times: int, item: int) -> int:
+    """Fail the first few times that item 2 is called."""
+    calls.note(item)
+    if item == 2 and calls.items().count(2) <= n_times:
+        raise ConnectionError("not yet")
+    return item * 2
+
+
+# What ends its worker.
+
+
+def die(how: str) -> NoReturn:
+    """End this process in one of several ways, silently."""
+    import faulthandler
+    import resource
+
+    faulthandler.disable()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if how == "exit":
+        os._exit(7)
+    if how == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if how == "segfault":
+        import ctypes
+
+        ctypes.string_at(0)
+    os.abort()
+
+
+def dies_at(how: str, culprit: int, item: int) -> int:
+    if item == culprit:
+        die(how)
+    return item * 2
+
+
+def dies_at_first(calls: Calls, n_times: int, item: int) -> int:
+    """End the worker the first few times that item 2 is called."""
+    calls.note(item)
+    if item == 2 and calls.items().count(2) <= n_times:
+        die("kill")
+    return item * 2
+
+
+class DiesUnpickling:
+    """An argument that ends the process that rebuilds it."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return die, ("exit",)
+
+
+class DiesPickling:
+    """A result that ends the process that sends it."""
+
+    def __reduce__(self) -> NoReturn:
+        die("exit")
+
+
+def dies_while_sending(item: int) -> object:
+    return DiesPickling() if item == 3 else item
+
+
+# What waits.
+
+
+def waits_at(gate: Gate, culprit: int, item: int) -> int:
+    if item == culprit:
+        gate.wait()
+    return item * 2
+
+
+def waits_for_the_next(gate: Gate, item: int) -> int:
+    """Wait at 0 until 1 is called."""
+    if item == 0:
+        gate.wait()
+    elif item == 1:
+        gate.open()
+    return item * 2
+
+
+def waits_for_ever(announce: Callable[[], None]) -> NoReturn:
+    announce()
+    while True:
+        sleep(WAIT_S)
+
+
+# Initializers.
+
+
+def initialize(calls: Calls, token: str) -> None:
+    calls.note(f"initialized {token}")
+    HERE.token = token
+
+
+def token_of(calls: Calls, item: int) -> str | None:
+    calls.note(item)
+    return getattr(HERE, "token", None)
+
+
+def refuse_to_start(kind: type[BaseException]) -> NoReturn:
+    raise kind("the initializer has failed")
