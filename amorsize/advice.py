@@ -91,6 +91,7 @@ class Adviser:
         plan = self._curious(plan, n_left, timings)
         self.plan = plan
         self._n_chosen_for = n_left
+        self._cpu_share.begin()
         self._chosen_at_s = perf_counter()
         return plan
 

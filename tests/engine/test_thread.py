@@ -398,6 +398,7 @@ def test_items_that_wait_tell_that_they_do(job: MakeJob) -> None:
 
 @pytest.mark.needs_fork
 def test_a_fork_is_not_refused_for_threads_on_their_way_out(job: MakeJob) -> None:
+    until(lambda: safety.refusal() is None)  # those of earlier tests are gone
     everybody = threading.Barrier(100)
     results_of(job(lambda _: everybody.wait(WAIT_S), range(100), n_jobs=100))
     assert safety.refusal() is None
