@@ -148,6 +148,22 @@ def test_items_below_a_failing_one_in_ranges_already_taken_are_finished(job: Mak
 
 
 @pytest.mark.usefixtures("impatience")
+def test_items_below_a_failing_one_are_waited_for_however_long_they_take(job: MakeJob) -> None:
+    def fail_at_1(item: int) -> int:
+        if item == 1:
+            raise ValueError(item)
+        until(lambda: task.collector.error)
+        time.sleep(0.1)  # ten times the patience with those above
+        return item
+
+    task = job(fail_at_1, range(2))
+    with pytest.raises(ValueError) as caught:
+        results_of(task)
+    assert vars(caught.value)["finished"] == {0: 0}
+    assert task.left_behind is None
+
+
+@pytest.mark.usefixtures("impatience")
 def test_an_endless_item_above_the_failing_one_does_not_hold_its_error(job: MakeJob, gate: threading.Event) -> None:
     calls: list[int] = []
     is_above = threading.Event()
