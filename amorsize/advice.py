@@ -106,6 +106,7 @@ class Adviser:
             plan = plan.replace(reason=f"{plan.reason}; processes would be fresh interpreters, because {self._no_fork}")
         self.plan = plan
         self.n_chosen_for = n_left
+        self._cpu_share.begin()
         self.chosen_at_s = perf_counter()
         return plan
 

@@ -23,9 +23,6 @@ with more, it waits for the GIL that they hold."""
 NATIVE_FROM = 1.1
 """Cores in use by a program with one Python thread from which on native threads of a library must be at work."""
 
-SURELY_WAITS = 0.05
-"""Who computes for less of its time than this waits: to be kept from computing so long takes 20 others on each core."""
-
 UNDISTURBED = 0.9
 """CPU share of the caller's own items from which on a ticker may run: with less, others use the cores, and each time
 that the ticker takes the GIL may cost the caller its core for some ms (a loop of 130 ms became 1.27 times as long)."""
@@ -37,7 +34,7 @@ def queued_s() -> float | None:
     Takes 11 us.
     """
     fields = (read_text("/proc/thread-self/schedstat") or "").split()
-    return int(fields[1]) * 1e-9 if len(fields) == 3 else None
+    return int(fields[1]) * 1e-9 if len(fields) == 3 and fields[0] != "0" else None
 
 
 class CpuShare:
@@ -68,8 +65,13 @@ class CpuShare:
         own, all_threads = cpu_s / seconds, process_s / seconds
         was_unsure, self.is_unsure = self.is_unsure, False
         self.value = self._of(own, all_threads)
-        if self.value is not None and SURELY_WAITS <= self.value < WAITS_BELOW:
-            self._correct(seconds, cpu_s, was_unsure=was_unsure)
+        if self.value is not None and self.value < WAITS_BELOW:
+            self._doubt(seconds, cpu_s, was_unsure=was_unsure)
+
+    def begin(self) -> None:
+        """Be told that the next items begin now: what was queued between two looks besides them does not count."""
+        if self.is_unsure:
+            self._queued_before_s = self._queued()
 
     def _of(self, own: float, all_threads: float) -> float | None:
         """Return the share if nobody else has used the cores."""
@@ -80,16 +82,19 @@ class CpuShare:
         # Native threads that work for the caller keep it busy, too; those of BLAS also spin for a while after that.
         return all_threads if own >= WAITS_BELOW else None
 
-    def _correct(self, seconds: float, cpu_s: float, *, was_unsure: bool) -> None:
-        """Leave out the time in which no core was free; the first time, only note how long that has been until now."""
+    def _doubt(self, seconds: float, cpu_s: float, *, was_unsure: bool) -> None:
+        """Leave out the time in which no core was free: one stall of 5 ms makes any short item look as if it waited.
+
+        The first time, it is at most all that this thread has ever been queued; where that could explain everything,
+        and where the system does not tell, the next items have to show the same.
+        """
         before_s, now_s = self._queued_before_s, self._queued()
-        self._queued_before_s = now_s
-        if now_s is None:
-            return
-        if before_s is None or not was_unsure:
+        if now_s is not None:
+            queued = now_s - (before_s or 0.0)
+            self.value = min(1.0, cpu_s / max(seconds - queued, cpu_s, 1e-9))
+        looks_busy = self.value is not None and self.value >= WAITS_BELOW
+        if not was_unsure and (now_s is None or (before_s is None and looks_busy)):
             self.value, self.is_unsure = None, True
-        else:
-            self.value = min(1.0, cpu_s / max(seconds - (now_s - before_s), cpu_s, 1e-9))
 
 
 def own_batches(job: Job | Feed, cpu_share: float | None) -> list[tuple[int, float]]:

@@ -20,10 +20,11 @@ def timed(seconds: float, cpu_s: float, process_s: float | None = None) -> Timin
 
 
 def share_of(*windows: Timings, queued: list[float | None] | None = None) -> CpuShare:
-    told = iter(queued or [None] * len(windows))
+    told = iter(queued or [None] * 2 * len(windows))
     share = CpuShare(lambda: next(told))
     for window in windows:
         share.look(window)
+        share.begin()
     return share
 
 
@@ -33,9 +34,17 @@ def test_before_anything_lasted_long_enough_nothing_is_known() -> None:
     assert share_of(timings, Timings()).value is None
 
 
-def test_one_that_hardly_computes_waits_for_sure() -> None:
-    share = share_of(timed(1.0, 0.01))
-    assert (share.value, share.is_unsure) == (0.01, False)
+def test_one_that_was_hardly_ever_queued_waits_for_sure() -> None:
+    share = share_of(timed(1.0, 0.01), queued=[0.001])
+    assert share.value == pytest.approx(0.01, rel=0.01)
+    assert not share.is_unsure
+
+
+def test_a_short_item_that_was_stalled_once_does_not_wait() -> None:
+    stalled, usual = timed(5.3e-3, 0.25e-3), timed(1.0, 0.99)
+    share = share_of(stalled, queued=[5.05e-3, 5.05e-3])
+    assert (share.value, share.is_unsure) == (None, True)
+    assert share_of(stalled, usual, queued=[5.05e-3, 5.05e-3]).value == 0.99
 
 
 def test_one_that_computes_does_not_wait() -> None:
@@ -45,16 +54,19 @@ def test_one_that_computes_does_not_wait() -> None:
 
 def test_one_in_between_is_believed_once_the_time_without_a_core_is_left_out() -> None:
     first, second = timed(1.0, 0.3), timed(2.0, 0.6)
-    share = share_of(first, queued=[5.0])
+    share = share_of(first, queued=[5.0, 5.5])
     assert (share.value, share.is_unsure) == (None, True)
-    assert share_of(first, second, queued=[5.0, 5.0]).value == pytest.approx(0.3)
-    assert share_of(first, second, queued=[5.0, 6.4]).value == pytest.approx(1.0)
-    assert not share_of(first, second, queued=[5.0, 6.4]).is_unsure
+    assert share_of(first, second, queued=[5.0, 5.5, 5.5]).value == pytest.approx(0.3)
+    assert share_of(first, second, queued=[5.0, 5.5, 6.9]).value == pytest.approx(1.0)
+    assert not share_of(first, second, queued=[5.0, 5.5, 6.9]).is_unsure
 
 
-def test_where_the_system_does_not_tell_it_is_believed_at_once() -> None:
-    share = share_of(timed(1.0, 0.3), queued=[None])
-    assert (share.value, share.is_unsure) == (0.3, False)
+def test_where_the_system_does_not_tell_it_is_believed_the_second_time() -> None:
+    first, second = timed(1.0, 0.3), timed(2.0, 0.6)
+    assert share_of(first).is_unsure
+    share = share_of(first, second)
+    assert share.value == pytest.approx(0.3)
+    assert not share.is_unsure
 
 
 def test_native_threads_count_where_the_caller_takes_part() -> None:
@@ -68,7 +80,7 @@ def test_beside_threads_that_compute_nothing_is_known() -> None:
     other.start()
     try:
         assert share_of(timed(1.0, 0.01, 0.9)).value is None
-        assert share_of(timed(1.0, 0.01, 0.02)).value == 0.01
+        assert share_of(timed(1.0, 0.01, 0.02), queued=[0.0]).value == 0.01
     finally:
         done.set()
         other.join()

@@ -112,7 +112,7 @@ class Crew:
 
     def start(self) -> bool:
         """Start the first thread, which starts the others; tell whether that worked."""
-        safety.threads_are_ending = True
+        safety.threads_will_end()
         self._start_next()
         return self.job.n_started > 0
 

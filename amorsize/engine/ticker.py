@@ -55,6 +55,7 @@ class Ticker:
 
         Where it cannot, there is nothing to stop.
         """
+        safety.threads_will_end()
         try:
             start_new_thread(self._tick, ())
         except RuntimeError:  # no room for a thread: nothing is found out
@@ -79,7 +80,6 @@ class Ticker:
     def _end(self) -> None:
         self._is_wanted = False
         self._has_ended.acquire(timeout=PATIENCE_S)
-        safety.threads_are_ending = True
 
     def _tick(self) -> None:
         for _ in range(FIRST_TICKS):

@@ -64,7 +64,7 @@ def thread_counts(profile: Profile, capacity: Capacity, n_items: int | None, lim
         return [most]
     cpu_share = 1.0 if profile.cpu_share is None else profile.cpu_share
     if profile.is_known and cpu_share >= WAITS_BELOW:
-        most = min(most, ceil(capacity.n_effective / cpu_share))  # n_jobs x the cores that one item keeps busy <= cores
+        most = min(most, int(capacity.n_effective / cpu_share + 0.5))  # n_jobs x cores that an item keeps busy = cores
         if most < 2:
             return [2] if is_asked else []
     if not profile.is_known or n_items is None:

@@ -151,3 +151,17 @@ def test_children_of_the_users_own_are_no_reason() -> None:
         assert safety.refusal() is None
     finally:
         child.communicate(b"\n")
+
+
+def test_threads_of_the_program_are_not_waited_for_like_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside a thread of the user's, every call after one with threads of ours would take 20 ms longer."""
+    done = threading.Event()
+    other = threading.Thread(target=done.wait)
+    other.start()
+    monkeypatch.setattr(safety, "sleep", pytest.fail)
+    safety.threads_will_end()
+    try:
+        assert "other threads are alive" in (safety.refusal() or "")
+    finally:
+        done.set()
+        other.join()

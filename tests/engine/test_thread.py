@@ -148,6 +148,22 @@ def test_items_below_a_failing_one_in_ranges_already_taken_are_finished(job: Mak
 
 
 @pytest.mark.usefixtures("impatience")
+def test_items_below_a_failing_one_are_waited_for_however_long_they_take(job: MakeJob) -> None:
+    def fail_at_1(item: int) -> int:
+        if item == 1:
+            raise ValueError(item)
+        until(lambda: task.collector.error)
+        time.sleep(0.1)  # ten times the patience with those above
+        return item
+
+    task = job(fail_at_1, range(2))
+    with pytest.raises(ValueError) as caught:
+        results_of(task)
+    assert vars(caught.value)["finished"] == {0: 0}
+    assert task.left_behind is None
+
+
+@pytest.mark.usefixtures("impatience")
 def test_an_endless_item_above_the_failing_one_does_not_hold_its_error(job: MakeJob, gate: threading.Event) -> None:
     calls: list[int] = []
     is_above = threading.Event()
@@ -398,6 +414,7 @@ def test_items_that_wait_tell_that_they_do(job: MakeJob) -> None:
 
 @pytest.mark.needs_fork
 def test_a_fork_is_not_refused_for_threads_on_their_way_out(job: MakeJob) -> None:
+    until(lambda: safety.refusal() is None)  # those of earlier tests are gone
     everybody = threading.Barrier(100)
     results_of(job(lambda _: everybody.wait(WAIT_S), range(100), n_jobs=100))
     assert safety.refusal() is None
