@@ -287,7 +287,7 @@ class Call:
         if self.adviser is not None:
             from amorsize.lesson import report_of
 
-            return report_of(self.adviser, n_items, self.timings, self.jobs, self.began_s)
+            return report_of(self.adviser, n_items, self.timings, self.jobs, self.began_s, is_lazy=self.is_lazy)
         from amorsize.record import RunReport
 
         if self._options is not None and self.options.disabled:

@@ -9,6 +9,9 @@ hands out what is there before it goes on.
 
 from __future__ import annotations
 
+import sys
+from operator import length_hint
+
 from amorsize.backends import feed_of
 from amorsize.engine.collect import attach, name_item, name_iterable
 from amorsize.engine.finished import Finished
@@ -202,7 +205,7 @@ class Stream:
     def _hand_out(
         call: Call, made: Steps, results: list[object], keep: Callable[[RunReport], None]
     ) -> Generator[object, None, None]:
-        n_items = 0
+        n_items, batch = 0, iter(results)
         error: BaseException | None = None
         try:
             while error is None:
@@ -214,14 +217,19 @@ class Stream:
                     error = raised.error
                 except Exception as raised:  # after the results before it; Ctrl-C and its like do not wait for them
                     error = raised
-                batch = call.settle(results[:])
-                n_items += len(batch)
+                settled = call.settle(results[:])
+                n_items, batch = n_items + len(settled), iter(settled)
                 if error is None:  # else they belong to its `finished`
                     results.clear()
                 yield from batch
             if error is not None:
                 raise error
             keep(call.report(n_items))
+        except GeneratorExit:  # an endless stream has no other end, and teaches as much
+            made.close()
+            if n_items and not sys.is_finalizing():
+                keep(call.report(n_items - length_hint(batch)))
+            raise
         finally:
             made.close()
             call.end()
