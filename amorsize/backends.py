@@ -140,7 +140,7 @@ def _spawned_crew(work: Work, held: Held) -> Crew[Any]:
     initargs: tuple[object, ...] = ()
     if guard is not None:  # the initializer runs once a worker, which may live longer than the call
         initializer, initargs = guard.initializer, guard.initargs
-        guard = guard.replace(initializer=None, initargs=())
+        guard = guard.replace(initializer=None, initargs=(), prepared=None)
     errand = Errand(
         work.func, star=work.star, guard=guard, initializer=initializer, initargs=initargs, identify=digest_of
     )

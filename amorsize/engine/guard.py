@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from _blake2 import blake2b
-from _thread import get_ident
+from _thread import _local
 
 from amorsize.record import Record
 
@@ -62,6 +62,7 @@ class Guard(Record):
         seed: what every item's random numbers follow from, together with its index; None to leave them alone.
         initializer: called in each process (of threads, in each thread) before its first item; None for nothing.
         initargs: its arguments.
+        prepared: where the initializer has run in this call: by process and thread.
     """
 
     goes_on: bool = False
@@ -70,6 +71,7 @@ class Guard(Record):
     seed: int | None = None
     initializer: Callable[..., object] | None = None
     initargs: tuple[object, ...] = ()
+    prepared: set[tuple[int, object]] | None = None
 
     @classmethod
     def of(cls, options: Options) -> Guard:
@@ -81,6 +83,7 @@ class Guard(Record):
             seed=options.seed,
             initializer=options.initializer,
             initargs=options.initargs,
+            prepared=set(),
         )
 
     def run(
@@ -96,18 +99,19 @@ class Guard(Record):
             star: items are tuples of arguments.
         """
         call = (lambda arguments: func(*arguments)) if star else func
-        self._prepare()
+        self.prepare()
         with _Numbers(self.seed) as numbers:
             for index, item in enumerate(items, first):
-                numbers.begin(index)
-                results.append(self._result(call, item))
+                results.append(self._result(call, item, index, numbers))
 
-    def _result(self, call: Callable[..., object], item: object) -> object:
+    def _result(self, call: Callable[..., object], item: object, index: int, numbers: _Numbers) -> object:
         for _ in range(self.retries if self.retry_on else 0):
+            numbers.begin(index)
             try:
                 return call(item)
             except self.retry_on:
                 continue
+        numbers.begin(index)
         if not self.goes_on:
             return call(item)
         try:
@@ -115,20 +119,25 @@ class Guard(Record):
         except Exception as error:  # whatever the item raises is its result: that was asked for
             return Failed(error)
 
-    def _prepare(self) -> None:
-        """Call the initializer where this process and thread have not."""
-        here = (id(self.initializer), os.getpid(), get_ident())
-        if self.initializer is None or here in _prepared:
+    def prepare(self) -> None:
+        """Call the initializer where this process and thread have not in this call."""
+        if self.initializer is None or self.prepared is None:
+            return
+        here = os.getpid(), _here.__dict__.setdefault("thread", object())
+        if here in self.prepared:
             return
         try:
             self.initializer(*self.initargs)
-        except Exception as error:
-            error.add_note(f"amorsize: raised by initializer={self.initializer!r}, before any item")
+        except BaseException as error:
+            from amorsize.engine.collect import OF_INITIALIZER, add_note
+
+            add_note(error, f"{OF_INITIALIZER}={self.initializer!r}, before any item")
             raise
-        _prepared[here] = self.initializer  # held, so that its id stays its own
+        self.prepared.add(here)
 
 
-_prepared: dict[tuple[int, int, int], object] = {}
+_here = _local()
+"""Names the thread: its ident may be another's after its end."""
 
 
 class _Numbers:
