@@ -192,9 +192,8 @@ class Call:
         results: "list[object]" = []
         while len(results) < work.n_items:
             plan = self._ask_for(work, results) if self.is_time_to_ask else None
-            if plan is not None and self._leave(work, results, plan):
-                break
-            self._alone(work, results)
+            if plan is None or not self._leave(work, results, plan):
+                self._alone(work, results)
             self.tell(len(results), work.n_items)
         return results
 

@@ -271,7 +271,7 @@ class Crew:
         """
         if not self._watch.is_time():
             return
-        if self.job.progress is not None:
+        if self.job.progress is not None and self.job.collector.error is None:
             self.job.progress(self.job.collector.n_done, self._n_items)
         if self._rest_from is not None or not self.job.caller_may_run:
             return

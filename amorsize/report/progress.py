@@ -49,9 +49,11 @@ class Progress:
 
     def close(self) -> None:
         """Tell of the last items; a second time, do nothing."""
-        self._tell_now()
-        if isinstance(self._tell, _Bar):
-            self._tell.close()
+        try:
+            self._tell_now()
+        finally:
+            if isinstance(self._tell, _Bar):
+                self._tell.close()
 
 
 class _Bar:
