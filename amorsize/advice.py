@@ -62,7 +62,7 @@ class Adviser:
         self._shown: dict[str, float] = {}
         self._cleared: set[str] = set()
         self._no_processes: str | None = None
-        self._no_threads: str | None = None
+        self._no_threads = None if options.seed is None else "seed= sets random generators that threads share"
         self._start_method = "spawn" if options.start_method == "spawn" else "fork"
         self._feeds = False
         self.chosen_at_s = perf_counter()

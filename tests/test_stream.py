@@ -169,7 +169,9 @@ def test_what_finished_names_on_an_error_is_still_there(plan: Any) -> None:
     finished: dict[int, int] = caught.value.finished  # type: ignore[attr-defined]
     assert all(result == 10 * index for index, result in finished.items())
     told = [note for note in caught.value.__notes__ if "finished results" in note]
-    assert told == ([f"amorsize: its attribute `finished` holds {len(finished)} finished results, by index"] * bool(told))
+    assert told == (
+        [f"amorsize: its attribute `finished` holds {len(finished)} finished results, by index"] * bool(told)
+    )
 
 
 @pytest.mark.parametrize("plan", PLANS)

@@ -341,7 +341,10 @@ def test_an_item_that_cannot_be_sent_ends_the_call_after_those_before_it() -> No
 
 @given(st.integers(1, 12), st.integers(1, 3), st.booleans(), st.lists(st.integers(0, 2), max_size=60))
 def test_no_more_is_pulled_than_the_window_allows(
-    window: int, n_jobs: int, ordered: bool, order: list[int]  # noqa: FBT001 - drawn by hypothesis
+    window: int,
+    n_jobs: int,
+    ordered: bool,
+    order: list[int],  # noqa: FBT001 - drawn by hypothesis
 ) -> None:
     pulled: list[int] = []
     numbers = (pulled.append(k) or k for k in range(40))  # type: ignore[func-returns-value]
