@@ -74,8 +74,10 @@ def run(
             results = run_stream(call, iterables, star=star)
         else:
             results = call.block(Work(func, columns, star=star, guard=call.guard))
-    finally:
-        call.end()
+    except BaseException as error:
+        call.end(error)
+        raise
+    call.end()
     results = call.settle(results)
     keep(call.report(len(results)))
     return results
@@ -143,10 +145,12 @@ class Call:
         if self.progress is not None:
             self.progress(n_done, n_items)
 
-    def end(self) -> None:
-        """Tell of the last item."""
-        if self.progress is not None:
+    def end(self, error: BaseException | None = None) -> None:
+        """Tell of the last item, unless an error is told of instead."""
+        if self.progress is not None and error is None:
             self.progress.close()
+        elif self.progress is not None:
+            self.progress.leave()
 
     @property
     def options(self) -> "Options":
@@ -287,7 +291,7 @@ class Call:
             from amorsize.lesson import report_of
 
             return report_of(self.adviser, n_items, self.timings, self.jobs, self.began_s, is_lazy=self.is_lazy)
-        from amorsize.record import RunReport
+        from amorsize.record import report_of_loop
 
         if self._options is not None and self.options.disabled:
             reason = "AMORSIZE_DISABLE is set: the plain loop"
@@ -295,14 +299,4 @@ class Call:
             reason = 'backend="serial": the plain loop, as asked for'
         else:
             reason = f"over after {self.spent_s * 1e3:.3g} ms: too short for workers to be considered"
-        return RunReport(
-            function=getattr(self.func, "__qualname__", type(self.func).__qualname__),
-            n_items=n_items,
-            n_sampled=None,
-            backend="serial",
-            n_jobs=1,
-            chunksize=max(1, n_items),
-            measured_s=self.spent_s,
-            reason=reason,
-            serial_s=self.timings.total_s,
-        )
+        return report_of_loop(self.func, n_items, self.spent_s, self.timings.total_s, reason)

@@ -24,7 +24,7 @@ from amorsize.engine.source import Pulled, Sliced
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-    from typing import NoReturn, Self
+    from typing import Self
 
     from amorsize.call import Call
     from amorsize.engine.source import Source
@@ -76,7 +76,9 @@ def steps(call: Call, rows: Rows, work: Work | None, results: list[object], *, o
             call.size = _advance(call, rows, results)
         except BaseException as error:
             _blame(error, rows, results)
-            _raise(error)
+            if isinstance(error, StopIteration):
+                raise Raised(error) from None
+            raise
         call.tell(rows.n_done, None if work is None else work.n_items)
         yield
 
@@ -132,7 +134,7 @@ def fed_steps(
                 yield
         if sink.error is not None:
             _explain(sink.error, sink, source, results)
-            _raise(sink.error)
+            raise Raised(sink.error) if isinstance(sink.error, StopIteration) else sink.error
     except OSError as error:
         if feed.n_started or sink.error is error:
             raise
@@ -155,10 +157,6 @@ def _explain(error: BaseException, sink: Sink, source: Source, results: list[obj
     if error is source.error:
         name_iterable(error, source.n_taken)
     attach(error, Finished([*sink.waiting(), *sink.taken(results)]))
-
-
-def _raise(error: BaseException) -> NoReturn:
-    raise Raised(error) if isinstance(error, StopIteration) else error
 
 
 def drained(made: Generator[None, None, bool | None]) -> bool:
@@ -230,9 +228,12 @@ class Stream:
             if n_items and not sys.is_finalizing():
                 keep(call.report(n_items - length_hint(batch)))
             raise
+        except BaseException as raised:
+            error = raised
+            raise
         finally:
             made.close()
-            call.end()
+            call.end(error)
 
     def __iter__(self) -> Iterator[object]:
         return self

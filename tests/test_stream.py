@@ -78,7 +78,7 @@ def test_pulled_is_never_further_ahead_of_returned_than_buffersize(plan: Any, si
 @pytest.mark.slow
 @pytest.mark.parametrize("plan", PLANS)
 @pytest.mark.parametrize("ordered", [True, False])
-def test_a_million_items_stay_within_the_window(plan: Any, ordered: bool) -> None:  # noqa: FBT001 - a parameter
+def test_a_million_items_stay_within_the_window(plan: Any, ordered: bool) -> None:
     pulled: list[int] = []
     numbers = pulled_into(pulled, iter(range(10**6)))
     total = 0

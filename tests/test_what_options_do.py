@@ -16,7 +16,7 @@ from amorsize.checks import checked
 from amorsize.options import resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
 fed = pytest.mark.needs_fork
@@ -30,9 +30,9 @@ EVERYWHERE: list[Any] = [
 ]
 IN_PROCESSES = [plan for plan in EVERYWHERE if plan.id in ("isolate", "supervised")]
 
-items_of: Any = pytest.mark.parametrize("items_of", [list, iter], ids=["list", "iterator"])
-everywhere: Any = pytest.mark.parametrize("plan", EVERYWHERE)
-in_processes: Any = pytest.mark.parametrize("plan", IN_PROCESSES)
+items_of = pytest.mark.parametrize("items_of", [list, iter], ids=["list", "iterator"])
+everywhere = pytest.mark.parametrize("plan", EVERYWHERE)
+in_processes = pytest.mark.parametrize("plan", IN_PROCESSES)
 
 
 # ---- timeout and deadline
@@ -180,12 +180,12 @@ def test_an_item_may_take_as_many_workers_along_as_there_are_retries(
             os._exit(9)
         return x
 
-    call = {"isolate": True, "n_jobs": 2, "retries": 2, "chunksize": 1}
+    call: Any = {"isolate": True, "n_jobs": 2, "retries": 2, "chunksize": 1}
     if n_deaths <= 2:
-        assert pmap(dies_a_few_times, items_of(range(8)), **call) == list(range(8))  # type: ignore[call-overload]
+        assert pmap(dies_a_few_times, items_of(range(8)), **call) == list(range(8))
     else:
         with pytest.raises(WorkerDied, match="exit code 9 in item 3"):
-            pmap(dies_a_few_times, items_of(range(8)), **call)  # type: ignore[call-overload]
+            pmap(dies_a_few_times, items_of(range(8)), **call)
     n_calls = {x: (tmp_path / str(x)).stat().st_size for x in range(4)}
     assert n_calls == {0: 1, 1: 1, 2: 1, 3: 1 + min(n_deaths, 2)}
 
@@ -272,7 +272,7 @@ def test_the_same_seed_gives_the_same_numbers_however_it_is_run(plan: Any, items
 
 
 def test_threads_share_generators_so_a_seed_excludes_them() -> None:
-    with pytest.raises(ValueError, match='seed=7 sets the random generators .* write backend="process"'):
+    with pytest.raises(ValueError, match=r'seed=7 sets the random generators .* write backend="process"'):
         pmap(draw, range(3), seed=7, backend="thread")
 
 

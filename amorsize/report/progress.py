@@ -52,8 +52,13 @@ class Progress:
         try:
             self._tell_now()
         finally:
-            if isinstance(self._tell, _Bar):
-                self._tell.close()
+            self.leave()
+
+    def leave(self) -> None:
+        """Tell nothing more, for something else is told of: a failure."""
+        self._is_told = True
+        if isinstance(self._tell, _Bar):
+            self._tell.close()
 
 
 class _Bar:

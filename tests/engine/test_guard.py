@@ -116,7 +116,8 @@ def draw(_: object) -> float:
 @given(st.integers(), st.lists(st.integers(1, 5), max_size=6))
 def test_an_item_draws_the_same_numbers_however_items_are_cut(seed: int, sizes: list[int]) -> None:
     guard, n_items = guard_of(seed=seed), sum(sizes)
-    whole, parts = run(guard, draw, [0] * n_items), []
+    whole = run(guard, draw, [0] * n_items)
+    parts: list[object] = []
     for size in sizes:
         parts += run(guard, draw, [0] * size, first=len(parts))
     assert parts == whole

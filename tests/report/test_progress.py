@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from amorsize import pmap
+from amorsize import parallelizable, pmap
 from amorsize.report import progress
 from amorsize.report.progress import Progress
 
@@ -87,7 +87,7 @@ def test_a_bar_shows_all_items(fresh_python: Callable[..., str]) -> None:
     assert "30/30" in fresh_python("-c", program)
 
 
-PLANS = [
+PLANS: list[Any] = [
     pytest.param({"backend": "serial"}, id="serial"),
     pytest.param({"backend": "thread", "n_jobs": 2}, id="thread"),
     pytest.param({"backend": "process", "n_jobs": 2}, id="process", marks=pytest.mark.needs_fork),
@@ -97,33 +97,43 @@ PLANS = [
 
 @pytest.mark.parametrize("plan", PLANS)
 @pytest.mark.parametrize("items", [list, iter], ids=["list", "iterator"])
-def test_every_call_tells_of_its_last_item(plan: dict[str, object], items: Callable[[range], object]) -> None:
+def test_every_call_tells_of_its_last_item(plan: Any, items: Callable[[range], Any]) -> None:
     told: Told = []
-    pmap(abs, items(range(300)), progress=teller(told), **plan)  # type: ignore[arg-type]
+    pmap(abs, items(range(300)), progress=teller(told), **plan)
     assert told[-1] == (300, 300 if items is list else None)
     assert [n_done for n_done, _ in told] == sorted(n_done for n_done, _ in told)
 
 
 @pytest.mark.parametrize("plan", PLANS)
 @pytest.mark.parametrize("items", [list, iter], ids=["list", "iterator"])
-def test_what_the_progress_function_raises_ends_the_call(
-    plan: dict[str, object], items: Callable[[range], object]
-) -> None:
+def test_what_the_progress_function_raises_ends_the_call(plan: Any, items: Callable[[range], Any]) -> None:
     def refuse(n_done: int, n_items: int | None) -> None:
         raise LookupError("no window")
 
     with pytest.raises(LookupError, match="no window"):
-        pmap(abs, items(range(300)), progress=refuse, **plan)  # type: ignore[arg-type]
-    assert pmap(abs, range(300), **plan) == list(range(300))  # type: ignore[call-overload]
+        pmap(abs, items(range(300)), progress=refuse, **plan)
+    assert pmap(abs, range(300), **plan) == list(range(300))
 
 
-@pytest.mark.parametrize("plan", PLANS)
-def test_an_items_failure_is_not_hidden_by_one_of_the_progress_function(plan: dict[str, object]) -> None:
+@pytest.mark.parametrize("backend", ["serial", "thread"])
+@pytest.mark.parametrize("items", [list, iter], ids=["list", "iterator"])
+def test_an_items_failure_is_not_hidden_by_one_of_the_progress_function(
+    backend: Any, items: Callable[[range], Any]
+) -> None:
+    has_failed: list[bool] = []
+
     def fails(x: int) -> int:
-        raise ValueError("of the item")
+        if x == 100:
+            has_failed.append(True)
+            raise ValueError("of the item")
+        return x
 
     def refuse(n_done: int, n_items: int | None) -> None:
-        raise LookupError("no window")
+        if has_failed:
+            raise LookupError("no window")
 
     with pytest.raises(ValueError, match="of the item"):
-        pmap(fails, range(300), progress=refuse, **plan)  # type: ignore[call-overload]
+        pmap(fails, items(range(300)), progress=refuse, backend=backend)
+    has_failed.clear()
+    with pytest.raises(ValueError, match="of the item"):
+        list(parallelizable(fails).pimap(items(range(300)), progress=refuse, backend=backend))
