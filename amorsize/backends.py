@@ -44,9 +44,7 @@ def _together(call: Call, plan: Plan, work: Work, results: list[object]) -> bool
 
     adviser = call.known_adviser
     collector = Collector(work, results)
-    alone_s = call.timings.mean_s
-    if plan.backend == "thread" and call.options.backend == "auto":
-        alone_s = alone_s or adviser.item_s  # what an earlier call has shown: a retreat from threads costs nothing
+    alone_s = _alone_s(call, plan)
     may_run = not call.options.isolate
     job = Job(work, collector, plan, adviser.reconsider, adviser.item_s, alone_s, caller_may_run=may_run)
     job.progress = call.progress
@@ -102,10 +100,21 @@ def feed_of(call: Call, plan: Plan, work: Work, source: Source, sink: Sink) -> F
         retries=options.retries,
     )
     chunksize = None if options.chunksize == "auto" else options.chunksize
-    sizes = Range(plan.n_jobs, chunksize, call.known_adviser.item_s)
-    feed = Feed(Table(source, sink, _crew(plan, work, held), rules), plan, sizes, held)
-    call.jobs.append(feed)
-    return feed
+    adviser, alone_s = call.known_adviser, _alone_s(call, plan)
+    sizes = Range(plan.n_jobs, chunksize, adviser.item_s)
+    decide = None if options.isolate else adviser.reconsider
+    return Feed(Table(source, sink, _crew(plan, work, held), rules), plan, sizes, held, decide, alone_s)
+
+
+def _alone_s(call: Call, plan: Plan) -> float | None:
+    """Return the seconds that an item takes in the caller alone, where a run is to be held against them.
+
+    Of threads an earlier call may tell: a retreat from them costs nothing.
+    """
+    alone_s = call.timings.mean_s
+    if plan.backend == "thread" and call.options.backend == "auto":
+        return alone_s or call.known_adviser.item_s
+    return alone_s
 
 
 def _window(call: Call) -> int | None:

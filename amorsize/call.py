@@ -147,10 +147,8 @@ class Call:
 
     def end(self, error: BaseException | None = None) -> None:
         """Tell of the last item, unless an error is told of instead."""
-        if self.progress is not None and error is None:
-            self.progress.close()
-        elif self.progress is not None:
-            self.progress.leave()
+        if self.progress is not None:
+            (self.progress.close if error is None else self.progress.leave)()
 
     @property
     def options(self) -> "Options":

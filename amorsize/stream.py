@@ -10,6 +10,7 @@ hands out what is there before it goes on.
 from __future__ import annotations
 
 import sys
+from math import inf
 from operator import length_hint
 
 from amorsize.backends import feed_of
@@ -104,7 +105,11 @@ def _leave(
         work, source = Work(rows.func, ((),), star=rows.star, guard=rows.guard), Pulled(rows.rows, rows.n_done)
     else:
         source = Sliced(work, rows.n_done, inherited=plan.start_method == "fork")
-    return (yield from fed_steps(call, plan, work, source, results, ordered=ordered))
+    is_done = yield from fed_steps(call, plan, work, source, results, ordered=ordered)
+    if isinstance(source, Sliced):
+        rows.rows = source.rest()
+    rows.n_done = source.n_taken
+    return is_done
 
 
 def _blame(error: BaseException, rows: Rows, results: list[object]) -> None:
@@ -121,7 +126,7 @@ def fed_steps(
     """Run what is left with fed workers, and pause whenever there are results.
 
     Returns:
-        False where no worker could be started, and nothing was run.
+        False where the caller has to go on: no worker could be started, or they were slower than the caller alone.
     """
     sink = (OrderedSink if ordered else Sink)(source.n_taken, goes_on=call.goes_on)
     feed = feed_of(call, plan, work, source, sink)
@@ -135,6 +140,8 @@ def fed_steps(
         if sink.error is not None:
             _explain(sink.error, sink, source, results)
             raise Raised(sink.error) if isinstance(sink.error, StopIteration) else sink.error
+        if feed.shortage is not None:
+            call.known_adviser.warn(feed.shortage)
     except OSError as error:
         if feed.n_started or sink.error is error:
             raise
@@ -149,7 +156,12 @@ def fed_steps(
             feed.close()
         finally:
             feed.close()  # where Ctrl-C came on the way into the first; else it finds nothing to do
-    return True
+            if feed.n_started:
+                call.jobs.append(feed)
+    if feed.retreat is None or source.n_left() == 0:
+        return True
+    call.look_at_s = inf
+    return False
 
 
 def _explain(error: BaseException, sink: Sink, source: Source, results: list[object]) -> None:

@@ -16,6 +16,8 @@ from amorsize import WorkerDied, parallelizable, pmap
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from amorsize.records import Evidence, Plan
+
 PLANS: list[Any] = [
     pytest.param({"backend": "serial"}, id="serial"),
     pytest.param({}, id="auto"),
@@ -319,3 +321,42 @@ def test_the_time_that_the_consumer_takes_is_not_held_against_the_prediction() -
         assert len(list(ten_times.pimap(list(range(300)), isolate=True, n_jobs=2))) == 300
     assert ten_times.last_run is not None
     assert ten_times.last_run.predicted_s is None
+
+
+# ---- back to the caller
+
+
+@pytest.fixture
+def lost_cause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every comparison finds that the workers are slower than the caller alone was."""
+
+    def revise(plan: Plan, evidence: Evidence) -> Plan:
+        return plan.replace(backend="serial", n_jobs=1, reason="slower than alone: back to the loop")
+
+    monkeypatch.setattr("amorsize.advice.revise", revise)
+
+
+def takes_a_while(x: int) -> tuple[int, int]:
+    sum(range(30_000))
+    return x, os.getpid()
+
+
+@pytest.mark.needs_fork
+@pytest.mark.usefixtures("lost_cause")
+@pytest.mark.parametrize("call", ["pmap", "pimap"])
+@pytest.mark.parametrize("items", [list, iter], ids=["list", "iterator"])
+def test_after_a_retreat_the_caller_does_the_rest_and_each_item_once(call: str, items: Callable[[range], Any]) -> None:
+    func = parallelizable(takes_a_while)
+    results = list(getattr(func, call)(items(range(300)), backend="process", n_jobs=2, retries=1))
+    assert [x for x, _ in results] == list(range(300))
+    assert results[0][1] != os.getpid()
+    assert results[-1][1] == os.getpid()
+    assert func.last_run is not None
+    assert "back to the loop" in func.last_run.reason
+
+
+@pytest.mark.needs_fork
+@pytest.mark.usefixtures("lost_cause")
+def test_without_a_caller_who_may_run_items_there_is_no_retreat() -> None:
+    results = list(parallelizable(takes_a_while).pimap(iter(range(300)), isolate=True, n_jobs=2))
+    assert os.getpid() not in {pid for _, pid in results}

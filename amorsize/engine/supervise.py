@@ -277,7 +277,8 @@ class Crew:
             return
         cpu_s = [worker.cpu_s for worker in self.workers]
         n_alive = len(set(self._by_fd.values()))
-        evidence = self._watch.evidence(cpu_s, self._n_items, self.job.collector.n_done, n_alive)
+        n_done = self.job.collector.n_done
+        evidence = self._watch.evidence(cpu_s, self._n_items - n_done, n_done, n_alive)
         plan = self.job.decide(evidence)
         if plan is not None and not plan.is_parallel:
             self.job.retreat = plan.reason

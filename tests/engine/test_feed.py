@@ -26,9 +26,10 @@ from amorsize.engine.table import Rules, Table
 from amorsize.records import Plan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from amorsize.engine.process import Status
+    from amorsize.records import Evidence
 
 PLAN = Plan(backend="process", n_jobs=2, chunksize=1, reason="a test asks for it", start_method="fork")
 
@@ -189,6 +190,8 @@ class Office:
         goes_on: bool = False,
         item_s: float | None = None,
         room: float = inf,
+        decide: Callable[[Evidence], Plan | None] | None = None,
+        alone_s: float | None = None,
         **rules: Any,
     ) -> None:
         self.source: Any
@@ -200,7 +203,7 @@ class Office:
         self.crew = Scripts(room, item_s or 1e-3)
         crew: Any = self.crew
         self.table = Table(self.source, self.sink, crew, Rules(n_jobs=n_jobs, **rules))
-        self.feed = Feed(self.table, PLAN, Range(n_jobs, None, item_s), Held())
+        self.feed = Feed(self.table, PLAN, Range(n_jobs, None, item_s), Held(), decide, alone_s)
         self.out: list[object] = []
 
     def step(self) -> None:
@@ -653,3 +656,80 @@ def test_the_idle_are_released_and_the_others_ended() -> None:
     office.feed.close()
     office.feed.close()
     assert office.crew.released == [office[0]]
+
+
+# ---- back to the caller
+
+
+LOOP = PLAN.replace(backend="serial", n_jobs=1, reason="slower than alone", start_method=None)
+
+
+@pytest.fixture
+def stopwatch(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock by which workers and caller are compared."""
+    made = Clock()
+    for module in ("watch", "feed", "give"):
+        monkeypatch.setattr(f"amorsize.engine.{module}.perf_counter", made)
+    return made
+
+
+def test_workers_that_are_slower_get_nothing_new_and_finish_what_they_have(stopwatch: Clock) -> None:
+    office = Office(range(100), n_jobs=2, item_s=1.0, decide=lambda _: LOOP)
+    office.step()
+    assert office.feed.retreat is None
+    office[0].has_arrived = True
+    stopwatch.now_s += 0.02
+    office.step()
+    assert office.feed.retreat == "slower than alone"
+    n_given = office.source.n_taken
+    office.run()
+    assert office.source.n_taken == n_given
+    assert office.out == tens(n_given)
+    assert next(office.source._rows) == n_given
+
+
+def test_what_a_death_leaves_is_done_again_before_the_caller_goes_on(stopwatch: Clock) -> None:
+    office = Office(range(100), n_jobs=1, item_s=1.0, retries=1, decide=lambda _: LOOP)
+    office.step()
+    stopwatch.now_s += 0.02
+    office.step()
+    office[0].die()
+    office.run()
+    assert office.out == tens(2)
+
+
+def test_neither_the_consumers_time_nor_the_inputs_counts_as_the_workers(stopwatch: Clock) -> None:
+    seen: list[Evidence] = []
+
+    def slow_input() -> Iterator[int]:
+        for number in range(100):
+            stopwatch.now_s += 5
+            yield number
+
+    office = Office(slow_input(), n_jobs=1, item_s=1.0, alone_s=1.0, decide=lambda evidence: seen.append(evidence))
+    for _ in range(4):
+        stopwatch.now_s += 60  # the consumer is away
+        office.step()
+        office[0].finish()
+    assert [evidence.together_s for evidence in seen] == [pytest.approx(0)] * len(seen)
+    assert seen[-1].n_left is None
+    assert seen[-1].n_together == office.source.n_taken
+
+
+def test_where_the_caller_must_not_run_items_nobody_asks(stopwatch: Clock) -> None:
+    office = Office(range(10), n_jobs=1)
+    stopwatch.now_s += 1
+    office.run()
+    assert office.feed.retreat is None
+
+
+def test_where_the_last_worker_is_gone_for_good_the_caller_goes_on() -> None:
+    office = Office(range(10), n_jobs=1, room=1, window=1, item_s=1.0, decide=lambda _: None)
+    office.step()
+    office[0].finish()
+    office.step()
+    office[0].die()
+    office.step()
+    assert office.feed.is_over
+    assert str(office.feed.retreat).startswith("no worker is left, and none can be started")
+    assert office.out == tens(office.source.n_taken)
