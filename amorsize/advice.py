@@ -102,7 +102,21 @@ class Adviser:
         self.chosen_at_s = perf_counter()
         return plan
 
-    def _plan(self, n_left: int | None, timings: Timings, **supposed: float) -> Plan:
+    def more(self, timings: Timings, computed_s: float) -> Plan:
+        """Return the plan for a stream that goes on: the same, with more workers where it has lasted long enough.
+
+        Args:
+            timings: what the caller has timed in this call.
+            computed_s: seconds that workers have computed since.
+        """
+        assert self.plan is not None
+        plan = self._plan(None, timings, computed_s)
+        is_same = (plan.backend, plan.start_method) == (self.plan.backend, self.plan.start_method)
+        if is_same and plan.n_jobs > self.plan.n_jobs:
+            self.plan = plan
+        return self.plan
+
+    def _plan(self, n_left: int | None, timings: Timings, computed_s: float = 0.0, **supposed: float) -> Plan:
         room, asked = capacity(perf_counter()), self._options
         self.rss_bytes = room.rss_bytes
         self.profile = self.knowledge.profile.learn(self.seen(timings))
@@ -122,7 +136,8 @@ class Adviser:
             has_gil=HAS_GIL,
         )
         profile = self.profile.replace(**supposed) if supposed else self.profile
-        return choose_plan(profile, self.knowledge.costs, room, n_left, limits, elapsed_s=timings.total_s)
+        elapsed_s = timings.total_s + computed_s
+        return choose_plan(profile, self.knowledge.costs, room, n_left, limits, elapsed_s=elapsed_s)
 
     def _sends_items(self, n_left: int | None) -> bool:
         """Whether items are pickled: forked workers have those of sliceable input already."""

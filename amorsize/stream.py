@@ -28,10 +28,14 @@ if TYPE_CHECKING:
     from typing import Self
 
     from amorsize.call import Call
+    from amorsize.engine.feed import Feed
     from amorsize.engine.source import Source
     from amorsize.records import Plan, RunReport
 
     Steps = Generator[None, None, None]
+
+FIRST_GROWTH_S = 0.005
+"""Seconds that workers have computed before more of them are considered: it costs 0.1 ms."""
 
 
 class Raised(Exception):
@@ -133,6 +137,7 @@ def fed_steps(
     try:
         while not feed.is_over:
             feed.step()
+            _grow(call, feed, source)
             if sink.ready:
                 results += sink.take()
                 call.tell(sink.n_out)
@@ -162,6 +167,17 @@ def fed_steps(
         return True
     call.look_at_s = inf
     return False
+
+
+def _grow(call: Call, feed: Feed, source: Source) -> None:
+    """Consider more workers for a stream, of which nobody knows how long it is, whenever it has lasted twice as long.
+
+    As many as so far is what is expected of it, and for that few workers are worth their start at first.
+    """
+    computed_s = feed.timings.total_s
+    if source.n_left() is None and feed.retreat is None and computed_s >= max(call.look_at_s, FIRST_GROWTH_S):
+        feed.follow(call.known_adviser.more(call.timings, computed_s))
+        call.look_at_s = 2 * computed_s
 
 
 def _explain(error: BaseException, sink: Sink, source: Source, results: list[object]) -> None:

@@ -7,6 +7,7 @@ import itertools
 import os
 import select
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -360,3 +361,54 @@ def test_after_a_retreat_the_caller_does_the_rest_and_each_item_once(call: str, 
 def test_without_a_caller_who_may_run_items_there_is_no_retreat() -> None:
     results = list(parallelizable(takes_a_while).pimap(iter(range(300)), isolate=True, n_jobs=2))
     assert os.getpid() not in {pid for _, pid in results}
+
+
+# ---- threads
+
+
+def test_a_stream_of_unknown_length_gets_more_threads_the_longer_it_lasts() -> None:
+    """Of a function that waits, the first items justify two threads; a second of them as many as can wait at once."""
+    from amorsize.advice import Adviser
+    from amorsize.engine.inline import Timings
+    from amorsize.knowledge import look_up
+    from amorsize.options import Options
+
+    timings = Timings()
+    for _ in range(4):
+        timings.add(1, 0.005)
+    timings.used(0.02, 0.0001, 0.0001)
+    adviser = Adviser(waits, Options(cache=False), look_up(waits, [1], cache=False))
+    first = adviser.choose(None, timings, [1], lambda: [1], feeds=True)
+    assert first.backend == "thread"
+    later = adviser.more(timings, 1.0)
+    assert later.backend == "thread"
+    assert later.n_jobs > first.n_jobs
+    assert adviser.more(timings, 0.0) == later
+
+
+def waits(x: int) -> int:
+    time.sleep(0.005)
+    return x
+
+
+@pytest.mark.parametrize("call", ["pmap", "pimap"])
+@pytest.mark.parametrize("given", [{}, {"backend": "thread", "n_jobs": 40}])
+def test_a_function_that_waits_runs_in_threads_over_an_iterator_too(call: str, given: Any) -> None:
+    func = parallelizable(waits)
+    assert list(getattr(func, call)(iter(range(200)), **given)) == list(range(200))
+    assert func.last_run is not None
+    assert func.last_run.backend == "thread"
+
+
+def test_threads_that_are_still_in_an_item_do_not_keep_a_closed_stream() -> None:
+    gate = threading.Event()
+
+    def waits_at_one(x: int) -> int:
+        if x == 1:
+            gate.wait()
+        return x
+
+    stream = parallelizable(waits_at_one).pimap(iter(range(9)), backend="thread", n_jobs=2)
+    assert next(stream) == 0
+    stream.close()
+    gate.set()

@@ -76,6 +76,11 @@ class Feed:
             table.give_up(table.source.n_taken, table.source.error)
         return table.sink.error is not None or self.retreat is not None or table.source.n_left() == 0
 
+    def follow(self, plan: Plan) -> None:
+        """Go on with the workers of another plan, who are of the same kind and not fewer."""
+        self.plan = plan
+        self._table.rules = self._table.rules.replace(n_jobs=plan.n_jobs)
+
     @property
     def window(self) -> int:
         """Items that may have been taken from the source and not yet by the consumer."""

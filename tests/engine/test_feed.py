@@ -733,3 +733,16 @@ def test_where_the_last_worker_is_gone_for_good_the_caller_goes_on() -> None:
     assert office.feed.is_over
     assert str(office.feed.retreat).startswith("no worker is left, and none can be started")
     assert office.out == tens(office.source.n_taken)
+
+
+def test_more_workers_can_join_on_the_way() -> None:
+    office = Office(range(40), n_jobs=1, item_s=1.0)
+    office.step()
+    office.feed.follow(PLAN.replace(n_jobs=4))
+    office[0].finish()
+    office.step()
+    assert len(office.crew.hired) == 4
+    assert all(worker.given for worker in office.crew.hired)
+    office.run()
+    assert office.out == tens(40)
+    assert office.feed.plan.n_jobs == 4
