@@ -64,7 +64,7 @@ class Adviser:
         self._shown: dict[str, float] = {}
         self._cleared: set[str] = set()
         self._no_processes: str | None = None
-        self._no_threads: str | None = None
+        self._no_threads = None if options.seed is None else "seed= sets random generators that threads share"
         self._start_method = "spawn" if options.start_method == "spawn" else "fork"
         self._no_fork: str | None = None
         self._feeds = False
@@ -110,7 +110,21 @@ class Adviser:
         self.chosen_at_s = perf_counter()
         return plan
 
-    def _plan(self, n_left: int | None, timings: Timings, **supposed: float) -> Plan:
+    def more(self, timings: Timings, computed_s: float) -> Plan:
+        """Return the plan for a stream that goes on: the same, with more workers where it has lasted long enough.
+
+        Args:
+            timings: what the caller has timed in this call.
+            computed_s: seconds that workers have computed since.
+        """
+        assert self.plan is not None
+        plan = self._plan(None, timings, computed_s)
+        is_same = (plan.backend, plan.start_method) == (self.plan.backend, self.plan.start_method)
+        if is_same and plan.n_jobs > self.plan.n_jobs:
+            self.plan = plan
+        return self.plan
+
+    def _plan(self, n_left: int | None, timings: Timings, computed_s: float = 0.0, **supposed: float) -> Plan:
         room, asked = capacity(perf_counter()), self._options
         self.rss_bytes = room.rss_bytes
         self.profile = self.knowledge.profile.learn(self.seen(timings))
@@ -131,7 +145,8 @@ class Adviser:
             has_gil=HAS_GIL,
         )
         profile = self.profile.replace(**supposed) if supposed else self.profile
-        return choose_plan(profile, self.knowledge.costs, room, n_left, limits, elapsed_s=timings.total_s)
+        elapsed_s = timings.total_s + computed_s
+        return choose_plan(profile, self.knowledge.costs, room, n_left, limits, elapsed_s=elapsed_s)
 
     def _n_warm(self) -> int:
         """Return how many fresh interpreters wait for work already."""

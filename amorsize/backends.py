@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+from math import inf
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
-    from typing import Any, NoReturn
+    from typing import Any
 
     from amorsize.advice import Adviser
     from amorsize.call import Call
@@ -46,9 +47,7 @@ def _together(call: Call, plan: Plan, work: Work, results: list[object]) -> bool
 
     adviser = call.known_adviser
     collector = Collector(work, results)
-    alone_s = call.timings.mean_s
-    if plan.backend == "thread" and call.options.backend == "auto":
-        alone_s = alone_s or adviser.item_s  # what an earlier call has shown: a retreat from threads costs nothing
+    alone_s = _alone_s(call, plan)
     may_run = not call.options.isolate
     n_native, decide = adviser.native_threads(plan), adviser.reconsider
     job = Job(work, collector, plan, decide, adviser.item_s, alone_s, native_threads=n_native, caller_may_run=may_run)
@@ -100,6 +99,10 @@ def _run(job: Job) -> bool:
     raise AssertionError(f"engine.safety.no_fork lets no plan for forks pass on {sys.platform}")
 
 
+FIRST_GROWTH_S = 0.005
+"""Seconds that workers have computed before more of them are considered: it costs 0.1 ms."""
+
+
 class Raised(Exception):
     """Carries a StopIteration out of a generator, where Python would make a RuntimeError of it.
 
@@ -117,8 +120,9 @@ def fed_steps(
     """Run what is left with fed workers, and pause whenever there are results.
 
     Returns:
-        False where no worker could be started, and nothing was run.
+        False where the caller has to go on: no worker could be started, or they were slower than the caller alone.
     """
+    from amorsize.engine.collect import attach
     from amorsize.engine.finished import Finished
     from amorsize.engine.sink import OrderedSink, Sink
 
@@ -130,13 +134,16 @@ def fed_steps(
         feed = _feed(call, plan, work, source, sink)
         while not feed.is_over:
             feed.step()
+            _grow(call, feed, source)
             if sink.ready:
                 results += sink.take()
                 call.tell(sink.n_out, n_items)
                 yield
         if sink.error is not None:
             _explain(sink.error, sink, source, results)
-            raise_out(sink.error)
+            raise Raised(sink.error) if isinstance(sink.error, StopIteration) else sink.error
+        if feed.shortage is not None:
+            call.known_adviser.warn(feed.shortage)
     except OSError as error:
         if sink.error is error or (feed is not None and feed.n_started):
             raise
@@ -144,17 +151,35 @@ def fed_steps(
         return False
     except KeyboardInterrupt as error:
         if error is not sink.error:
-            from amorsize.engine.collect import attach
-
             attach(error, Finished([*sink.waiting(), *sink.taken(results)]))
         raise
     finally:
         if feed is not None:
-            try:
-                feed.close()
-            finally:
-                feed.close()  # where Ctrl-C came on the way into the first; else it finds nothing to do
-    return True
+            _end(call, feed)
+    if feed.retreat is None or source.n_left() == 0:
+        return True
+    call.look_at_s = inf
+    return False
+
+
+def _end(call: Call, feed: Feed) -> None:
+    try:
+        feed.close()
+    finally:
+        feed.close()  # where Ctrl-C came on the way into the first; else it finds nothing to do
+        if feed.n_started:
+            call.jobs.append(feed)
+
+
+def _grow(call: Call, feed: Feed, source: Source) -> None:
+    """Consider more workers for a stream, of which nobody knows how long it is, whenever it has lasted twice as long.
+
+    As many as so far is what is expected of it, and for that few workers are worth their start at first.
+    """
+    computed_s = feed.timings.total_s
+    if source.n_left() is None and feed.retreat is None and computed_s >= max(call.look_at_s, FIRST_GROWTH_S):
+        feed.follow(call.known_adviser.more(call.timings, computed_s))
+        call.look_at_s = 2 * computed_s
 
 
 def _explain(error: BaseException, sink: Sink, source: Source, results: list[object]) -> None:
@@ -165,10 +190,6 @@ def _explain(error: BaseException, sink: Sink, source: Source, results: list[obj
     if error is source.error:
         name_iterable(error, source.n_taken)
     attach(error, Finished([*sink.waiting(), *sink.taken(results)]))
-
-
-def raise_out(error: BaseException) -> NoReturn:
-    raise Raised(error) if isinstance(error, StopIteration) else error
 
 
 def drained(made: Generator[None, None, bool | None]) -> bool:
@@ -201,10 +222,21 @@ def _feed(call: Call, plan: Plan, work: Work, source: Source, sink: Sink) -> Fee
         retries=options.retries,
     )
     chunksize = None if options.chunksize == "auto" else options.chunksize
-    sizes = Range(plan.n_jobs, chunksize, call.known_adviser.item_s)
-    feed = Feed(Table(source, sink, _crew(plan, work, held), rules), plan, sizes, held)
-    call.jobs.append(feed)
-    return feed
+    adviser, alone_s = call.known_adviser, _alone_s(call, plan)
+    sizes = Range(plan.n_jobs, chunksize, adviser.item_s)
+    decide = None if options.isolate else adviser.reconsider
+    return Feed(Table(source, sink, _crew(plan, work, held), rules), plan, sizes, held, decide, alone_s)
+
+
+def _alone_s(call: Call, plan: Plan) -> float | None:
+    """Return the seconds that an item takes in the caller alone, where a run is to be held against them.
+
+    Of threads an earlier call may tell: a retreat from them costs nothing.
+    """
+    alone_s = call.timings.mean_s
+    if plan.backend == "thread" and call.options.backend == "auto":
+        return alone_s or call.known_adviser.item_s
+    return alone_s
 
 
 def _window(call: Call) -> int | None:
@@ -239,7 +271,7 @@ def _spawned_crew(work: Work, held: Held) -> Crew[Any]:
     initargs: tuple[object, ...] = ()
     if guard is not None:  # the initializer runs once a worker, which may live longer than the call
         initializer, initargs = guard.initializer, guard.initargs
-        guard = guard.replace(initializer=None, initargs=(), call=0)
+        guard = guard.replace(initializer=None, initargs=(), prepared=None)
     errand = Errand(
         work.func, star=work.star, guard=guard, initializer=initializer, initargs=initargs, identify=likeness
     )

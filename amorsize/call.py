@@ -74,8 +74,10 @@ def run(
             results = run_stream(call, iterables, star=star)
         else:
             results = call.block(Work(func, columns, star=star, guard=call.guard))
-    finally:
-        call.end()
+    except BaseException as error:
+        call.end(error)
+        raise
+    call.end()
     results = call.settle(results)
     keep(call.report(len(results)))
     return results
@@ -143,12 +145,10 @@ class Call:
         if self.progress is not None:
             self.progress(n_done, n_items)
 
-    def end(self) -> None:
-        """Tell of the last item, and forget what was noted for this call only."""
-        if self.guard is not None:
-            self.guard.end()
+    def end(self, error: BaseException | None = None) -> None:
+        """Tell of the last item, unless an error is told of instead."""
         if self.progress is not None:
-            self.progress.close()
+            (self.progress.close if error is None else self.progress.leave)()
 
     @property
     def options(self) -> "Options":
@@ -193,9 +193,7 @@ class Call:
         """Return the results of items that can be sliced."""
         results: "list[object]" = []
         while len(results) < work.n_items:
-            n_left, plan = work.n_items - len(results), None
-            if self.is_time_to_ask:
-                plan = self.ask(n_left, results, work.sample, feeds=self.options.is_supervised)
+            plan = self._ask_for(work, results) if self.is_time_to_ask else None
             if plan is None or not self._leave(work, results, plan):
                 self._alone(work, results)
             self.tell(len(results), work.n_items)
@@ -205,6 +203,10 @@ class Call:
         from amorsize.backends import leave
 
         return leave(self, plan, work, results)
+
+    def _ask_for(self, work: Work, results: "list[object]") -> "Plan | None":
+        n_left = work.n_items - len(results)
+        return self.ask(n_left, results, work.sample, feeds=self.options.is_supervised)
 
     def _alone(self, work: Work, results: "list[object]") -> None:
         """Run items in the caller until it is time to look again."""
@@ -285,8 +287,8 @@ class Call:
         if self.adviser is not None:
             from amorsize.lesson import report_of
 
-            return report_of(self.adviser, n_items, self.timings, self.jobs, self.began_s)
-        from amorsize.record import RunReport
+            return report_of(self.adviser, n_items, self.timings, self.jobs, self.began_s, is_lazy=self.is_lazy)
+        from amorsize.record import report_of_loop
 
         if self._options is not None and self.options.disabled:
             reason = "AMORSIZE_DISABLE is set: the plain loop"
@@ -294,4 +296,4 @@ class Call:
             reason = 'backend="serial": the plain loop, as asked for'
         else:
             reason = f"over after {self.spent_s * 1e3:.3g} ms: too short for workers to be considered"
-        return RunReport.of_loop(self.func, n_items, self.spent_s, self.timings.total_s, reason)
+        return report_of_loop(self.func, n_items, self.spent_s, self.timings.total_s, reason)

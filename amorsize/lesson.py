@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 
 
 def report_of(
-    adviser: Adviser, n_items: int, timings: Timings, jobs: Sequence[Job | Feed], began_s: float
+    adviser: Adviser,
+    n_items: int,
+    timings: Timings,
+    jobs: Sequence[Job | Feed],
+    began_s: float,
+    *,
+    is_lazy: bool,
 ) -> RunReport:
     """Return what happened in the call, after keeping what it taught.
 
@@ -31,12 +37,13 @@ def report_of(
         timings: what the caller timed alone.
         jobs: what was run with workers.
         began_s: when the call began, on the clock of `perf_counter`.
+        is_lazy: much of its time may be its consumer's, so that it does not show how well it was predicted.
     """
     assert adviser.plan is not None
     cpu_share = adviser.profile.cpu_share
     plan, now_s = (jobs[-1].plan if jobs else adviser.plan), perf_counter()
     reasons = [plan.reason, *(job.retreat for job in jobs if job.retreat is not None)]
-    is_one_run = adviser.n_chosen_for is not None and len(jobs) <= 1
+    is_one_run = adviser.n_chosen_for is not None and len(jobs) <= 1 and not is_lazy
     predicted_s = plan.predicted_s if is_one_run else None
     report = RunReport(
         function=adviser.knowledge.function.name,

@@ -69,6 +69,14 @@ class Options(Record):
             raise ValueError('isolate=True keeps every item out of the caller: it excludes backend="serial"')
         if self.initargs and self.initializer is None:
             raise ValueError(f"initargs={self.initargs!r} are for an initializer, and there is none")
+        if self.retry_on and not self.retries:
+            names = ", ".join([kind.__name__ for kind in self.retry_on])
+            raise ValueError(f"retry_on=({names}) says what is worth another try, and retries=0 allows none")
+        if self.seed is not None and self.backend == "thread":
+            raise ValueError(
+                f"seed={self.seed} sets the random generators of a process before each item, and threads share those: "
+                'write backend="process"'
+            )
         if self.isolate and self.backend == "thread":
             raise ValueError(
                 'isolate=True keeps every item out of this process, which threads are part of: write backend="process"'

@@ -160,3 +160,20 @@ class RunReport(Record):
     def __reduce__(self) -> tuple[object, ...]:
         """Stay in this process: a report is an attribute of its function, and pickled with it becomes None."""
         return type(None), ()
+
+
+def report_of_loop(
+    func: "Callable[..., object]", n_items: int, measured_s: float, serial_s: float, reason: str
+) -> RunReport:
+    """Return what happened in a call that never left the plain loop, and never looked into the store."""
+    return RunReport(
+        function=getattr(func, "__qualname__", type(func).__qualname__),
+        n_items=n_items,
+        n_sampled=None,
+        backend="serial",
+        n_jobs=1,
+        chunksize=max(1, n_items),
+        measured_s=measured_s,
+        reason=reason,
+        serial_s=serial_s,
+    )

@@ -146,7 +146,7 @@ class Evidence(Record):
     """What a run in progress has shown so far; the engine hands it to `decide`.
 
     Attributes:
-        n_left: items that nobody has taken yet.
+        n_left: items that nobody has taken yet; None where nobody knows.
         n_workers: workers alive.
         alone_s: seconds an item took while the caller computed alone.
         n_together: items finished by caller and workers since the workers were up.
@@ -155,7 +155,7 @@ class Evidence(Record):
             cores.
     """
 
-    n_left: int
+    n_left: int | None
     n_workers: int
     alone_s: float | None
     n_together: int

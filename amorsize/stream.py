@@ -12,7 +12,7 @@ from __future__ import annotations
 import sys
 from operator import length_hint
 
-from amorsize.backends import Raised, drained, fed_steps, raise_out
+from amorsize.backends import Raised, drained, fed_steps
 from amorsize.engine.collect import attach, name_item, name_iterable
 from amorsize.engine.finished import Finished
 from amorsize.engine.give import TASK_S
@@ -64,7 +64,9 @@ def steps(call: Call, rows: Rows, work: Work | None, results: list[object], *, o
             call.size = _advance(call, rows, results)
         except BaseException as error:  # the item's or the iterable's own: raised again with its place on it
             _blame(error, rows, results)
-            raise_out(error)
+            if isinstance(error, StopIteration):
+                raise Raised(error) from None
+            raise
         call.tell(rows.n_done, None if work is None else work.n_items)
         yield
 
@@ -90,7 +92,11 @@ def _leave(
         work, source = Work(rows.func, ((),), star=rows.star, guard=rows.guard), Pulled(rows.rows, rows.n_done)
     else:
         source = Sliced(work, rows.n_done, inherited=plan.start_method == "fork")
-    return (yield from fed_steps(call, plan, work, source, results, ordered=ordered))
+    is_done = yield from fed_steps(call, plan, work, source, results, ordered=ordered)
+    if isinstance(source, Sliced):
+        rows.rows = source.rest()
+    rows.n_done = source.n_taken
+    return is_done
 
 
 def _blame(error: BaseException, rows: Rows, results: list[object]) -> None:
@@ -158,9 +164,12 @@ class Stream:
             if n_items and not sys.is_finalizing():
                 keep(call.report(n_items - length_hint(batch)))
             raise
+        except BaseException as raised:
+            error = raised
+            raise
         finally:
             made.close()
-            call.end()
+            call.end(error)
 
     def __iter__(self) -> Iterator[object]:
         return self

@@ -16,6 +16,9 @@ GRACE_S = 0.1
 LOWER_GRACE_S = 0.5
 """After a worker's death, workers below it may finish for this long: one of them may hold the lowest failure."""
 
+OF_INITIALIZER = "amorsize: raised by initializer"
+"""Begins the note on what an initializer raised: no item is to blame for that."""
+
 
 class Collector:
     """The results of one `Work`: what the caller ran first, then ranges in any order.
@@ -91,7 +94,7 @@ class Collector:
 
     def explain(self, error: BaseException) -> None:
         """Put on the error what is known about its item, and the finished results."""
-        explain(error, self.work, self.failed_at, self.finished())
+        explain(error, self.work, self.failed_at if error is self.error else None, self.finished())
 
 
 def explain(error: BaseException, work: Work, index: int | None, finished: Mapping[int, object]) -> None:
@@ -118,7 +121,8 @@ def name_item(error: BaseException, index: int, find: Callable[[], object]) -> N
     """
     from amorsize.errors import AmorsizeError
 
-    if not isinstance(error, AmorsizeError):
+    notes = error.__dict__.get("__notes__") or ()
+    if not isinstance(error, AmorsizeError) and not any(str(note).startswith(OF_INITIALIZER) for note in notes):
         add_note(error, f"amorsize: raised by item {index}: {_short(find)}")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from amorsize.engine.child import flush_output
 from amorsize.engine.desk import Desk
 from amorsize.engine.inline import Work
-from amorsize.engine.message import BEGUN, TASK, UNREAD
+from amorsize.engine.message import BEGUN, REFUSED, TASK, UNREAD
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +24,14 @@ def serve(link: Link, work: Work) -> None:
         work: what is called, and the items of those tasks that come without any.
     """
     desk = desk_of(link)
+    try:
+        if work.guard is not None:
+            work.guard.prepare()
+    except BaseException as error:  # of an initializer, SystemExit included: the caller is to raise it
+        from amorsize.engine import failure
+
+        link.send(REFUSED, payload=failure.pack(error))
+        return
     for message in link.receive():
         if message.kind == TASK:
             run_task(desk, work, message)

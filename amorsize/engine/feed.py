@@ -18,11 +18,12 @@ from amorsize.engine.inline import Timings
 from amorsize.engine.link import wait_for
 from amorsize.engine.table import Chair, Table
 from amorsize.engine.take import Taker
+from amorsize.engine.watch import Watch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from amorsize.engine.held import Held
-    from amorsize.engine.job import Range
+    from amorsize.engine.job import Decide, Range
     from amorsize.engine.table import Seat
     from amorsize.records import Plan
 
@@ -35,6 +36,8 @@ class Feed:
         plan: how it was decided to run it.
         sizes: how large a task is.
         held: holds signal handlers back.
+        decide: asked now and then whether the plan still holds; None where there is nothing to go back to.
+        alone_s: seconds an item took while the caller computed alone; None where it did not.
 
     Attributes:
         timings: what workers have timed.
@@ -47,7 +50,9 @@ class Feed:
         cores_used: None, as well.
     """
 
-    def __init__(self, table: Table, plan: Plan, sizes: Range, held: Held) -> None:
+    def __init__(
+        self, table: Table, plan: Plan, sizes: Range, held: Held, decide: Decide | None, alone_s: float | None
+    ) -> None:
         self.plan = plan
         self.timings = Timings()
         self.n_started = 0
@@ -62,6 +67,9 @@ class Feed:
         self._held = held
         self._giver = Giver(table, sizes)
         self._taker = Taker(table, sizes, self.timings)
+        self._decide = decide
+        self._watch = Watch(alone_s, table.source.n_taken, caller_computes=False)
+        self._left_s = perf_counter()
 
     @property
     def is_over(self) -> bool:
@@ -71,7 +79,12 @@ class Feed:
             return False
         if table.sink.error is None and table.source.error is not None:
             table.give_up(table.source.n_taken, table.source.error)
-        return table.sink.error is not None or table.source.n_left() == 0
+        return table.sink.error is not None or self.retreat is not None or table.source.n_left() == 0
+
+    def follow(self, plan: Plan) -> None:
+        """Go on with the workers of another plan, who are of the same kind and not fewer."""
+        self.plan = plan
+        self._table.rules = self._table.rules.replace(n_jobs=plan.n_jobs)
 
     @property
     def window(self) -> int:
@@ -85,6 +98,7 @@ class Feed:
             OSError: where no worker can be started at all.
         """
         table = self._table
+        pulling_s, away_s = self._giver.pulling_s, perf_counter() - self._left_s
         self._staff()
         self._giver.give_all()
         if table.is_idle:
@@ -98,13 +112,33 @@ class Feed:
             self._taker.look_at_the_clock()
         if self.first_s is None and self._began_s is not None and self.timings.n_items:
             self.first_s = perf_counter() - self._began_s - self.timings.batches[0][1]
+        self._watch.pause(away_s + self._giver.pulling_s - pulling_s)
+        self._reconsider()
+        self._left_s = perf_counter()
+
+    def _reconsider(self) -> None:
+        """Give out nothing new where workers are slower than the caller alone was: it goes on when all is back.
+
+        The time for which the consumer is away, or the input lets them wait, does not count.
+        """
+        table = self._table
+        if self._decide is None or self.retreat is not None or table.source.n_left() == 0 or not self._watch.is_time():
+            return
+        cpu_s = [chair.seat.cpu_s for chair in table.chairs]
+        plan = self._decide(self._watch.evidence(cpu_s, table.source.n_left(), table.source.n_taken, len(table.chairs)))
+        if plan is not None and not plan.is_parallel:
+            self._go_back(plan.reason)
+
+    def _go_back(self, reason: str) -> None:
+        self.retreat = reason
+        self._giver.takes_more = False
 
     def _staff(self) -> None:
         """Find workers for what is to be done."""
         table = self._table
         self._miss_the_dead()
         n_wanted, n_left = table.rules.n_jobs - len(table.chairs), table.source.n_left()
-        if table.sink.error is not None:
+        if table.sink.error is not None or self.retreat is not None:
             n_wanted = min(n_wanted, len(table.again))
         elif n_left is not None:
             n_wanted = min(n_wanted, n_left + len(table.again))
@@ -115,12 +149,16 @@ class Feed:
         try:
             hired = self._hire(n_wanted)
         except OSError as error:
+            if not table.chairs and self.n_started and self._decide is not None and not table.again:
+                self._go_back(f"no worker is left, and none can be started: {error}")
+                return
             if not table.chairs:
                 raise
             self.shortage = f"only {len(table.chairs)} of {table.rules.n_jobs} workers could be started: {error}"
             return
         self.n_started += len(hired)
         self.start_s += perf_counter() - began
+        self._watch.pause(perf_counter() - began)
 
     def _miss_the_dead(self) -> None:
         """Notice who has ended without a task, before one is sent that nobody would run."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import perf_counter
+
 from amorsize.engine.message import TASK
 
 TYPE_CHECKING = False
@@ -31,12 +33,18 @@ class Giver:
     Args:
         table: who is there.
         sizes: how long items are.
+
+    Attributes:
+        takes_more: False where nothing but what was given out before is given out any more.
+        pulling_s: seconds that the source has taken to hand out items.
     """
 
     def __init__(self, table: Table, sizes: Range) -> None:
         self._table = table
         self._sizes = sizes
         self._is_timed = table.rules.timeout_s is not None
+        self.pulling_s = 0.0
+        self.takes_more = True
 
     def give_all(self) -> None:
         """Give every worker that has room for it one more task, the idle ones first."""
@@ -55,10 +63,13 @@ class Giver:
         table = self._table
         if table.again:
             return table.again.popleft()
-        if table.sink.error is not None:
+        if table.sink.error is not None or not self.takes_more:
             return None
         room = self.window - (table.source.n_taken - table.sink.n_out)
-        return table.source.take(min(self._size(), room))
+        began_s = perf_counter()
+        task = table.source.take(min(self._size(), room))
+        self.pulling_s += perf_counter() - began_s
+        return task
 
     def _size(self) -> int:
         """Return how many items to give out at once."""

@@ -9,7 +9,6 @@ import os
 import sys
 from _blake2 import blake2b
 from _thread import _local
-from itertools import count
 
 from amorsize.record import Record
 
@@ -64,7 +63,7 @@ class Guard(Record):
         initializer: called in each process (of threads, in each thread) before its first item; None for nothing.
         initargs: its arguments.
         seeds_numpy: NumPy's numbers follow from the seed as well.
-        call: tells one call of this process from another; 0 where nothing depends on it.
+        prepared: where the initializer has run in this call: by process and thread.
     """
 
     goes_on: bool = False
@@ -74,7 +73,7 @@ class Guard(Record):
     initializer: Callable[..., object] | None = None
     initargs: tuple[object, ...] = ()
     seeds_numpy: bool = False
-    call: int = 0
+    prepared: set[tuple[int, object]] | None = None
 
     @classmethod
     def of(cls, options: Options) -> Guard:
@@ -87,7 +86,7 @@ class Guard(Record):
             initializer=options.initializer,
             initargs=options.initargs,
             seeds_numpy=options.seed is not None and "numpy.random" in sys.modules,
-            call=next(_calls),
+            prepared=set(),
         )
 
     def run(
@@ -103,18 +102,19 @@ class Guard(Record):
             star: items are tuples of arguments.
         """
         call = (lambda arguments: func(*arguments)) if star else func
-        self._prepare()
+        self.prepare()
         with _Numbers(self.seed, seeds_numpy=self.seeds_numpy) as numbers:
             for index, item in enumerate(items, first):
-                numbers.begin(index)
-                results.append(self._result(call, item))
+                results.append(self._result(call, item, index, numbers))
 
-    def _result(self, call: Callable[..., object], item: object) -> object:
+    def _result(self, call: Callable[..., object], item: object, index: int, numbers: _Numbers) -> object:
         for _ in range(self.retries if self.retry_on else 0):
+            numbers.begin(index)
             try:
                 return call(item)
             except self.retry_on:
                 continue
+        numbers.begin(index)
         if not self.goes_on:
             return call(item)
         try:
@@ -122,27 +122,25 @@ class Guard(Record):
         except Exception as error:  # whatever the item raises is its result: that was asked for
             return Failed(error)
 
-    def _prepare(self) -> None:
-        """Call the initializer where this process and thread have not, in this call."""
-        prepared = _here.__dict__.setdefault("prepared", set())
-        if self.initializer is None or (self.call, os.getpid()) in prepared:
+    def prepare(self) -> None:
+        """Call the initializer where this process and thread have not in this call."""
+        if self.initializer is None or self.prepared is None:
+            return
+        here = os.getpid(), _here.__dict__.setdefault("thread", object())
+        if here in self.prepared:
             return
         try:
             self.initializer(*self.initargs)
-        except Exception as error:
-            error.add_note(f"amorsize: raised by initializer={self.initializer!r}, before any item")
+        except BaseException as error:
+            from amorsize.engine.collect import OF_INITIALIZER, add_note
+
+            add_note(error, f"{OF_INITIALIZER}={self.initializer!r}, before any item")
             raise
-        prepared.add((self.call, os.getpid()))
+        self.prepared.add(here)
 
-    def end(self) -> None:
-        """Forget, in the caller's own thread, that the initializer has run."""
-        _here.__dict__.get("prepared", set()).discard((self.call, os.getpid()))
-
-
-_calls = count(1)
 
 _here = _local()
-"""For which calls this thread, and this process, have run the initializer. A thread's number may be another's later."""
+"""Names the thread: its ident may be another's after its end."""
 
 
 class _Numbers:

@@ -27,17 +27,27 @@ class Lifeline:
     __slots__ = ("_write_end", "read_end")
 
     def __init__(self) -> None:
-
         self.read_end, self._write_end = os.pipe()
+        _writing.append(self._write_end)
 
     def hold(self) -> None:
-        """Tie this forked worker's life to the caller's."""
-        os.close(self._write_end)
+        """Tie this forked worker's life to the caller's.
+
+        It lets go of all other lifelines: the workers of two streams, each holding the other's, would live for ever.
+        """
+        for write_end in _writing:
+            os.close(write_end)
+        _writing.clear()
         hold(self.read_end)
 
     def close(self) -> None:
+        _writing.remove(self._write_end)
         os.close(self.read_end)
         os.close(self._write_end)
+
+
+_writing: list[int] = []
+"""The writing ends of all lifelines that this process, the caller, has."""
 
 
 def hold(read_end: int) -> None:

@@ -97,6 +97,10 @@ class Sliced:
     def n_left(self) -> int | None:
         return self._work.n_items - self.n_taken
 
+    def rest(self) -> Iterator[object]:
+        """Return an iterator over what was not taken."""
+        return iter(self._work.batch(self.n_taken, self._work.n_items))
+
     def item(self, task: Task, index: int) -> object:
         return self._work.item(index)
 

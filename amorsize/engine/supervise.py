@@ -272,13 +272,14 @@ class Crew:
         """
         if not self._watch.is_time():
             return
-        if self.job.progress is not None:
+        if self.job.progress is not None and self.job.collector.error is None:
             self.job.progress(self.job.collector.n_done, self._n_items)
         if self._rest_from is not None or not self.job.caller_may_run:
             return
         cpu_s = [worker.cpu_s for worker in self.workers]
         n_alive = len(set(self._by_fd.values()))
-        evidence = self._watch.evidence(cpu_s, self._n_items, self.job.collector.n_done, n_alive)
+        n_done = self.job.collector.n_done
+        evidence = self._watch.evidence(cpu_s, self._n_items - n_done, n_done, n_alive)
         plan = self.job.decide(evidence)
         if plan is not None and not plan.is_parallel:
             self.job.retreat = plan.reason

@@ -122,9 +122,9 @@ class Crew:
         has_retreated = self.job.retreat is not None
         while self._n_alive and not self._ended.acquire(timeout=WAKE_S):
             now = perf_counter()
-            if self.job.progress is not None:
-                self.job.progress(self.job.collector.n_done, self._n_items)
             if self.job.collector.error is None:
+                if self.job.progress is not None:
+                    self.job.progress(self.job.collector.n_done, self._n_items)
                 self._reconsider(now)
                 if self.job.retreat is not None and not has_retreated:
                     return

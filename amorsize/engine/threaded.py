@@ -18,7 +18,7 @@ from time import perf_counter
 
 from amorsize.engine import safety
 from amorsize.engine.bare import forget_oneself, let_watch
-from amorsize.engine.message import ERROR, RESULTS, TASK, Message
+from amorsize.engine.message import ERROR, REFUSED, RESULTS, TASK, Message
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ class ThreadSeat:
 
     def start(self) -> None:
         """Start the thread; raise OSError where that is not possible."""
-        safety.threads_are_ending = True
+        safety.threads_will_end()
         try:
             start_new_thread(self._live, ())
         except RuntimeError as error:
@@ -167,7 +167,7 @@ class ThreadSeat:
         return None, None
 
     def answer(self, refused: Message) -> None:
-        """Raise what it has refused with: a thread refuses nothing."""
+        """Raise what its initializer raised."""
         raise refused.error()
 
     def _live(self) -> None:
@@ -180,6 +180,12 @@ class ThreadSeat:
 
     def _serve(self) -> None:
         safety.is_item_of_a_thread.set(True)
+        try:
+            if self._work.guard is not None:
+                self._work.guard.prepare()
+        except BaseException as error:  # of an initializer: the caller's to raise
+            self.link.post(LocalMessage(REFUSED, 0, error))
+            return
         while (task := self.link.tasks.get()) is not None and not self.link.is_dismissed:
             self._run(*task)
 

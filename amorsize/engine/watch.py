@@ -34,6 +34,10 @@ class Watch:
         self._up_s = self._asked_s = perf_counter()
         self._up_cpu_s = thread_time()
 
+    def pause(self, seconds: float) -> None:
+        """Leave out so many seconds that have just passed, and say nothing about caller or workers."""
+        self._up_s += seconds
+
     def is_time(self) -> bool:
         """Tell whether enough time has passed since the last evidence."""
         now = perf_counter()
@@ -42,14 +46,14 @@ class Watch:
         self._asked_s = now
         return True
 
-    def evidence(self, cpu_s: Sequence[float | None], n_items: int, n_done: int, n_workers: int) -> Evidence:
+    def evidence(self, cpu_s: Sequence[float | None], n_left: int | None, n_done: int, n_workers: int) -> Evidence:
         """Return what has been seen so far; `cpu_s` are the CPU seconds of all workers, None where one is not known."""
         together_s = perf_counter() - self._up_s
         used_s = [seconds for seconds in cpu_s if seconds is not None]
         if self._caller_computes:
             used_s.append(thread_time() - self._up_cpu_s)
         return Evidence(
-            n_left=n_items - n_done,
+            n_left=n_left,
             n_workers=n_workers,
             alone_s=self._alone_s,
             n_together=n_done - self._n_before,

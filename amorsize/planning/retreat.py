@@ -52,4 +52,4 @@ def revise(plan: Plan, evidence: Evidence) -> Plan | None:
         return None
     together = f"{workers(plan.backend, plan.n_jobs)} {span(together_s)} an item"
     reason = f"{together}, the caller alone took {span(alone_s)}: back to the loop"
-    return loop_plan(reason, evidence.n_left, evidence.n_left * alone_s)
+    return loop_plan(reason, evidence.n_left, None if evidence.n_left is None else evidence.n_left * alone_s)

@@ -49,7 +49,14 @@ class Progress:
 
     def close(self) -> None:
         """Tell of the last items; a second time, do nothing."""
-        self._tell_now()
+        try:
+            self._tell_now()
+        finally:
+            self.leave()
+
+    def leave(self) -> None:
+        """Tell nothing more, for something else is told of: a failure."""
+        self._is_told = True
         if isinstance(self._tell, _Bar):
             self._tell.close()
 

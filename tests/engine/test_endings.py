@@ -141,3 +141,26 @@ except ValueError as error:
 """)
     printed, errors = program.communicate()
     assert (printed, errors) == (b"the first\n", b"")
+
+
+def test_workers_of_two_streams_at_once_do_not_keep_each_other_alive(start: Start, watch: Watch) -> None:
+    """The second worker of the first stream was forked where the line to those of the second one is open."""
+    program = start("""
+import time
+from amorsize.engine.forked import ForkedCrew
+from amorsize.engine.inline import Work
+from amorsize.engine.message import BEGUN, TASK
+
+one, other = (ForkedCrew(Work(time.sleep, ([600],))) for _ in range(2))
+seats = one.hire(1) + other.hire(1) + one.hire(1)
+for seat in seats:
+    seat.link.send(TASK, 0, 1, 1.0)
+    seat.link.end.setblocking(True)
+    assert next(seat.link.receive()).kind == BEGUN
+print(*[seat.pid for seat in seats], flush=True)
+time.sleep(600)
+""")
+    assert program.stdout is not None
+    ends = [watch(int(pid)) for pid in program.stdout.readline().split()]
+    os.kill(program.pid, signal.SIGKILL)
+    assert [end() for end in ends] == [True, True, True]

@@ -238,7 +238,7 @@ def test_the_evidence_tells_how_far_the_run_has_come(job: MakeJob) -> None:
     for evidence in shown:
         assert evidence.alone_s == 0.004
         assert 0 <= evidence.n_together <= 18
-        assert evidence.n_left + evidence.n_together == 18
+        assert (evidence.n_left or 0) + evidence.n_together == 18
         assert evidence.together_s > 0
 
 

@@ -314,7 +314,7 @@ def test_evidence_tells_what_the_threads_have_done(job: MakeJob) -> None:
     results_of(job(wait_for_it, range(20), alone_s=0.5, decide=shown.append))
     last = max(shown, key=lambda each: each.n_together)
     assert (shown[0].n_workers, last.alone_s) == (2, 0.5)
-    assert last.n_left + last.n_together == 20
+    assert (last.n_left or 0) + last.n_together == 20
     assert last.cores_used is not None
 
 

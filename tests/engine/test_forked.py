@@ -1,0 +1,201 @@
+"""A feed with real processes: every item is called once, whoever dies wherever, and nobody is left."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from amorsize import ItemNotPicklable, WorkerDied
+from amorsize.engine.feed import Feed
+from amorsize.engine.held import Held
+from amorsize.engine.inline import Work
+from amorsize.engine.job import Range
+from amorsize.engine.sink import OrderedSink
+from amorsize.engine.source import Pulled, Sliced
+from amorsize.engine.table import Rules, Table
+from amorsize.records import Plan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from tests.engine.conftest import Calls
+
+pytestmark = pytest.mark.needs_fork
+
+PLAN = Plan(backend="process", n_jobs=2, chunksize=1, reason="a test asks for it", start_method="fork")
+
+
+@contextlib.contextmanager
+def feeding(
+    func: Callable[[Any], object], items: Iterable[object], *, goes_on: bool = False, item_s: float = 1.0, **rules: Any
+) -> Iterator[tuple[Feed, OrderedSink]]:
+    """Feed two forked workers."""
+    from amorsize.engine.forked import ForkedCrew
+
+    if isinstance(items, list):
+        work = Work(func, (items,))
+        source: Any = Sliced(work, 0, inherited=True)
+    else:
+        work, source = Work(func, ((),)), Pulled(iter(items), 0)
+    sink, crew = OrderedSink(0, goes_on=goes_on), ForkedCrew(work)
+    table = Table(source, sink, crew, Rules(n_jobs=2, **rules))  # type: ignore[arg-type]  # seats of one kind
+    feed = Feed(table, PLAN, Range(2, None, item_s), Held(), None, None)
+    try:
+        yield feed, sink
+    finally:
+        feed.close()
+
+
+def run(func: Callable[[Any], object], items: Iterable[object], **given: Any) -> tuple[list[object], OrderedSink]:
+    """Return the results, and the sink with the failure."""
+    out: list[object] = []
+    with feeding(func, items, **given) as (feed, sink):
+        while not feed.is_over:
+            feed.step()
+            out += sink.take()
+    return out, sink
+
+
+def ten_times(x: int) -> int:
+    return 10 * x
+
+
+@pytest.mark.parametrize("kind", [list, iter], ids=["inherited", "sent"])
+@pytest.mark.parametrize("item_s", [1.0, 1e-5], ids=["one by one", "many at once"])
+def test_each_item_is_called_once_and_comes_back_in_order(kind: Any, item_s: float, calls: Calls) -> None:
+    def noted(x: int) -> int:
+        calls.note(x)
+        return 10 * x
+
+    out, sink = run(noted, kind([*range(200)]), item_s=item_s)
+    assert out == [10 * x for x in range(200)]
+    assert sink.error is None
+    assert sorted(calls.items) == list(range(200))
+    assert os.getpid() not in calls.pids
+
+
+@pytest.mark.parametrize("item_s", [1.0, 1e-5], ids=["one by one", "many at once"])
+@pytest.mark.parametrize("how", ["exits", "is killed"])
+def test_a_death_names_its_item_and_keeps_what_is_finished(item_s: float, how: str) -> None:
+    def dies_at_seven(x: int) -> int:
+        if x == 7:
+            os._exit(3) if how == "exits" else os.kill(os.getpid(), signal.SIGKILL)
+        return 10 * x
+
+    out, sink = run(dies_at_seven, iter(range(40)), item_s=item_s)
+    assert isinstance(sink.error, WorkerDied)
+    assert (sink.error.exitcode, sink.error.signal) == ((3, None) if how == "exits" else (None, signal.SIGKILL))
+    assert sink.error.first is not None
+    assert sink.error.stop is not None
+    assert sink.error.first <= 7 < sink.error.stop
+    assert out == [10 * x for x in range(len(out))]
+
+
+@pytest.mark.parametrize("item_s", [1.0, 1e-5], ids=["one by one", "many at once"])
+def test_with_retries_only_items_that_have_no_result_are_called_again(item_s: float, calls: Calls) -> None:
+    def dies_once(x: int) -> int:
+        calls.note(x)
+        if x == 7 and calls.items.count(7) == 1:
+            os._exit(3)
+        return 10 * x
+
+    out, sink = run(dies_once, iter(range(40)), item_s=item_s, retries=1)
+    assert (out, sink.error) == ([10 * x for x in range(40)], None)
+    again = {x for x in range(40) if calls.items.count(x) > 1}
+    assert 7 in again
+    assert again <= set(range(8))
+    assert all(calls.items.count(x) <= 2 for x in range(40))
+
+
+def test_a_result_that_is_finished_survives_the_death_of_its_worker() -> None:
+    def dies_second(x: int) -> int:
+        if x == 1:
+            os._exit(3)
+        return 10 * x
+
+    out, sink = run(dies_second, iter([0, 1]), timeout_s=100.0)
+    assert out == [0]
+    assert isinstance(sink.error, WorkerDied)
+    assert sink.error.first == 1
+
+
+def test_who_is_killed_between_two_items_takes_nothing_along() -> None:
+    with feeding(ten_times, iter(range(6)), window=1) as (feed, sink):
+        out: list[object] = []
+        while not feed.is_over:
+            feed.step()
+            out += sink.take()
+            if len(out) == 3:
+                _kill_all(feed)
+    assert (out, sink.error) == ([10 * x for x in range(6)], None)
+
+
+def _kill_all(feed: Feed) -> None:
+    import select
+
+    for chair in feed._table.chairs:
+        assert chair.seat.pidfd is not None
+        signal.pidfd_send_signal(chair.seat.pidfd, signal.SIGKILL)
+        select.select([chair.seat.pidfd], [], [])
+
+
+class Refuses:
+    """Is pickled, and cannot be rebuilt."""
+
+    def __init__(self, x: int) -> None:
+        self.x = x
+
+    def __setstate__(self, state: object) -> None:
+        raise LookupError("not here")
+
+
+def test_an_item_that_cannot_be_rebuilt_is_told_from_its_neighbours(calls: Calls) -> None:
+    def noted(x: object) -> int:
+        number = getattr(x, "x", x)
+        calls.note(number)
+        return 10 * int(number)  # type: ignore[call-overload, no-any-return]
+
+    items: list[object] = [*range(5), Refuses(5), *range(6, 10)]
+    out, _ = run(noted, iter(items), goes_on=True, item_s=1e-5)
+    errors = {k: getattr(result, "error", None) for k, result in enumerate(out) if hasattr(result, "error")}
+    assert {k: type(error) for k, error in errors.items()} == {5: ItemNotPicklable}
+    assert "item 5 cannot be rebuilt in a worker: LookupError: not here" in str(errors[5])
+    assert sorted(calls.items) == [0, 1, 2, 3, 4, 6, 7, 8, 9]
+
+
+def test_an_input_that_shrinks_in_a_worker_is_told_and_does_not_hang() -> None:
+    items: list[object] = [*range(40)]
+
+    def shrinks(x: int) -> int:
+        del items[10:]
+        return x
+
+    _, sink = run(shrinks, items, item_s=5e-4)
+    assert isinstance(sink.error, RuntimeError)
+    assert "the input became shorter" in str(sink.error)
+
+
+@pytest.mark.parametrize("n_steps", range(6))
+def test_it_can_be_closed_after_any_step(n_steps: int) -> None:
+    with feeding(ten_times, iter(range(10**6))) as (feed, sink):
+        for _ in range(n_steps):
+            feed.step()
+            sink.take()
+
+
+def test_where_forking_fails_nothing_is_left_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> int:
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(os, "fork", refuse)
+    with pytest.raises(MemoryError), feeding(ten_times, iter(range(9))) as (feed, _):
+        feed.step()
+
+
+def test_a_bound_that_no_system_call_takes_is_no_bound() -> None:
+    out, _ = run(ten_times, iter(range(3)), timeout_s=1e12, deadline_s=1e300)
+    assert out == [0, 10, 20]

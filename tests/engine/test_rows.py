@@ -1,0 +1,97 @@
+"""The caller's own loop over an iterator: pulled like the plain loop's, and exact about what raised."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from amorsize.engine.guard import Guard
+from amorsize.engine.inline import Timings
+from amorsize.engine.rows import Rows, advance_rows, item_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+GUARDS: list[Any] = [pytest.param(None, id="plain"), pytest.param(Guard(), id="guarded")]
+guards = pytest.mark.parametrize("guard", GUARDS)
+
+
+def broken_after(n_items: int, error: BaseException) -> Iterator[int]:
+    yield from range(n_items)
+    raise error
+
+
+@guards
+@given(n_items=st.integers(0, 20), sizes=st.lists(st.integers(1, 6), max_size=12), peeks=st.booleans())
+def test_every_item_is_called_once_and_in_order(
+    guard: Guard | None, n_items: int, sizes: list[int], peeks: bool
+) -> None:
+    rows, results = Rows(lambda x: 10 * x, (iter(range(n_items)),), star=False, guard=guard), []
+    for size in [*sizes, 21]:
+        if peeks:
+            assert rows.peek() in ([rows.n_done], [])
+        taken: list[object] = []
+        rows.run(size, taken)  # taken away each time, as a stream does
+        results += taken
+        assert rows.n_done == len(results)
+    assert results == [10 * x for x in range(n_items)]
+    assert rows.is_over
+
+
+@guards
+def test_several_iterables_are_zipped_and_the_shortest_ends_it(guard: Guard | None) -> None:
+    rows, results = Rows(pow, (iter([2, 3, 4]), iter([5, 2])), star=False, guard=guard), list[object]()
+    rows.run(9, results)
+    assert results == [32, 9]
+    assert rows.is_over
+
+
+@guards
+def test_the_index_that_a_seed_follows_counts_over_batches(guard: Guard | None) -> None:
+    """Not over what happens to lie in the list at the moment: a stream takes results away."""
+    rows = Rows(abs, (iter(range(9)),), star=False, guard=guard)
+    for n_done in (3, 6):
+        rows.run(3, [])
+        assert rows.n_done == n_done
+
+
+@guards
+@pytest.mark.parametrize("error", [OSError("gone"), RecursionError("deep")])
+@pytest.mark.parametrize("n_items", [0, 1, 5])
+def test_what_the_iterator_raises_is_told_from_what_the_function_raises(
+    guard: Guard | None, error: Exception, n_items: int
+) -> None:
+    rows, results = Rows(abs, (broken_after(n_items, error),), star=False, guard=guard), list[object]()
+    with pytest.raises(type(error)) as caught:
+        rows.run(9, results)
+    assert rows.broken is caught.value is error
+    assert results == list(range(n_items))
+
+
+@guards
+def test_what_the_function_raises_is_not_blamed_on_the_iterator(guard: Guard | None) -> None:
+    rows, results = Rows(lambda x: 1 // (3 - x), (iter(range(9)),), star=False, guard=guard), list[object]()
+    with pytest.raises(ZeroDivisionError) as caught:
+        rows.run(9, results)
+    assert rows.broken is None
+    assert item_of(caught.value) == 3
+    assert rows.n_done == 3
+
+
+@guards
+def test_an_iterator_that_raises_at_a_peek_raises_at_its_place(guard: Guard | None) -> None:
+    error = OSError("gone")
+    rows = Rows(abs, (broken_after(0, error),), star=False, guard=guard)
+    assert rows.peek() == []
+    with pytest.raises(OSError, match="gone"):
+        rows.run(1, [])
+    assert rows.broken is error
+
+
+def test_one_batch_is_run_where_no_time_is_given() -> None:
+    rows, results = Rows(abs, (iter(range(100)),), star=False), list[object]()
+    advance_rows(rows, results, Timings(), 7, 0.0)
+    assert len(results) == 7
