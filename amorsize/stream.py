@@ -149,7 +149,9 @@ class Stream:
                     break
                 except Raised as raised:
                     error = raised.error
-                except Exception as raised:  # after the results before it; Ctrl-C and its like do not wait for them
+                except KeyboardInterrupt:  # whoever pressed Ctrl-C does not wait for the results before it
+                    raise
+                except BaseException as raised:  # of an item or the iterable: after the results before it
                     error = raised
                 settled = call.settle(results[:])
                 n_items, batch = n_items + len(settled), iter(settled)

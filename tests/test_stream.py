@@ -201,16 +201,15 @@ def test_a_stop_iteration_of_an_item_does_not_end_a_stream_in_silence(plan: Any)
     assert isinstance(caught.value.__cause__, StopIteration)
 
 
-@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
-def test_an_interrupt_does_not_wait_for_the_results_before_it(kind: type[BaseException]) -> None:
+def test_an_interrupt_does_not_wait_for_the_results_before_it() -> None:
     def interrupted(x: int) -> int:
         if x == 5000:
-            raise kind
+            raise KeyboardInterrupt
         return x
 
     stream = parallelizable(interrupted).pimap(iter(range(10_000)), backend="serial", buffersize=10_000)
     seen: list[int] = []
-    with pytest.raises(kind) as caught:
+    with pytest.raises(KeyboardInterrupt) as caught:
         seen.extend(stream)
     assert len(seen) + len(caught.value.finished) == 5000  # type: ignore[attr-defined]
     assert len(seen) < 5000
@@ -374,12 +373,12 @@ def test_a_stream_of_unknown_length_gets_more_threads_the_longer_it_lasts() -> N
     from amorsize.options import Options
 
     timings = Timings()
-    for _ in range(4):
+    for _ in range(20):
         timings.add(1, 0.005)
-    timings.used(0.02, 0.0001, 0.0001)
+    timings.used(0.1, 0.0005, 0.0005)
     adviser = Adviser(waits, Options(cache=False), look_up(waits, [1], cache=False))
     first = adviser.choose(None, timings, [1], lambda: [1], feeds=True)
-    assert first.backend == "thread"
+    assert first.backend == "thread", first.reason
     later = adviser.more(timings, 1.0)
     assert later.backend == "thread"
     assert later.n_jobs > first.n_jobs

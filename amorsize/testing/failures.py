@@ -102,7 +102,13 @@ class Failures(Contract):
                 self.pmap(func, items)
             assert caught.value.args == (3,)
 
-    @pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, GeneratorExit, MemoryError, RecursionError])
+    def test_an_interrupt_comes_out_of_a_stream_and_waits_for_no_result(self) -> None:
+        seen: list[int] = []
+        with pytest.raises(KeyboardInterrupt):
+            seen.extend(self.pimap(functools.partial(fails_at, KeyboardInterrupt, (3,), 3), iter(range(20))))
+        assert seen == [0, 2, 4][: len(seen)]
+
+    @pytest.mark.parametrize("kind", [SystemExit, GeneratorExit, MemoryError, RecursionError])
     def test_even_what_usually_ends_a_program_comes_out_of_a_stream(self, kind: type[BaseException]) -> None:
         results = self.pimap(functools.partial(fails_at, kind, (3,), 3), iter(range(20)))
         assert [next(results), next(results), next(results)] == [0, 2, 4]
