@@ -63,7 +63,7 @@ class Around(Contract):
         for value in ("one", "two"):
             (tmp_path / value).mkdir()
             monkeypatch.chdir(tmp_path / value)
-            monkeypatch.setenv("AMORSIZE_TESTING", value)
+            monkeypatch.setenv("CONTRACT_SETTING", value)
             expected = {(os.path.realpath(tmp_path / value), value)}
-            assert set(self.pmap(surroundings_of, ["AMORSIZE_TESTING"] * 20, chunksize=1)) == expected
-            assert set(self.pimap(surroundings_of, iter(["AMORSIZE_TESTING"] * 20))) == expected
+            assert set(self.pmap(surroundings_of, ["CONTRACT_SETTING"] * 20, chunksize=1)) == expected
+            assert set(self.pimap(surroundings_of, iter(["CONTRACT_SETTING"] * 20))) == expected

@@ -10,17 +10,8 @@ import pytest
 
 from amorsize import ItemTimeout, WorkerDied
 from amorsize.testing.base import DEATHS, PICKLING, TIMEOUTS, WITHOUT_TIMEOUTS, Contract, only_where
-from amorsize.testing.items import (
-    Calls,
-    DiesUnpickling,
-    Gate,
-    dies_at,
-    dies_at_first,
-    dies_while_sending,
-    double,
-    same,
-    waits_at,
-)
+from amorsize.testing.faults import DiesUnpickling, dies_at, dies_at_first, dies_while_sending, waits_at
+from amorsize.testing.items import Calls, Gate, double, same
 
 if TYPE_CHECKING:
     from collections.abc import Callable

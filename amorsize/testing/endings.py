@@ -19,7 +19,7 @@ PROGRAM = """
 import os, signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored
 import amorsize
-from amorsize.testing.items import waits_for_ever
+from amorsize.testing.faults import waits_for_ever
 
 def announce():
     os.write(1, b"running\\n")

@@ -12,22 +12,16 @@ import pytest
 
 from amorsize import AmorsizeWarning, ItemNotPicklable, RemoteError
 from amorsize.testing.base import OVERLAP, PICKLING, Contract, only_where
-from amorsize.testing.items import (
-    Calls,
-    Gate,
+from amorsize.testing.faults import (
     TwoArguments,
     Unpicklable,
-    collect,
-    double,
     fails_at,
     fails_at_first,
     fails_before_others_end,
     fails_from,
     fails_late,
-    lock_of,
-    noted,
-    same,
 )
+from amorsize.testing.items import Calls, Gate, collect, double, lock_of, noted, same
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -145,17 +139,19 @@ class Failures(Contract):
         assert (error.index, error.type_name) == (3, "_thread.lock")
         assert "lock" in error.path
 
-    def test_an_iterable_that_breaks_raises_after_the_results_before_it(self) -> None:
+    @pytest.mark.parametrize("n_items", [0, 1, 30])
+    def test_an_iterable_that_breaks_raises_after_the_results_before_it(self, n_items: int) -> None:
         with pytest.raises(OSError, match="the disk is gone") as caught:
-            self.pmap(double, breaks_at(30))
-        assert dict(caught.value.finished) == {n: 2 * n for n in range(30)}  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
-        assert "in place of item 30" in notes_of(caught.value)
+            self.pmap(double, breaks_at(n_items))
+        assert dict(caught.value.finished) == {n: 2 * n for n in range(n_items)}  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+        assert f"in place of item {n_items}" in notes_of(caught.value)
 
-    def test_a_stream_whose_iterable_breaks_gives_the_results_before_it(self) -> None:
+    @pytest.mark.parametrize("n_items", [0, 1, 30])
+    def test_a_stream_whose_iterable_breaks_gives_the_results_before_it(self, n_items: int) -> None:
         found: list[int] = []
         with pytest.raises(OSError, match="the disk is gone"):
-            collect(found, self.pimap(double, breaks_at(30)))
-        assert found == [2 * n for n in range(30)]
+            collect(found, self.pimap(double, breaks_at(n_items)))
+        assert found == [2 * n for n in range(n_items)]
 
     @pytest.mark.parametrize("kind", KINDS, ids=NAMES)
     def test_exceptions_are_results_where_that_is_asked_for(self, kind: Callable[..., Any]) -> None:

@@ -12,18 +12,8 @@ import pytest
 
 import amorsize
 from amorsize.testing.base import OVERLAP, PROCESSES, Contract, only_where
-from amorsize.testing.items import (
-    Calls,
-    Gate,
-    Travels,
-    add,
-    double,
-    many_bytes,
-    noted,
-    process_of,
-    same,
-    waits_for_the_next,
-)
+from amorsize.testing.faults import waits_for_the_next
+from amorsize.testing.items import Calls, Gate, Travels, add, double, many_bytes, noted, process_of, same
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from amorsize.testing.base import OVERLAP, Contract, only_where
-from amorsize.testing.items import Calls, Gate, collect, double, fails_from, noted, waits_at
+from amorsize.testing.faults import fails_from, waits_at
+from amorsize.testing.items import Calls, Gate, collect, double, noted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

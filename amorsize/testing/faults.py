@@ -1,0 +1,152 @@
+"""What the contract calls to see it fail, die or wait; any worker finds it by name."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from time import sleep
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from amorsize.testing.items import WAIT_S
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from amorsize.testing.items import Calls, Gate
+
+# What fails.
+
+
+class TwoArguments(Exception):
+    """An exception that its own arguments do not rebuild."""
+
+    def __init__(self, first: object, second: object) -> None:
+        super().__init__(f"{first} and {second}")
+        self.first, self.second = first, second
+
+
+class Unpicklable(Exception):
+    """An exception that cannot be pickled."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.lock = threading.Lock()
+
+
+def fails_from(lowest: int, item: int) -> int:
+    """Fail at this item and all above."""
+    if item >= lowest:
+        raise ValueError(f"no {item}")
+    return item * 2
+
+
+def fails_at(kind: type[BaseException], arguments: tuple[Any, ...], culprit: int, item: int) -> int:
+    if item == culprit:
+        raise kind(*arguments)
+    return item * 2
+
+
+def fails_late(gate: Gate, item: int) -> int:
+    """Fail at 0, once 1 has failed, and at 1."""
+    if item == 0:
+        gate.wait()
+    elif item == 1:
+        gate.open()
+    raise ValueError(f"no {item}")
+
+
+def fails_before_others_end(calls: Calls, gate: Gate, left: Gate, culprit: int, item: int) -> int:
+    """Fail at one item; those above it wait, and tell when they leave."""
+    calls.note(item)
+    if item == culprit:
+        raise ValueError(f"no {item}")
+    if item > culprit:
+        gate.wait()
+        left.open()
+    return item * 2
+
+
+def fails_at_first(calls: Calls, n_times: int, item: int) -> int:
+    """Fail the first few times that item 2 is called."""
+    calls.note(item)
+    if item == 2 and calls.items().count(2) <= n_times:
+        raise ConnectionError("not yet")
+    return item * 2
+
+
+# What ends its worker.
+
+
+def die(how: str) -> NoReturn:
+    """End this process in one of several ways, silently."""
+    import faulthandler
+    import resource
+
+    faulthandler.disable()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if how == "exit":
+        os._exit(7)
+    if how == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if how == "segfault":
+        import ctypes
+
+        ctypes.string_at(0)
+    os.abort()
+
+
+def dies_at(how: str, culprit: int, item: int) -> int:
+    if item == culprit:
+        die(how)
+    return item * 2
+
+
+def dies_at_first(calls: Calls, n_times: int, item: int) -> int:
+    """End the worker the first few times that item 2 is called."""
+    calls.note(item)
+    if item == 2 and calls.items().count(2) <= n_times:
+        die("kill")
+    return item * 2
+
+
+class DiesUnpickling:
+    """An argument that ends the process that rebuilds it."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return die, ("exit",)
+
+
+class DiesPickling:
+    """A result that ends the process that sends it."""
+
+    def __reduce__(self) -> NoReturn:
+        die("exit")
+
+
+def dies_while_sending(item: int) -> object:
+    return DiesPickling() if item == 3 else item
+
+
+# What waits.
+
+
+def waits_at(gate: Gate, culprit: int, item: int) -> int:
+    if item == culprit:
+        gate.wait()
+    return item * 2
+
+
+def waits_for_the_next(gate: Gate, item: int) -> int:
+    """Wait at 0 until 1 is called."""
+    if item == 0:
+        gate.wait()
+    elif item == 1:
+        gate.open()
+    return item * 2
+
+
+def waits_for_ever(announce: Callable[[], None]) -> NoReturn:
+    announce()
+    while True:
+        sleep(WAIT_S)
