@@ -411,3 +411,15 @@ def test_threads_that_are_still_in_an_item_do_not_keep_a_closed_stream() -> None
     assert next(stream) == 0
     stream.close()
     gate.set()
+
+
+def test_a_thread_whose_item_has_failed_begins_no_other() -> None:
+    started: list[int] = []
+
+    def fails_first(x: int) -> int:
+        started.append(x)
+        raise ValueError(x)
+
+    with pytest.raises(ValueError, match="0"):
+        list(parallelizable(fails_first).pimap(iter(range(20)), backend="thread", n_jobs=1))
+    assert started == [0]

@@ -48,6 +48,7 @@ class Desk:
     Attributes:
         start: index of the first item whose result is not yet sent.
         results: the finished results from there on.
+        failed_at: index of the item whose failure ends the call; None while there is none.
     """
 
     def __init__(self, outbox: Outbox, cells: memoryview, cell: int) -> None:
@@ -56,6 +57,7 @@ class Desk:
         self._cell = cell
         self.results: list[object] = []
         self.start = 0
+        self.failed_at: int | None = None
         self._busy = False
         self._began_s = 0.0
 

@@ -43,7 +43,13 @@ def desk_of(link: Link) -> Desk:
 
 
 def run_task(desk: Desk, work: Work, task: Message) -> None:
-    """Run the items of a task, and send their results or the failure of one."""
+    """Run the items of a task, and send their results or the failure of one.
+
+    Where that ends the call, the tasks that wait for this worker are not begun but forgotten, as by the caller: their
+    items are above the one that failed.
+    """
+    if desk.failed_at is not None and task.start > desk.failed_at:
+        return
     start, stop = task.start, task.start + task.count
     results = desk.open(start, stop)
     if task.seconds:
@@ -68,4 +74,6 @@ def run_task(desk: Desk, work: Work, task: Message) -> None:
     except BaseException as error:  # whatever an item raises, SystemExit included, is the caller's to raise
         desk.stop_timer()
         flush_output()
+        if work.guard is None or not work.guard.goes_on:
+            desk.failed_at = desk.position
         desk.report(error, work.offset)

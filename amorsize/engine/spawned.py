@@ -78,6 +78,7 @@ class Worker:
             self.link.send(REFUSED, message.count, FINAL, 0.0, failure.pack(error))
         if self._work is not None:
             self._work.offset = message.start
+            self._desk.failed_at = None
 
     def _rest(self, idle_s: float) -> None:
         """Hold no directory, and end when nothing is heard for a while."""

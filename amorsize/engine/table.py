@@ -112,6 +112,10 @@ class Chair:
         self.began_s = None
         return self.tasks.popleft()
 
+    def forget_from(self, index: int) -> None:
+        """Take away the tasks that the worker does not begin any more, because its item of this index has failed."""
+        self.tasks = deque([task for task in self.tasks if task.start < index])
+
 
 class Table:
     """Everything about one feed that giver and taker share.

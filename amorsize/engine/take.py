@@ -74,6 +74,8 @@ class Taker:
     def _failed(self, chair: Chair, message: Message) -> None:
         """Note an item's failure; where the call goes on, the items behind it are given out again."""
         table, task, index = self._table, chair.finish(), message.start
+        if not table.sink.survives:
+            chair.forget_from(index)
         error = message.error()
         name_item(error, index, lambda: table.source.item(task, index))
         table.do_again(task.part(index + 1, task.stop))

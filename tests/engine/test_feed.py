@@ -68,8 +68,9 @@ class Script:
     is_sending = False
     has_arrived = True  # nobody ever waits for it
 
-    def __init__(self, item_s: float) -> None:
+    def __init__(self, item_s: float, goes_on: bool) -> None:
         self.item_s = item_s
+        self.goes_on = goes_on
         self.given: list[tuple[int, int]] = []
         self.items: list[list[object] | None] = []
         self.sends: list[Message] = []
@@ -129,9 +130,12 @@ class Script:
             del self.given[0], self.items[0]
 
     def fail(self, error: BaseException) -> None:
-        """Raise in the first item of the oldest task."""
-        self.sends.append(Sent(ERROR, self.given.pop(0)[0], 1, error))
+        """Raise in the first item of the oldest task; where that ends the call, begin nothing above it any more."""
+        index, _ = self.given.pop(0)
+        self.sends.append(Sent(ERROR, index, 1, error))
         del self.items[0]
+        if not self.goes_on:
+            self.given = [task for task in self.given if task[0] < index]
 
     def die(self) -> None:
         """End at once."""
@@ -148,8 +152,9 @@ class Unsendable:
 class Scripts:
     """A crew of them."""
 
-    def __init__(self, room: float, item_s: float) -> None:
+    def __init__(self, room: float, item_s: float, goes_on: bool) -> None:
         self.item_s = item_s
+        self.goes_on = goes_on
         self.hired: list[Script] = []
         self.dismissed: list[Script] = []
         self.released: list[Script] = []
@@ -160,7 +165,7 @@ class Scripts:
         if not n_workers:
             raise BlockingIOError("no more processes")
         self.room -= n_workers
-        hired = [Script(self.item_s) for _ in range(n_workers)]
+        hired = [Script(self.item_s, self.goes_on) for _ in range(n_workers)]
         self.hired += hired
         return hired
 
@@ -200,7 +205,7 @@ class Office:
         else:
             self.source = Pulled(iter(items), 0)
         self.sink = (OrderedSink if ordered else Sink)(0, goes_on=goes_on)
-        self.crew = Scripts(room, item_s or 1e-3)
+        self.crew = Scripts(room, item_s or 1e-3, goes_on)
         crew: Any = self.crew
         self.table = Table(self.source, self.sink, crew, Rules(n_jobs=n_jobs, **rules))
         self.feed = Feed(self.table, PLAN, Range(n_jobs, None, item_s), Held(), decide, alone_s)
@@ -537,15 +542,14 @@ def test_a_task_below_a_failure_is_run_even_where_it_waits_behind_one_above(cloc
     office.crew.room = 0
     office.step()
     assert [worker.given for worker in office.crew.hired[1:]] == [[(4, 1), (0, 1)], [(2, 1), (5, 1)]]
-    office.crew.room = 1
     office[2].fail(ValueError("two"))
     office.step()
     clock.now_s += 1
     office.step()
     assert office[1] in office.crew.dismissed
     office.step()
-    assert office[3].given == [(0, 1)]
-    office[3].finish()
+    assert office[2].given == [(0, 1)]
+    office[2].finish()
     office.step()
     assert office.feed.is_over
     assert office.out == [0, 10]

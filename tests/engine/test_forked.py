@@ -22,7 +22,7 @@ from amorsize.records import Plan
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from tests.engine.conftest import Calls
+    from tests.engine.conftest import Calls, Gate
 
 pytestmark = pytest.mark.needs_fork
 
@@ -199,3 +199,24 @@ def test_where_forking_fails_nothing_is_left_open(monkeypatch: pytest.MonkeyPatc
 def test_a_bound_that_no_system_call_takes_is_no_bound() -> None:
     out, _ = run(ten_times, iter(range(3)), timeout_s=1e12, deadline_s=1e300)
     assert out == [0, 10, 20]
+
+
+def test_a_worker_whose_item_has_failed_does_not_begin_the_task_that_waits_for_it(
+    calls: Calls, gates: tuple[Gate, Gate]
+) -> None:
+    """The plain loop would not have reached it."""
+    gate, _ = gates
+
+    def fails_first(x: int) -> int:
+        calls.note(x)
+        if x == 0:
+            gate.wait()
+            raise ValueError("zero")
+        if x == 1:
+            gate.open()
+            signal.pause()
+        return x
+
+    out, sink = run(fails_first, iter(range(20)))
+    assert (out, repr(sink.error)) == ([], "ValueError('zero')")
+    assert sorted(calls.items) == [0, 1]
