@@ -2,11 +2,14 @@
 
 A backend's author subclasses the contract, says which options select the backend, and what cannot occur there:
 
-    from amorsize.testing import IN_ONE_PROCESS, BackendContract
+    from amorsize.testing import IN_ONE_PROCESS, SEEDS, BackendContract
 
     class TestThreads(BackendContract):
         options = {"backend": "thread"}
-        cannot_occur = {what: "threads live in one process" for what in IN_ONE_PROCESS}
+        cannot_occur = {
+            **dict.fromkeys(IN_ONE_PROCESS, "threads live in the caller's process"),
+            SEEDS: "threads share the global generators",
+        }
 
 Whoever tests a program that uses amorsize asks for the leak check, as a fixture or around a block:
 
@@ -21,28 +24,25 @@ Whoever tests a program that uses amorsize asks for the leak check, as a fixture
 
 from __future__ import annotations
 
-try:
-    import pytest
-except ImportError as error:
-    raise ImportError("amorsize.testing is a set of pytest tests: pip install pytest") from error
+import sys
 
-pytest.register_assert_rewrite(
-    *[f"{__name__}.{name}" for name in ("around", "deaths", "endings", "failures", "results", "settings", "streams")]
-)
-
-from amorsize.testing.base import (
-    CONTEXT,
-    DEATHS,
-    IN_ONE_PROCESS,
-    INTERRUPTS,
-    OVERLAP,
-    PICKLING,
-    PROCESSES,
-    TIMEOUTS,
-    WITHOUT_TIMEOUTS,
-)
-from amorsize.testing.contract import BackendContract
-from amorsize.testing.leaks import Holdings, leaves_nothing_behind, nothing_left_behind
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from amorsize.testing.base import (
+        CONTEXT,
+        DEATHS,
+        IN_ONE_PROCESS,
+        INTERRUPTS,
+        OVERLAP,
+        PICKLING,
+        PROCESSES,
+        SEEDS,
+        TIMEOUTS,
+        WITHOUT_SEEDS,
+        WITHOUT_TIMEOUTS,
+    )
+    from amorsize.testing.contract import BackendContract
+    from amorsize.testing.leaks import Holdings, leaves_nothing_behind, nothing_left_behind
 
 __all__ = [
     "CONTEXT",
@@ -52,10 +52,36 @@ __all__ = [
     "OVERLAP",
     "PICKLING",
     "PROCESSES",
+    "SEEDS",
     "TIMEOUTS",
+    "WITHOUT_SEEDS",
     "WITHOUT_TIMEOUTS",
     "BackendContract",
     "Holdings",
     "leaves_nothing_behind",
     "nothing_left_behind",
 ]
+
+ASSERTING = ("around", "deaths", "endings", "failures", "leaks", "results", "settings", "streams")
+"""Modules whose asserts pytest explains when they fail, where it is told before they are loaded."""
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name when it is first used: workers import what they call from here, and need no pytest for it."""
+    if name not in __all__:
+        raise AttributeError(f"module 'amorsize.testing' has no attribute {name!r}")
+    try:
+        import pytest
+    except ImportError as error:
+        raise ImportError("amorsize.testing is a set of pytest tests and fixtures: pip install pytest") from error
+    loaded = [f"{__name__}.{module}" for module in ASSERTING]
+    pytest.register_assert_rewrite(*[module for module in loaded if module not in sys.modules])
+    from amorsize.testing import base, contract, leaks
+
+    public = {**vars(base), **vars(leaks), "BackendContract": contract.BackendContract}
+    globals().update({each: public[each] for each in __all__})
+    return public[name]
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -24,6 +24,8 @@ DEATHS = "a worker dies"
 TIMEOUTS = "an item is ended that takes too long"
 WITHOUT_TIMEOUTS = "no item can be ended"
 OVERLAP = "two items run at once"
+SEEDS = "items have random numbers of their own"
+WITHOUT_SEEDS = "all items share their random numbers"
 CONTEXT = "workers see the caller's context variables"
 INTERRUPTS = "a program is interrupted from its terminal"
 
@@ -90,19 +92,23 @@ class Contract:
 
     def pmap(self, func: Callable[..., Any], *iterables: Iterable[Any], **more: Any) -> list[Any]:
         """Run a function over items with the backend."""
-        return amorsize.pmap(func, *iterables, **{**self.given, **more})
+        options: dict[str, Any] = {**self.given, **more}
+        return amorsize.pmap(func, *iterables, **options)
 
     def pmap_apart(self, func: Callable[..., Any], *iterables: Iterable[Any], **more: Any) -> list[Any]:
         """Run a function over items, none of them in the caller where there are processes."""
-        return amorsize.pmap(func, *iterables, **{**self.apart, **more})
+        options: dict[str, Any] = {**self.apart, **more}
+        return amorsize.pmap(func, *iterables, **options)
 
     def pimap(self, func: Callable[..., Any], *iterables: Iterable[Any], **more: Any) -> Stream[Any]:
         """Return the results of a function as they come from the backend."""
-        return amorsize.pimap(func, *iterables, **{**self.given, **more})
+        options: dict[str, Any] = {**self.given, **more}
+        return amorsize.pimap(func, *iterables, **options)
 
     def pimap_apart(self, func: Callable[..., Any], *iterables: Iterable[Any], **more: Any) -> Stream[Any]:
         """Return the results as they come, no item run in the caller where there are processes."""
-        return amorsize.pimap(func, *iterables, **{**self.apart, **more})
+        options: dict[str, Any] = {**self.apart, **more}
+        return amorsize.pimap(func, *iterables, **options)
 
     @pytest.fixture
     def calls(self, tmp_path: Path) -> Calls:

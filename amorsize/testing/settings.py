@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import amorsize
-from amorsize.testing.base import Contract
+from amorsize.testing.base import SEEDS, WITHOUT_SEEDS, Contract, only_where
 from amorsize.testing.items import Calls, double, initialize, noted, number_of, refuse_to_start, token_of
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ class Settings(Contract):
             list(self.pimap(func, iter(range(40)), initializer=refuse_to_start, initargs=(kind,)))
         assert calls.items() == []
 
+    @only_where(SEEDS)
     def test_a_seed_gives_the_same_numbers_however_the_items_are_run(self) -> None:
         number_of(0)  # which loads NumPy, where there is one
         expected = amorsize.pmap(number_of, range(40), seed=11, backend="serial")
@@ -66,6 +67,7 @@ class Settings(Contract):
         assert list(self.pimap(number_of, iter(range(40)), seed=11)) == expected
         assert not set(self.pmap(number_of, range(40), seed=12)) & set(expected)
 
+    @only_where(SEEDS)
     def test_a_seed_leaves_the_caller_s_generators_alone(self) -> None:
         numpy = pytest.importorskip("numpy")
         random.seed(5)
@@ -77,12 +79,18 @@ class Settings(Contract):
         list(self.pimap(number_of, iter(range(40)), seed=11))
         assert (random.random(), numpy.random.random()) == expected
 
+    @only_where(SEEDS)
     def test_a_stream_with_a_seed_leaves_the_caller_s_generators_alone_between_results(self) -> None:
         random.seed(5)
         expected = [random.random() for _ in range(5)]
         random.seed(5)
         with self.pimap(number_of, iter(range(40)), seed=11) as results:
             assert [random.random() for _, _ in zip(range(5), results, strict=False)] == expected
+
+    @only_where(WITHOUT_SEEDS)
+    def test_a_seed_is_refused_where_all_items_share_their_random_numbers(self) -> None:
+        with pytest.raises(ValueError, match="seed"):
+            self.pmap(number_of, range(5), seed=11)
 
     def test_progress_is_told_up_to_the_last_item(self) -> None:
         told: list[tuple[int, int | None]] = []

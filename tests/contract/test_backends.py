@@ -8,7 +8,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from amorsize.testing import CONTEXT, IN_ONE_PROCESS, OVERLAP, WITHOUT_TIMEOUTS, BackendContract
+from amorsize.testing import CONTEXT, IN_ONE_PROCESS, OVERLAP, SEEDS, WITHOUT_SEEDS, WITHOUT_TIMEOUTS, BackendContract
 from amorsize.testing.items import double
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from amorsize.protocols import OptionArgs
 
 THREADS_BESIDE_FORKS = "a process with two threads is not forked, and isolate=True allows nothing else"
+OWN_NUMBERS = "each item's numbers are its own"
 ENDED = "a worker is a process, which can be ended"
 
 
@@ -42,18 +43,12 @@ class Contract(BackendContract):
         assert found == expected if ordered else sorted(found, key=repr) == sorted(expected, key=repr)
 
 
-SEEDED = (
-    "a_seed_gives_the_same_numbers_however_the_items_are_run",
-    "a_seed_leaves_the_caller_s_generators_alone",
-    "a_stream_with_a_seed_leaves_the_caller_s_generators_alone_between_results",
-)
-
-
 class TestSerial(Contract):
     options: ClassVar[OptionArgs] = {"backend": "serial"}
     cannot_occur: ClassVar[Mapping[str, str]] = {
         **dict.fromkeys(IN_ONE_PROCESS, "all items run in the caller"),
         OVERLAP: "one item after the other",
+        WITHOUT_SEEDS: OWN_NUMBERS,
     }
 
 
@@ -61,14 +56,14 @@ class TestThreads(Contract):
     options: ClassVar[OptionArgs] = {"backend": "thread"}
     cannot_occur: ClassVar[Mapping[str, str]] = {
         **dict.fromkeys(IN_ONE_PROCESS, "threads live in the caller's process"),
-        **dict.fromkeys(SEEDED, "threads share the random generators, so a seed is refused"),
+        SEEDS: "threads share the global generators",
     }
 
 
 @pytest.mark.needs_fork
 class TestFork(Contract):
     options: ClassVar[OptionArgs] = {"backend": "process", "start_method": "fork"}
-    cannot_occur: ClassVar[Mapping[str, str]] = {WITHOUT_TIMEOUTS: ENDED}
+    cannot_occur: ClassVar[Mapping[str, str]] = {WITHOUT_TIMEOUTS: ENDED, WITHOUT_SEEDS: OWN_NUMBERS}
 
 
 @pytest.mark.needs_fork
@@ -76,6 +71,7 @@ class TestForkIsolated(Contract):
     options: ClassVar[OptionArgs] = {"backend": "process", "start_method": "fork", "isolate": True}
     cannot_occur: ClassVar[Mapping[str, str]] = {
         WITHOUT_TIMEOUTS: ENDED,
+        WITHOUT_SEEDS: OWN_NUMBERS,
         "two_threads_call_at_once": THREADS_BESIDE_FORKS,
     }
 
@@ -84,6 +80,7 @@ class TestSpawn(Contract):
     options: ClassVar[OptionArgs] = {"backend": "process", "start_method": "spawn"}
     cannot_occur: ClassVar[Mapping[str, str]] = {
         WITHOUT_TIMEOUTS: ENDED,
+        WITHOUT_SEEDS: OWN_NUMBERS,
         CONTEXT: "context variables stay in their process",
     }
 
