@@ -88,10 +88,10 @@ def _seconds(name: str) -> "Callable[[object], object]":
 
 def _count_from(least: int, name: str, other: str | None = None) -> "Callable[[Any], object]":
     def check(value: "Any") -> object:  # Any: whatever a caller gave
-        if value == other and type(value) is type(other):
+        if type(value) is type(other) and value == other:
             return value
         also = "" if other is None else f' or "{other}"'
-        if isinstance(value, bool) or not hasattr(value, "__index__"):
+        if isinstance(value, bool) or getattr(value, "__index__", None) is None:
             raise TypeError(f"{name} must be an int >= {least}{also}, got {value!r} ({type(value).__name__})")
         if operator.index(value) < least:
             raise ValueError(f"{name} must be >= {least}{also}, got {value!r}")
@@ -128,7 +128,7 @@ def _check_initargs(value: object) -> object:
 
 
 def _check_seed(value: "Any") -> object:  # Any: whatever a caller gave
-    if value is not None and (isinstance(value, bool) or not hasattr(value, "__index__")):
+    if value is not None and (isinstance(value, bool) or getattr(value, "__index__", None) is None):
         raise TypeError(f"seed must be an int or None, got {value!r} ({type(value).__name__})")
     return None if value is None else operator.index(value)
 

@@ -423,3 +423,16 @@ def test_a_thread_whose_item_has_failed_begins_no_other() -> None:
     with pytest.raises(ValueError, match="0"):
         list(parallelizable(fails_first).pimap(iter(range(20)), backend="thread", n_jobs=1))
     assert started == [0]
+
+
+@pytest.mark.needs_fork
+def test_a_copy_of_the_process_that_closes_the_stream_does_not_end_its_workers() -> None:
+    stream = ten_times.pimap(iter(range(100)), isolate=True, n_jobs=2)
+    seen = [next(stream)]
+    pid = os.fork()
+    if not pid:
+        stream.close()
+        os._exit(0)
+    assert os.waitpid(pid, 0) == (pid, 0)
+    seen.extend(stream)
+    assert seen == [10 * x for x in range(100)]

@@ -200,7 +200,8 @@ def test_an_exception_that_is_named_is_tried_again(plan: Any, items_of: Callable
             raise ConnectionError(x)
         return x
 
-    assert pmap(fails_twice, items_of(range(6)), **{**plan, "retries": 2, "retry_on": ConnectionError}) == [*range(6)]
+    given: Any = {**plan, "retries": 2, "retry_on": ConnectionError}
+    assert pmap(fails_twice, items_of(range(6)), **given) == list(range(6))
     assert {(tmp_path / str(x)).stat().st_size for x in range(6)} == {3}
 
 

@@ -11,6 +11,7 @@ it, and that is how a slow consumer slows the workers.
 
 from __future__ import annotations
 
+import os
 from time import perf_counter
 
 from amorsize.engine.give import Giver
@@ -70,6 +71,7 @@ class Feed:
         self._decide = decide
         self._watch = Watch(alone_s, table.source.n_taken, caller_computes=False)
         self._left_s = perf_counter()
+        self._pid = os.getpid()
 
     @property
     def is_over(self) -> bool:
@@ -173,7 +175,10 @@ class Feed:
         return hired
 
     def close(self) -> None:
-        """Let idle workers go and end all others; a second time, do nothing."""
+        """Let idle workers go and end all others; a second time, and in a copy of the process that a user has forked
+        meanwhile, do nothing."""
+        if os.getpid() != self._pid:
+            return
         with self._held:
             chairs, self._table.chairs = self._table.chairs, []
             self._table.crew.release([chair.seat for chair in chairs if not chair.tasks])

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from amorsize import ItemNotPicklable, ItemTimeout, WorkerDied
 from amorsize.engine import failure
 from amorsize.engine.feed import Feed
+from amorsize.engine.guard import Failed
 from amorsize.engine.held import Held
 from amorsize.engine.inline import Work
 from amorsize.engine.job import Range
@@ -294,7 +295,7 @@ def test_what_a_worker_sends_just_before_its_end_is_taken_in() -> None:
 
 
 def failures(office: Office) -> dict[int, BaseException]:
-    return {k: result.error for k, result in enumerate(office.out) if hasattr(result, "error")}
+    return {k: result.error for k, result in enumerate(office.out) if isinstance(result, Failed)}
 
 
 def test_results_that_cannot_be_rebuilt_fail_together_and_lose_nobody_else() -> None:
