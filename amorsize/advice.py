@@ -11,10 +11,7 @@ from time import perf_counter, time
 
 from amorsize.calibration.profile import Profile
 from amorsize.clearance import native_threads, sending, shared_handle
-from amorsize.engine.inline import Timings, Work, check_iterables, columns_of
 from amorsize.identity.machine import capacity
-from amorsize.knowledge import look_up
-from amorsize.options import resolve
 from amorsize.planning.limits import MOST_THREADS, Limits
 from amorsize.planning.planner import choose_plan, loop_plan
 from amorsize.planning.retreat import revise
@@ -23,8 +20,9 @@ from amorsize.shares import UNDISTURBED, CpuShare
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
+    from amorsize.engine.inline import Timings
     from amorsize.knowledge import Knowledge
     from amorsize.options import Options
     from amorsize.records import Evidence, Plan
@@ -294,19 +292,3 @@ class Adviser:
         while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("amorsize."):
             frame, level = frame.f_back, level + 1
         warnings.warn(text, AmorsizeWarning, stacklevel=level - 1)
-
-
-def explain(
-    func: Callable[..., object],
-    iterables: Sequence[Iterable[object]],
-    given: Sequence[Mapping[str, object]],
-    *,
-    star: bool,
-) -> Plan:
-    """Return the plan that a call would begin with; never calls the function, and consumes nothing."""
-    check_iterables(iterables)
-    columns = columns_of(iterables)
-    work = None if columns is None else Work(func, columns, star=star)
-    options, sample = resolve(*given), work.sample() if work is not None and work.n_items else ()
-    adviser = Adviser(func, options, look_up(func, sample, cache=options.cache))
-    return adviser.choose(None if work is None else work.n_items, Timings(), (), lambda: sample, feeds=work is None)

@@ -115,7 +115,7 @@ class Mapper:
             >>> score.explain([1, 2, 3]).backend
             'serial'
         """
-        from amorsize.advice import explain
+        from amorsize.forecast import explain
 
         return explain(self._func, iterables, self.given(options), star=False)
 

@@ -139,9 +139,7 @@ def fed_steps(
                 results += sink.take()
                 call.tell(sink.n_out, n_items)
                 yield
-        if sink.error is not None:
-            _explain(sink.error, sink, source, results)
-            raise Raised(sink.error) if isinstance(sink.error, StopIteration) else sink.error
+        _raise_failure(sink, source, results)
         if feed.shortage is not None:
             call.known_adviser.warn(feed.shortage)
     except OSError as error:
@@ -156,7 +154,7 @@ def fed_steps(
     finally:
         if feed is not None:
             _end(call, feed)
-    if feed.retreat is None or source.n_left() == 0:
+    if feed.retreat is None or source.n_left() == 0:  # pyright: ignore[reportOptionalMemberAccess]  # made, or it has raised
         return True
     call.look_at_s = inf
     return False
@@ -182,14 +180,18 @@ def _grow(call: Call, feed: Feed, source: Source) -> None:
         call.look_at_s = 2 * computed_s
 
 
-def _explain(error: BaseException, sink: Sink, source: Source, results: list[object]) -> None:
-    """Put on the error what is known about it, and the finished results."""
+def _raise_failure(sink: Sink, source: Source, results: list[object]) -> None:
+    """Raise the failure, if there was one, with what is known about it and the finished results on it."""
     from amorsize.engine.collect import attach, name_iterable
     from amorsize.engine.finished import Finished
 
+    error = sink.error
+    if error is None:
+        return
     if error is source.error:
         name_iterable(error, source.n_taken)
     attach(error, Finished([*sink.waiting(), *sink.taken(results)]))
+    raise Raised(error) if isinstance(error, StopIteration) else error
 
 
 def drained(made: Generator[None, None, bool | None]) -> bool:

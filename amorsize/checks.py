@@ -87,15 +87,17 @@ def _seconds(name: str) -> "Callable[[object], object]":
 
 
 def _count_from(least: int, name: str, other: str | None = None) -> "Callable[[Any], object]":
+    also = "" if other is None else f' or "{other}"'
+
     def check(value: "Any") -> object:  # Any: whatever a caller gave
-        if type(value) is type(other) and value == other:
-            return value
-        also = "" if other is None else f' or "{other}"'
-        if isinstance(value, bool) or getattr(value, "__index__", None) is None:
+        if isinstance(value, str) and value == other:
+            return other
+        if isinstance(value, (bool, str)) or getattr(value, "__index__", None) is None:
             raise TypeError(f"{name} must be an int >= {least}{also}, got {value!r} ({type(value).__name__})")
-        if operator.index(value) < least:
+        count = operator.index(value)
+        if count < least:
             raise ValueError(f"{name} must be >= {least}{also}, got {value!r}")
-        return operator.index(value)
+        return count
 
     return check
 

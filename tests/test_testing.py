@@ -27,15 +27,17 @@ def test_a_block_that_leaves_nothing_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_descriptor_left_open_is_named() -> None:
+    opened: list[int] = []
     with pytest.raises(AssertionError, match=r"left behind: descriptors: \d+ -> /dev/null"), leaves_nothing_behind():
-        fd = os.open(os.devnull, os.O_RDONLY)
-    os.close(fd)
+        opened.append(os.open(os.devnull, os.O_RDONLY))
+    os.close(opened[0])
 
 
 def test_a_process_left_running_is_named() -> None:
+    started: list[subprocess.Popen[bytes]] = []
     with pytest.raises(AssertionError, match="children: "), leaves_nothing_behind():
-        child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    child.communicate()
+        started.append(subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE))
+    started[0].communicate()
 
 
 def test_a_thread_left_running_is_named() -> None:

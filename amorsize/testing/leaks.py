@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import sys
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -64,7 +65,7 @@ class Holdings:
 
 
 def _children() -> frozenset[str]:
-    if hasattr(os, "waitid"):
+    if sys.platform != "win32" and hasattr(os, "waitid"):
         try:  # asks the kernel, and reaps nobody; a scan of all processes would cost 10 ms a test
             os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         except ChildProcessError:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+
+assert sys.platform != "win32"  # before the imports: signals, named pipes and limits are those of POSIX
+
 import functools
 import random
 from typing import TYPE_CHECKING, Any

@@ -66,6 +66,7 @@ class TestFork(Contract):
     cannot_occur: ClassVar[Mapping[str, str]] = {WITHOUT_TIMEOUTS: ENDED, WITHOUT_SEEDS: OWN_NUMBERS}
 
 
+@pytest.mark.slow
 @pytest.mark.needs_fork
 class TestForkIsolated(Contract):
     options: ClassVar[OptionArgs] = {"backend": "process", "start_method": "fork", "isolate": True}
@@ -85,6 +86,7 @@ class TestSpawn(Contract):
     }
 
 
+@pytest.mark.slow
 class TestSpawnIsolated(Contract):
     options: ClassVar[OptionArgs] = {"backend": "process", "start_method": "spawn", "isolate": True}
     cannot_occur: ClassVar[Mapping[str, str]] = TestSpawn.cannot_occur

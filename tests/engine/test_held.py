@@ -110,9 +110,10 @@ def interrupting_at(moment: int, act: Callable[[], object]) -> int:
 
 
 @pytest.mark.needs_fork
+@pytest.mark.parametrize("every", [11, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("caller_computes", [False, True])
 def test_ctrl_c_at_any_moment_of_a_call_leaves_nothing_behind(
-    job: Callable[..., Job], *, caller_computes: bool
+    job: Callable[..., Job], every: int, *, caller_computes: bool
 ) -> None:
     from amorsize.engine.supervise import run
 
@@ -136,7 +137,7 @@ def test_ctrl_c_at_any_moment_of_a_call_leaves_nothing_behind(
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
         with pytest.raises(ChildProcessError):
             os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        moment += 1
+        moment += every
     assert n_interrupted
 
 

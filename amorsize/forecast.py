@@ -1,0 +1,30 @@
+"""What a call would do, without doing it."""
+
+from __future__ import annotations
+
+from amorsize.advice import Adviser
+from amorsize.engine.inline import Timings, Work, check_iterables, columns_of
+from amorsize.knowledge import look_up
+from amorsize.options import resolve
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from amorsize.records import Plan
+
+
+def explain(
+    func: Callable[..., object],
+    iterables: Sequence[Iterable[object]],
+    given: Sequence[Mapping[str, object]],
+    *,
+    star: bool,
+) -> Plan:
+    """Return the plan that a call would begin with; never calls the function, and consumes nothing."""
+    check_iterables(iterables)
+    columns = columns_of(iterables)
+    work = None if columns is None else Work(func, columns, star=star)
+    options, sample = resolve(*given), work.sample() if work is not None and work.n_items else ()
+    adviser = Adviser(func, options, look_up(func, sample, cache=options.cache))
+    return adviser.choose(None if work is None else work.n_items, Timings(), (), lambda: sample, feeds=work is None)
