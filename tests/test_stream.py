@@ -249,7 +249,7 @@ def test_a_stream_that_was_begun_here_can_be_ended_by_another_thread() -> None:
 @pytest.mark.parametrize("plan", PLANS)
 def test_another_call_may_run_between_two_results(plan: Any) -> None:
     for returned, result in enumerate(ten_times.pimap(iter(range(20)), **plan)):
-        assert pmap(ten_times, [result, 1], isolate=True, n_jobs=2) == [100 * returned, 10]
+        assert pmap(ten_times, [result, 1], **plan) == [100 * returned, 10]
 
 
 @pytest.mark.parametrize("plan", PLANS)
@@ -415,24 +415,63 @@ def test_threads_that_are_still_in_an_item_do_not_keep_a_closed_stream() -> None
 
 def test_a_thread_whose_item_has_failed_begins_no_other() -> None:
     started: list[int] = []
+    both, over = threading.Barrier(2), threading.Event()
 
     def fails_first(x: int) -> int:
         started.append(x)
-        raise ValueError(x)
+        if x < 2:
+            both.wait()
+        if x == 0:
+            raise ValueError("zero")
+        over.wait()
+        return x
 
-    with pytest.raises(ValueError, match="0"):
-        list(parallelizable(fails_first).pimap(iter(range(20)), backend="thread", n_jobs=1))
-    assert started == [0]
+    with pytest.raises(ValueError, match="zero"):
+        list(parallelizable(fails_first).pimap(iter(range(20)), backend="thread", n_jobs=2))
+    over.set()
+    assert sorted(started) == [0, 1]
+
+
+@pytest.mark.needs_fork
+@pytest.mark.parametrize("items", [list, iter], ids=["list", "iterator"])
+def test_where_all_results_are_kept_anyway_one_long_item_holds_nobody_back(items: Callable[[range], Any]) -> None:
+    """The first item ends when the last one has been called."""
+    gate, opened = os.pipe()
+
+    def waits_for_the_last(x: int) -> int:
+        if x == 0:
+            os.read(gate, 1)
+        if x == 99:
+            os.write(opened, b".")
+        return x
+
+    assert pmap(waits_for_the_last, items(range(100)), isolate=True, n_jobs=2, retries=1, chunksize=1) == [*range(100)]
+    os.close(gate)
+    os.close(opened)
 
 
 @pytest.mark.needs_fork
 def test_a_copy_of_the_process_that_closes_the_stream_does_not_end_its_workers() -> None:
-    stream = ten_times.pimap(iter(range(100)), isolate=True, n_jobs=2)
-    seen = [next(stream)]
+    stream = parallelizable(takes_a_while).pimap(iter(range(100)), isolate=True, n_jobs=2)
+    workers = {next(stream)[1] for _ in range(20)}
     pid = os.fork()
     if not pid:
         stream.close()
         os._exit(0)
     assert os.waitpid(pid, 0) == (pid, 0)
-    seen.extend(stream)
-    assert seen == [10 * x for x in range(100)]
+    rest = list(stream)
+    assert [x for x, _ in rest] == list(range(20, 100))
+    assert len(workers | {worker for _, worker in rest}) <= 2
+
+
+@pytest.mark.parametrize("call", ["pmap", "pimap"])
+def test_threads_that_were_asked_for_run_the_first_item_of_an_iterator_too(call: str) -> None:
+    """Nobody knows how many items come, which is no reason for fewer threads."""
+    meet = threading.Barrier(3)
+
+    def meets(x: int) -> int:
+        meet.wait()
+        return x
+
+    results = getattr(parallelizable(meets), call)(iter(range(3)), backend="thread", n_jobs=3)
+    assert list(results) == [0, 1, 2]

@@ -102,7 +102,8 @@ def _ways(
 ) -> tuple[list[tuple[str, int]], str]:
     """Return every backend and number of workers worth predicting; and why not where there is none."""
     most, bound = most_jobs(profile.worker_bytes, capacity, n_items, limits)
-    threads = thread_counts(profile, capacity, None if n_items is None and limits.forces_workers else expected, limits)
+    is_endless = n_items is None and limits.forces_workers  # how few items came so far does not bound what is asked for
+    threads = thread_counts(profile, capacity, MAX_ITEMS if is_endless else expected, limits)
     if limits.no_processes is not None:
         bound = limits.no_processes
         processes: list[int] = []

@@ -162,6 +162,7 @@ def test_an_item_that_is_tried_again_finds_the_same_numbers() -> None:
 
     undisturbed = run(guard_of(seed=1), draw, [0])
     assert run(guard_of(seed=1, retries=2, retry_on=(OSError,)), fails_first, [0]) == undisturbed
+    assert calls == undisturbed * 3
 
 
 # ---- initializers
