@@ -137,21 +137,6 @@ class RunReport(Record):
     serial_s: float | None = None
     warnings: tuple[str, ...] = ()
 
-    @classmethod
-    def of_loop(cls, func: object, n_items: int, measured_s: float, serial_s: float, reason: str) -> "RunReport":
-        """Return the report of a call for which nothing but the loop was considered."""
-        return cls(
-            function=getattr(func, "__qualname__", type(func).__qualname__),
-            n_items=n_items,
-            n_sampled=None,
-            backend="serial",
-            n_jobs=1,
-            chunksize=max(1, n_items),
-            measured_s=measured_s,
-            reason=reason,
-            serial_s=serial_s,
-        )
-
     @property
     def speedup(self) -> float | None:
         """Estimated seconds of the plain loop over the measured ones; None where no item was timed."""
