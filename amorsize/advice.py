@@ -158,13 +158,15 @@ class Adviser:
     def _curious(self, plan: Plan, n_left: int | None, timings: Timings) -> Plan:
         """Return the plan, or the loop for as long as it takes to find out if the function waits or frees the GIL.
 
-        That is looked for where threads would then clearly gain, and once a call.
+        That is looked for where threads would then clearly gain, and once a call; never by who hands items out.
         """
         self.wants_ticker = False
         if self._cpu_share.is_unsure and plan.backend == "process" and self._options.backend == "auto":
             return plan if self._options.isolate else loop_plan("finding out if it waits", n_left, plan.serial_s)
         known = self.profile.gil_free_share is not None or self._has_ticked or not HAS_GIL
-        may_not = self._options.backend != "auto" or self.stays is not None or self._no_threads is not None
+        may_not = (
+            self._options.backend != "auto" or self.stays is not None or self._no_threads is not None or self._feeds
+        )
         is_disturbed = (self._cpu_share.value or 0.0) < UNDISTURBED
         if known or may_not or is_disturbed or n_left is None or (plan.predicted_s or 0.0) < TICKER_FROM_S:
             return plan

@@ -386,6 +386,22 @@ def test_a_stream_of_unknown_length_gets_more_threads_the_longer_it_lasts() -> N
     assert adviser.more(timings, 0.0) == later
 
 
+def test_a_long_list_as_a_stream_is_not_kept_back_to_find_out_about_the_gil() -> None:
+    """Nobody would run the ticker that the loop in `pmap` waits for."""
+    from amorsize.advice import Adviser
+    from amorsize.engine.inline import Timings
+    from amorsize.knowledge import look_up
+    from amorsize.options import Options
+
+    timings = Timings()
+    adviser = Adviser(ten_times, Options(cache=False), look_up(ten_times, [1], cache=False))
+    for _ in range(20):
+        timings.add(1, 0.001)
+    timings.used(0.02, 0.02, 0.02)
+    assert adviser.choose(100_000, timings, [1], lambda: [1], feeds=True).is_parallel
+    assert not adviser.wants_ticker
+
+
 def waits(x: int) -> int:
     time.sleep(0.005)
     return x
