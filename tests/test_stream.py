@@ -374,11 +374,15 @@ def test_a_stream_of_unknown_length_gets_more_threads_the_longer_it_lasts() -> N
 
     timings = Timings()
     adviser = Adviser(waits, Options(cache=False), look_up(waits, [1], cache=False))
-    for _ in range(2):  # once might be a stall of the machine's
+
+    def wait_on() -> Plan:
         for _ in range(20):
             timings.add(1, 0.005)
         timings.used(0.1, 0.0005, 0.0005)
-        first = adviser.choose(None, timings, [1], lambda: [1], feeds=True)
+        return adviser.choose(None, timings, [1], lambda: [1], feeds=True)
+
+    wait_on()  # once might be a stall of the machine's
+    first = wait_on()
     assert first.backend == "thread", first.reason
     later = adviser.more(timings, 1.0)
     assert later.backend == "thread"
@@ -398,8 +402,11 @@ def test_a_long_list_as_a_stream_is_not_kept_back_to_find_out_about_the_gil() ->
     for _ in range(20):
         timings.add(1, 0.001)
     timings.used(0.02, 0.02, 0.02)
-    assert adviser.choose(100_000, timings, [1], lambda: [1], feeds=True).is_parallel
+    large = [bytes(10_000_000)]  # sending it takes longer than an item: threads would gain, if they could run at once
+    adviser.choose(100_000, timings, large, lambda: [1], feeds=True)
     assert not adviser.wants_ticker
+    adviser.choose(100_000, timings, large, lambda: [1], feeds=False)
+    assert adviser.wants_ticker
 
 
 def waits(x: int) -> int:
