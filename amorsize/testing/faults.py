@@ -92,6 +92,7 @@ def die(how: str) -> NoReturn:
         pass
     else:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    faulthandler.disable()
     if how == "exit":
         os._exit(7)
     if how == "kill":
