@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -122,7 +123,9 @@ def leaves_nothing_behind(temp_directory: Path | None = None) -> Iterator[None]:
     left = Holdings.now(temp_directory).beyond(before)
     if left:
         amorsize.shutdown()
-        gc.collect()  # a cycle, such as an exception and its traceback, may hold them: that is the block's, not a leak
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)  # of garbage that was there before
+            gc.collect()  # a cycle, such as an exception and its traceback, may hold them, which is no leak
         left = Holdings.now(temp_directory).beyond(before)
     assert not left, "left behind: " + "; ".join(left)
 
