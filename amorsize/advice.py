@@ -22,7 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from amorsize.engine.inline import Timings
+    from amorsize.inline import Timings
     from amorsize.knowledge import Knowledge
     from amorsize.options import Options
     from amorsize.records import Evidence, Plan

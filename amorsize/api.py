@@ -135,7 +135,7 @@ class Mapper:
     def _run(
         self, iterables: "tuple[Iterable[Any], ...]", options: "Mapping[str, object]", *, star: bool
     ) -> "list[Any]":
-        from amorsize.call import run
+        from amorsize.short import run
 
         return run(self._func, iterables, self.given(options), star=star, keep=self._keep)
 

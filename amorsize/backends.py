@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from amorsize.call import Call
     from amorsize.engine.feed import Feed
     from amorsize.engine.held import Held
-    from amorsize.engine.inline import Work
     from amorsize.engine.job import Job
     from amorsize.engine.sink import Sink
     from amorsize.engine.source import Source
     from amorsize.engine.table import Crew
+    from amorsize.inline import Work
     from amorsize.records import Plan
 
 

@@ -1,7 +1,7 @@
 """The story of one call, told once, in order.
 
-run items in the caller          every call; a small one ends here and loads nothing else
-ask the adviser for a plan       after 2.5 ms (at once where this process has asked before), then whenever the time
+run items in the caller          every call; a short one ends here, in `amorsize.short`, and loads nothing else
+ask the adviser for a plan       once a look pays (at once where this process has asked before), then whenever the time
                                  spent has doubled: it looks up what is known and weighs it with what was just timed
 run with workers                 where the plan is parallel: the caller computes too, or supervises
 report, learn                    after the results are ready
@@ -10,7 +10,7 @@ report, learn                    after the results are ready
 import sys
 from time import perf_counter
 
-from amorsize.engine.inline import Timings, Work, advance, check_iterables, columns_of, refuse_hidden
+from amorsize.inline import FIRST_LOOK_S, Timings, Work, advance, check_iterables, refuse_hidden
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,60 +27,12 @@ if TYPE_CHECKING:
 
     Given = Mapping[str, object]
 
-FIRST_LOOK_S = 0.00025
+LOOK_S = 0.00025
 """The caller computes alone for this long before it considers anything, and again as long as it has computed so far.
 
 Looking earlier makes a job of 0.3 ms pay for a decision; looking later delays the workers of a job of 4 ms."""
 
-STORE_PAYS_S = 0.0025
-"""In a process that has not looked before, the look (2-3 ms, imports included) waits for this much work.
-
-Earlier, small scripts pay more for the look than for their work; later, a tuned run starts its workers later."""
-
 NEVER = float("inf")
-
-
-def run(
-    func: "Callable[..., object]",
-    iterables: "Sequence[Iterable[object]]",
-    given: "Sequence[Given]",
-    *,
-    star: bool,
-    keep: "Callable[[RunReport], None]",
-) -> "list[object]":
-    """Call the function with each item and return the results in input order.
-
-    Args:
-        func: called once an item.
-        iterables: one for each argument, as for the builtin `map`.
-        given: the options of decorator, view and call, each checked.
-        star: items are tuples of arguments.
-        keep: given the report when all is done.
-
-    Raises:
-        TypeError: for something that is not iterable.
-        WorkerDied: where a worker ended in the middle of its work.
-        ItemNotPicklable: where a worker's result cannot be sent back.
-        BaseException: whatever the function or an iterator raises.
-    """
-    check_iterables(iterables)
-    refuse_hidden(func)
-    call = Call(func, given)
-    columns = columns_of(iterables)
-    try:
-        if columns is None:
-            from amorsize.stream import run_stream
-
-            results = run_stream(call, iterables, star=star)
-        else:
-            results = call.block(Work(func, columns, star=star, guard=call.guard))
-    except BaseException as error:
-        call.end(error)
-        raise
-    call.end()
-    results = call.settle(results)
-    keep(call.report(len(results)))
-    return results
 
 
 def stream(
@@ -96,7 +48,7 @@ def stream(
 
     check_iterables(iterables)
     refuse_hidden(func)
-    return stream_of(Call(func, given), iterables, ordered=ordered, keep=keep)
+    return stream_of(Call(func, given, Timings(), perf_counter()), iterables, ordered=ordered, keep=keep)
 
 
 class Call:
@@ -112,19 +64,21 @@ class Call:
         is_lazy: its results are handed out as they come, and no further work is done than that takes.
     """
 
-    def __init__(self, func: "Callable[..., object]", given: "Sequence[Given]") -> None:
-        self.began_s = perf_counter()
+    def __init__(
+        self, func: "Callable[..., object]", given: "Sequence[Given]", timings: Timings, began_s: float, size: int = 1
+    ) -> None:
+        self.began_s = began_s
         self.func = func
         self.given = given
-        self.timings = Timings()
+        self.timings = timings
         self.jobs: "list[Job | Feed]" = []
         self.adviser: "Adviser | None" = None
         self.guard: "Guard | None" = None
         self.progress: "Progress | None" = None
         self.is_lazy = False
         self._options: "Options | None" = None
-        self.size = 1
-        self.look_at_s = 0.0 if "amorsize.advice" in sys.modules else STORE_PAYS_S
+        self.size = size
+        self.look_at_s = 0.0 if "amorsize.advice" in sys.modules else FIRST_LOOK_S
         if any(given) or "amorsize.options" in sys.modules:
             self.look_at_s = self._first_look_s()
             self._prepare(self.options)
@@ -186,18 +140,50 @@ class Call:
     @property
     def alone_s(self) -> float:
         """Seconds for which the caller goes on alone before it looks again."""
-        until_s = max(FIRST_LOOK_S, self.look_at_s - self.timings.total_s)
+        until_s = max(LOOK_S, self.look_at_s - self.timings.total_s)
         return until_s if self.progress is None else min(until_s, self.progress.every_s)
 
-    def block(self, work: Work) -> "list[object]":
-        """Return the results of items that can be sliced."""
-        results: "list[object]" = []
+    def run(
+        self,
+        iterables: "Sequence[Iterable[object]]",
+        work: Work | None,
+        results: "list[object]",
+        *,
+        star: bool,
+        keep: "Callable[[RunReport], None]",
+    ) -> "list[object]":
+        """Return the results of all items, in input order, and report.
+
+        Args:
+            iterables: one for each argument.
+            work: the same items, where they can be sliced.
+            results: of the items that are done already.
+            star: items are tuples of arguments.
+            keep: given the report when all is done.
+        """
+        try:
+            if work is None:
+                from amorsize.stream import run_stream
+
+                run_stream(self, iterables, results, star=star)
+            else:
+                work.guard = self.guard
+                self._block(work, results)
+        except BaseException as error:
+            self.end(error)
+            raise
+        self.end()
+        results = self.settle(results)
+        keep(self.report(len(results)))
+        return results
+
+    def _block(self, work: Work, results: "list[object]") -> None:
+        """Run the items left of those that can be sliced."""
         while len(results) < work.n_items:
             plan = self._ask_for(work, results) if self.is_time_to_ask else None
             if plan is None or not self._leave(work, results, plan):
                 self._alone(work, results)
             self.tell(len(results), work.n_items)
-        return results
 
     def _leave(self, work: Work, results: "list[object]", plan: "Plan") -> bool:
         from amorsize.backends import leave
@@ -216,10 +202,9 @@ class Call:
             else:
                 self.size = advance(work, results, self.timings, self.size, self.alone_s)
         except BaseException as error:
-            from amorsize.engine.collect import explain
-            from amorsize.engine.finished import Finished
+            from amorsize.engine.collect import explain_alone
 
-            explain(error, work, len(results), Finished([(0, results)]))
+            explain_alone(error, work, results)
             raise
 
     def _ticking(self, work: Work, results: "list[object]", adviser: "Adviser") -> None:
@@ -246,6 +231,9 @@ class Call:
             self.look_at_s = NEVER
             return None
         if self.adviser is None:
+            if self.look_at_s and not self.timings.is_worth_a_look(n_left):
+                self._look_later()
+                return None
             from amorsize.advice import Adviser
             from amorsize.knowledge import look_up
 
@@ -260,7 +248,7 @@ class Call:
         if self.adviser is not None and self.adviser.stays is not None:
             self.look_at_s = NEVER
         else:
-            self.look_at_s = 0.0 if self.options.isolate else max(2 * self.timings.total_s, FIRST_LOOK_S)
+            self.look_at_s = 0.0 if self.options.isolate else max(2 * self.timings.total_s, LOOK_S)
 
     @property
     def spent_s(self) -> float:
@@ -290,10 +278,9 @@ class Call:
             return report_of(self.adviser, n_items, self.timings, self.jobs, self.began_s, is_lazy=self.is_lazy)
         from amorsize.record import report_of_loop
 
+        reason: str | None = None
         if self._options is not None and self.options.disabled:
             reason = "AMORSIZE_DISABLE is set: the plain loop"
         elif self._options is not None and self.options.backend == "serial":
             reason = 'backend="serial": the plain loop, as asked for'
-        else:
-            reason = f"over after {self.spent_s * 1e3:.3g} ms: too short for workers to be considered"
         return report_of_loop(self.func, n_items, self.spent_s, self.timings.total_s, reason)

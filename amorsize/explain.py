@@ -8,10 +8,10 @@ from contextlib import redirect_stdout
 from importlib import import_module
 
 from amorsize.advice import Adviser
-from amorsize.engine.inline import Timings
 from amorsize.errors import AmorsizeWarning, BackendUnavailable
 from amorsize.identity.function import function_key
 from amorsize.identity.machine import machine
+from amorsize.inline import Timings
 from amorsize.knowledge import Knowledge
 from amorsize.options import resolve
 from amorsize.records import InputClass

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from amorsize.advice import Adviser
-from amorsize.engine.inline import Timings, Work, check_iterables, columns_of
+from amorsize.inline import Timings, Work, check_iterables, columns_of
 from amorsize.knowledge import look_up
 from amorsize.options import resolve
 

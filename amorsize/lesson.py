@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from amorsize.advice import Adviser
     from amorsize.engine.feed import Feed
-    from amorsize.engine.inline import Timings
     from amorsize.engine.job import Job
+    from amorsize.inline import Timings
     from amorsize.records import Plan
 
 

@@ -148,9 +148,10 @@ class RunReport(Record):
 
 
 def report_of_loop(
-    func: "Callable[..., object]", n_items: int, measured_s: float, serial_s: float, reason: str
+    func: "Callable[..., object]", n_items: int, measured_s: float, serial_s: float, reason: str | None = None
 ) -> RunReport:
-    """Return what happened in a call that never left the plain loop, and never looked into the store."""
+    """Return what happened in a call that never left the plain loop, and never looked into the store; by itself because
+    it was too short for that."""
     return RunReport(
         function=getattr(func, "__qualname__", type(func).__qualname__),
         n_items=n_items,
@@ -159,6 +160,6 @@ def report_of_loop(
         n_jobs=1,
         chunksize=max(1, n_items),
         measured_s=measured_s,
-        reason=reason,
+        reason=reason or f"over after {measured_s * 1e3:.3g} ms: too short for workers to be considered",
         serial_s=serial_s,
     )

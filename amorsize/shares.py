@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from amorsize.engine.feed import Feed
-    from amorsize.engine.inline import Timings
     from amorsize.engine.job import Job
+    from amorsize.inline import Timings
 
 BUSY_OTHERS = 0.3
 """Share of a core that other threads of the program may use while the caller's own CPU share still tells something:

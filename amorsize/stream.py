@@ -16,9 +16,9 @@ from amorsize.backends import Raised, drained, fed_steps
 from amorsize.engine.collect import attach, name_item, name_iterable
 from amorsize.engine.finished import Finished
 from amorsize.engine.give import TASK_S
-from amorsize.engine.inline import Work, columns_of
 from amorsize.engine.rows import Rows, advance_rows, item_of
 from amorsize.engine.source import Pulled, Sliced
+from amorsize.inline import Work, columns_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,15 +32,13 @@ if TYPE_CHECKING:
     Steps = Generator[None, None, None]
 
 
-def run_stream(call: Call, iterables: Sequence[Iterable[object]], *, star: bool) -> list[object]:
-    """Return the results of all items of iterators; several are zipped.
+def run_stream(call: Call, iterables: Sequence[Iterable[object]], results: list[object], *, star: bool) -> None:
+    """Append the results of all items of iterators; several are zipped.
 
     Raises:
         BaseException: what the function raises, or, after the items before it are done, what an iterator raises.
     """
-    results: list[object] = []
     drained(steps(call, Rows(call.func, iterables, star=star, guard=call.guard), None, results))
-    return results
 
 
 def steps(call: Call, rows: Rows, work: Work | None, results: list[object], *, ordered: bool = True) -> Steps:

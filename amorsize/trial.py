@@ -18,8 +18,8 @@ from amorsize.calibration.profile import Profile
 from amorsize.engine import pools
 from amorsize.engine.collect import explain
 from amorsize.engine.failure import culprit
-from amorsize.engine.inline import Work
 from amorsize.identity.cgroup import read_text
+from amorsize.inline import Work
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -103,6 +103,12 @@ def test_the_plain_loop_of_a_fresh_process_loads_nothing_heavy(work: Path) -> No
     )
 
 
+def test_a_short_call_of_a_fresh_process_loads_little_of_ours(work: Path) -> None:
+    body = "import work\nwork.triangle.pmap(range(50))\n"
+    ours = run_isolated(work, f"{body}print(*sorted(name for name in sys.modules if name.startswith('amorsize')))")
+    assert ours.split() == ["amorsize", "amorsize.api", "amorsize.inline", "amorsize.record", "amorsize.short"]
+
+
 @pytest.mark.needs_fork
 def test_a_tuned_run_of_a_fresh_process_loads_nothing_heavy(work: Path) -> None:
     run_isolated(work, TUNED)

@@ -7,8 +7,8 @@ import threading
 import pytest
 
 from amorsize.engine.collect import Collector
-from amorsize.engine.inline import Timings, Work
 from amorsize.engine.job import Job
+from amorsize.inline import Timings, Work
 from amorsize.records import Plan
 from amorsize.shares import CpuShare, own_batches, queued_s, seen_by_workers
 

@@ -368,7 +368,7 @@ def test_without_a_caller_who_may_run_items_there_is_no_retreat() -> None:
 def test_a_stream_of_unknown_length_gets_more_threads_the_longer_it_lasts() -> None:
     """Of a function that waits, the first items justify two threads; a second of them as many as can wait at once."""
     from amorsize.advice import Adviser
-    from amorsize.engine.inline import Timings
+    from amorsize.inline import Timings
     from amorsize.knowledge import look_up
     from amorsize.options import Options
 
@@ -393,7 +393,7 @@ def test_a_stream_of_unknown_length_gets_more_threads_the_longer_it_lasts() -> N
 def test_a_long_list_as_a_stream_is_not_kept_back_to_find_out_about_the_gil() -> None:
     """Nobody would run the ticker that the loop in `pmap` waits for."""
     from amorsize.advice import Adviser
-    from amorsize.engine.inline import Timings
+    from amorsize.inline import Timings
     from amorsize.knowledge import look_up
     from amorsize.options import Options
 

@@ -15,7 +15,7 @@ import pytest
 import amorsize
 from amorsize import AmorsizeWarning, parallelizable, pmap
 from amorsize.engine import safety, thread, ticker
-from amorsize.engine.inline import advance as advance_alone
+from amorsize.inline import advance as advance_alone
 from amorsize.shares import CpuShare
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from amorsize.engine.finished import Finished
-    from amorsize.engine.inline import Work
+    from amorsize.inline import Work
 
 
 GRACE_S = 0.1
@@ -109,6 +109,13 @@ def explain(error: BaseException, work: Work, index: int | None, finished: Mappi
     if index is not None:
         name_item(error, work.offset + index, lambda: work.item(index))
     attach(error, finished)
+
+
+def explain_alone(error: BaseException, work: Work, results: list[object]) -> None:
+    """Put on the error of an item that the caller ran alone its place, and the results of all items before it."""
+    from amorsize.engine.finished import Finished
+
+    explain(error, work, len(results), Finished([(0, results)]))
 
 
 def name_item(error: BaseException, index: int, find: Callable[[], object]) -> None:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from amorsize.engine.child import flush_output
 from amorsize.engine.desk import Desk
-from amorsize.engine.inline import Work
 from amorsize.engine.message import BEGUN, REFUSED, TASK, UNREAD
+from amorsize.inline import Work
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -15,11 +15,11 @@ import os
 from time import perf_counter
 
 from amorsize.engine.give import Giver
-from amorsize.engine.inline import Timings
 from amorsize.engine.link import wait_for
 from amorsize.engine.table import Chair, Table
 from amorsize.engine.take import Taker
 from amorsize.engine.watch import Watch
+from amorsize.inline import Timings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from amorsize.engine.process import Process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from amorsize.engine.inline import Work
     from amorsize.engine.message import Message
+    from amorsize.inline import Work
 
 
 class ForkedSeat(Process):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amorsize.engine.inline import Timings
+from amorsize.inline import Timings
 from amorsize.planning.chunks import range_size
 
 TYPE_CHECKING = False
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from amorsize.engine.collect import Collector
-    from amorsize.engine.inline import Work
+    from amorsize.inline import Work
     from amorsize.records import Evidence, Plan
 
     Decide = Callable[[Evidence], Plan | None]

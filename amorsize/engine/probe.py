@@ -28,10 +28,10 @@ from amorsize.engine.desk import Desk
 from amorsize.engine.encoding import decode, encode
 from amorsize.engine.fork import ForkedWorker, start_worker
 from amorsize.engine.held import Held
-from amorsize.engine.inline import Work
 from amorsize.engine.lifeline import Lifeline
 from amorsize.engine.message import DONE
 from amorsize.engine.watch import CELLS_PER_WORKER
+from amorsize.inline import Work
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

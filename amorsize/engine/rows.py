@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import chain, islice
 from time import perf_counter, process_time, thread_time
 
-from amorsize.engine.inline import LINE_OF_FOR, call_each, call_each_starred
+from amorsize.inline import LINE_OF_FOR, call_each, call_each_starred
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from amorsize.engine.guard import Guard
-    from amorsize.engine.inline import Timings
+    from amorsize.inline import Timings
 
 
 class Rows:

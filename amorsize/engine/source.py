@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Protocol
 
-    from amorsize.engine.inline import Work
+    from amorsize.inline import Work
 
     class Source(Protocol):
         """Items in order, each given out once.

@@ -13,11 +13,11 @@ import sys
 
 from amorsize.engine import encoding, fed, safety
 from amorsize.engine.child import leave, leave_to_caller, save_coverage
-from amorsize.engine.inline import Work
 from amorsize.engine.link import Link
 from amorsize.engine.message import REFUSED, SETUP, TASK
 from amorsize.engine.names import found
 from amorsize.engine.surroundings import enter, take_over
+from amorsize.inline import Work
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

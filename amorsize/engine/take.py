@@ -10,10 +10,10 @@ from amorsize.errors import ItemTimeout, WorkerDied
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from amorsize.engine.inline import Timings
     from amorsize.engine.job import Range
     from amorsize.engine.message import Message
     from amorsize.engine.table import Chair, Table
+    from amorsize.inline import Timings
 
 
 WAKE_S = 0.05

@@ -25,7 +25,7 @@ from time import perf_counter, thread_time
 
 from amorsize.engine import safety
 from amorsize.engine.bare import forget_oneself, let_watch
-from amorsize.engine.inline import Timings, Work
+from amorsize.inline import Timings, Work
 from amorsize.records import Evidence
 
 TYPE_CHECKING = False

@@ -24,8 +24,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from amorsize.engine.inline import Work
     from amorsize.engine.process import Status
+    from amorsize.inline import Work
 
 GRACE_S = 0.5
 """An idle thread is waited for this long when it is released: its last lines take 50 us."""

@@ -11,13 +11,13 @@ from _thread import allocate_lock, start_new_thread
 from time import perf_counter, sleep
 
 from amorsize.engine import safety
-from amorsize.engine.inline import advance
+from amorsize.inline import advance
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from amorsize.engine.inline import Timings, Work
+    from amorsize.inline import Timings, Work
 
 TICK_S = 0.0002
 """Shorter, and the ticker itself takes the GIL too often; longer tells less in the same time."""

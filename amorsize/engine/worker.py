@@ -16,8 +16,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from amorsize.engine.counter import Counter
     from amorsize.engine.desk import Desk
-    from amorsize.engine.inline import Work
     from amorsize.engine.job import Range
+    from amorsize.inline import Work
 
 
 def serve(work: Work, counter: Counter, sizes: Range, desk: Desk) -> None:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from amorsize.engine.collect import Collector
-from amorsize.engine.inline import Work
 from amorsize.engine.job import Job
+from amorsize.inline import Work
 from amorsize.records import Plan
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amorsize.engine.collect import Collector, explain, name_iterable
-from amorsize.engine.inline import Work
 from amorsize.errors import WorkerDied
+from amorsize.inline import Work
 
 
 def collector_of(n_items: int, n_head: int = 0) -> Collector:

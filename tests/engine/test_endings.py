@@ -148,7 +148,7 @@ def test_workers_of_two_streams_at_once_do_not_keep_each_other_alive(start: Star
     program = start("""
 import time
 from amorsize.engine.forked import ForkedCrew
-from amorsize.engine.inline import Work
+from amorsize.inline import Work
 from amorsize.engine.message import BEGUN, TASK
 
 one, other = (ForkedCrew(Work(time.sleep, ([600],))) for _ in range(2))

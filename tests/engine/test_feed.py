@@ -18,12 +18,12 @@ from amorsize.engine import failure
 from amorsize.engine.feed import Feed
 from amorsize.engine.guard import Failed
 from amorsize.engine.held import Held
-from amorsize.engine.inline import Work
 from amorsize.engine.job import Range
 from amorsize.engine.message import BEGUN, ERROR, REFUSED, RESULTS, TASK, UNREAD, Message
 from amorsize.engine.sink import OrderedSink, Sink
 from amorsize.engine.source import Pulled, Sliced
 from amorsize.engine.table import Rules, Table
+from amorsize.inline import Work
 from amorsize.records import Plan
 
 if TYPE_CHECKING:

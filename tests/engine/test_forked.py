@@ -12,11 +12,11 @@ import pytest
 from amorsize import ItemNotPicklable, WorkerDied
 from amorsize.engine.feed import Feed
 from amorsize.engine.held import Held
-from amorsize.engine.inline import Work
 from amorsize.engine.job import Range
 from amorsize.engine.sink import OrderedSink
 from amorsize.engine.source import Pulled, Sliced
 from amorsize.engine.table import Rules, Table
+from amorsize.inline import Work
 from amorsize.records import Plan
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amorsize.engine.guard import Guard
-from amorsize.engine.inline import Timings
 from amorsize.engine.rows import Rows, advance_rows, item_of
+from amorsize.inline import Timings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amorsize.engine.inline import Work
 from amorsize.engine.source import Pulled, Sliced, Task
+from amorsize.inline import Work
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

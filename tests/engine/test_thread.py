@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from amorsize.engine import safety, thread
-from amorsize.engine.inline import Work
 from amorsize.engine.thread import run
+from amorsize.inline import Work
 from amorsize.records import Evidence, Plan
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from amorsize.engine import ticker
-from amorsize.engine.inline import Timings, Work
 from amorsize.engine.ticker import FIRST_TICKS, PATIENCE_S, Ticker, advance_ticking
+from amorsize.inline import Timings, Work
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -24,6 +24,16 @@ LONGEST_SHARE = 1 / 64
 """A batch may last this share of the time already spent: hours of a plain loop leave a few thousand timings, not
 millions, and a change in the items' cost is still seen within 2 % of the run."""
 
+FIRST_LOOK_S = 0.0025
+"""A process that has not looked into the store before computes alone for this many seconds first.
+
+Earlier, small scripts pay more for the look than for their work; later, a tuned run starts its workers later."""
+
+FIRST_LOOK_PAYS_S = 0.016
+"""The first look of a process waits until this many seconds of work seem to be left.
+
+It costs 5 to 8 ms, most of it imports, and two cores save half of what is left. Far below, a look that finds the best
+plan still loses; far above, a job of 20 ms stays a loop."""
 
 SLICEABLE = frozenset((list, tuple, range, str, bytes))
 """Types whose slices hold exactly the items that a loop over them would meet. Of a subclass nobody knows."""
@@ -198,6 +208,13 @@ class Timings:
         if len(self.batches) >= self.LIMIT:
             pairs = zip(self.batches[::2], self.batches[1::2], strict=True)
             self.batches = [(n + m, s + t) for (n, s), (m, t) in pairs]
+
+    def is_worth_a_look(self, n_left: int | None) -> bool:
+        """Whether the first look of a process pays: by the time that items left will take at the mean so far, or,
+        where nobody knows their number, by half of that time spent."""
+        if n_left is None:
+            return self.total_s >= FIRST_LOOK_PAYS_S / 2
+        return n_left * self.total_s >= FIRST_LOOK_PAYS_S * self.n_items
 
     def used(self, seconds: float, cpu_s: float, process_s: float) -> None:
         """Note the CPU time that some items took; the latest that tells counts: a first call may import things."""

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amorsize.engine.inline import Timings, Work, advance
+from amorsize.inline import Timings, Work, advance
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -110,3 +110,22 @@ def test_the_timings_of_a_long_run_stay_few_and_lose_nothing() -> None:
 
 def test_the_mean_of_nothing_is_not_known() -> None:
     assert Timings().mean_s is None
+
+
+@pytest.mark.parametrize(
+    ("n_done", "seconds", "n_left", "pays"),
+    [
+        (100, 0.003, 10, False),
+        (100, 0.003, 100_000, True),
+        (1, 0.003, 0, False),
+        (1_000_000, 0.2, 100, False),
+        (100, 0.003, None, False),
+        (100, 0.1, None, True),
+    ],
+)
+def test_a_look_pays_where_much_work_is_left_or_where_nobody_knows_and_much_is_done(
+    n_done: int, seconds: float, n_left: int | None, *, pays: bool
+) -> None:
+    timings = Timings()
+    timings.add(n_done, seconds)
+    assert timings.is_worth_a_look(n_left) is pays

@@ -1,0 +1,72 @@
+"""Where every call begins, and where a short one ends: the caller's loop, alone.
+
+A short call must not pay for what only a long one needs, so this loads nothing but the loop itself. What goes on for
+longer, or was told how to run, is a `Call`, which takes over with the results so far.
+"""
+
+import sys
+from time import perf_counter
+
+from amorsize.inline import FIRST_LOOK_S, Timings, Work, advance, check_iterables, columns_of, refuse_hidden
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from amorsize.record import RunReport
+
+
+def run(
+    func: "Callable[..., object]",
+    iterables: "Sequence[Iterable[object]]",
+    given: "Sequence[Mapping[str, object]]",
+    *,
+    star: bool,
+    keep: "Callable[[RunReport], None]",
+) -> "list[object]":
+    """Call the function with each item and return the results in input order.
+
+    Args:
+        func: called once an item.
+        iterables: one for each argument, as for the builtin `map`.
+        given: the options of decorator, view and call, each checked.
+        star: items are tuples of arguments.
+        keep: given the report when all is done.
+
+    Raises:
+        TypeError: for something that is not iterable.
+        WorkerDied: where a worker ended in the middle of its work.
+        ItemNotPicklable: where a worker's result cannot be sent back.
+        BaseException: whatever the function or an iterator raises.
+    """
+    began_s = perf_counter()
+    check_iterables(iterables)
+    refuse_hidden(func)
+    columns = columns_of(iterables)
+    work = None if columns is None else Work(func, columns, star=star)
+    results: "list[object]" = []
+    timings, size = Timings(), 1
+    if work is not None and not any(given) and "amorsize.options" not in sys.modules:
+        size = _alone(work, results, timings)
+        if len(results) == work.n_items:
+            from amorsize.record import report_of_loop
+
+            keep(report_of_loop(func, len(results), perf_counter() - began_s, timings.total_s))
+            return results
+    from amorsize.call import Call
+
+    return Call(func, given, timings, began_s, size).run(iterables, work, results, star=star, keep=keep)
+
+
+def _alone(work: Work, results: "list[object]", timings: Timings) -> int:
+    """Run items until a look into the store pays, or all are done; return the size that the next batch should have."""
+    try:
+        size = advance(work, results, timings, 1, FIRST_LOOK_S)
+        while len(results) < work.n_items and not timings.is_worth_a_look(work.n_items - len(results)):
+            size = advance(work, results, timings, size, timings.total_s)
+    except BaseException as error:
+        from amorsize.engine.collect import explain_alone
+
+        explain_alone(error, work, results)
+        raise
+    return size
