@@ -14,7 +14,6 @@ from amorsize.clearance import native_threads, sending, shared_handle
 from amorsize.identity.machine import capacity
 from amorsize.planning.limits import MOST_THREADS, Limits
 from amorsize.planning.planner import choose_plan, loop_plan
-from amorsize.planning.retreat import revise
 from amorsize.planning.threads import TICKER_FROM_S, worth_a_ticker
 from amorsize.shares import UNDISTURBED, CpuShare
 
@@ -187,6 +186,8 @@ class Adviser:
 
     def reconsider(self, evidence: Evidence) -> Plan | None:
         """Return a new plan where a run in progress shows that the old one does not hold."""
+        from amorsize.planning.retreat import revise
+
         assert self.plan is not None
         return revise(self.plan, evidence)
 

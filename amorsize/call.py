@@ -10,7 +10,7 @@ report, learn                    after the results are ready
 import sys
 from time import perf_counter
 
-from amorsize.inline import FIRST_LOOK_S, Timings, Work, advance, check_iterables, refuse_hidden
+from amorsize.inline import FIRST_LOOK_S, Timings, Uncollected, Work, advance, check_iterables, refuse_hidden
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -234,14 +234,18 @@ class Call:
             if self.look_at_s and not self.timings.is_worth_a_look(n_left):
                 self._look_later()
                 return None
-            from amorsize.advice import Adviser
-            from amorsize.knowledge import look_up
-
-            known = look_up(self.func, sample(), cache=self.options.cache)
-            self.adviser = Adviser(self.func, self.options, known)
+            with Uncollected():  # 0.5 ms less, and 3 ms beside a list of 300,000 objects
+                self.adviser = self._look_up(sample())
         plan = self.adviser.choose(n_left, self.timings, results, sample, feeds=feeds)
         self._look_later()
         return plan if plan.is_parallel else None
+
+    def _look_up(self, sample: "Sequence[object]") -> "Adviser":
+        """Return an adviser who knows what is known about the function with such items."""
+        from amorsize.advice import Adviser
+        from amorsize.knowledge import look_up
+
+        return Adviser(self.func, self.options, look_up(self.func, sample, cache=self.options.cache))
 
     def _look_later(self) -> None:
         """Consider a plan again once the time spent has doubled; never, where the call is to stay in the caller."""

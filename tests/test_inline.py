@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amorsize.inline import Timings, Work, advance
+from amorsize.inline import Timings, Uncollected, Work, advance
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -129,3 +130,15 @@ def test_a_look_pays_where_much_work_is_left_or_where_nobody_knows_and_much_is_d
     timings = Timings()
     timings.add(n_done, seconds)
     assert timings.is_worth_a_look(n_left) is pays
+
+
+@pytest.mark.parametrize("is_on", [True, False])
+def test_the_collector_is_as_it_was_after_a_block_that_did_without_it(*, is_on: bool) -> None:
+    if not is_on:
+        gc.disable()
+    try:
+        with pytest.raises(ZeroDivisionError), Uncollected():
+            1 // gc.isenabled()
+        assert gc.isenabled() is is_on
+    finally:
+        gc.enable()
