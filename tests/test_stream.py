@@ -333,7 +333,7 @@ def lost_cause(monkeypatch: pytest.MonkeyPatch) -> None:
     def revise(plan: Plan, evidence: Evidence) -> Plan:
         return plan.replace(backend="serial", n_jobs=1, reason="slower than alone: back to the loop")
 
-    monkeypatch.setattr("amorsize.advice.revise", revise)
+    monkeypatch.setattr("amorsize.planning.retreat.revise", revise)
 
 
 def takes_a_while(x: int) -> tuple[int, int]:

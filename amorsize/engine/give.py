@@ -17,8 +17,15 @@ TASKS_AHEAD = 2
 moment at which a failure stops it, and hold items back from others."""
 
 TASK_S = 2e-3
-"""Seconds of work in a task: sending one and receiving its results costs the caller about 40 us. Half of it makes two
-workers busy 4 % of the caller's time; ten times as much leaves workers idle at the end of a short run."""
+"""Seconds of work in a task of a stream that has just begun: long enough for the 50 to 100 us that sending it and
+receiving its results cost the caller, short enough for who waits for the first results."""
+
+LONGEST_TASK_S = 10e-3
+"""Seconds of work in a task where the end is far. Of 300 items of 0.7 ms the caller of two workers is busy for 5 ms
+then, and for 14 with 2 ms a task; with twice as much, what is finished would be in hand too late."""
+
+GROWTH = 1 / 25
+"""Where nobody knows the end, a task may last this share of the time so far: 4 % of a run waits for the last one."""
 
 MOST_BYTES = 64 << 20
 """Bytes of arguments that may be on their way: beyond, a worker gets a task only when it has none."""
@@ -43,6 +50,7 @@ class Giver:
         self._table = table
         self._sizes = sizes
         self._is_timed = table.rules.timeout_s is not None
+        self._began_s = perf_counter()
         self.pulling_s = 0.0
         self.takes_more = True
 
@@ -84,10 +92,17 @@ class Giver:
         rules, item_s = self._table.rules, self._sizes.item_s
         if item_s is None or self._is_timed:
             return 1
-        sizes = [int(TASK_S / max(item_s, 1e-9)), self._sizes.chunksize]
+        sizes = [int(self._task_s / max(item_s, 1e-9)), self._sizes.chunksize]
         if rules.window is not None:
             sizes.append(rules.window // (TASKS_AHEAD * rules.n_jobs))
         return max(1, min([size for size in sizes if size is not None]))
+
+    @property
+    def _task_s(self) -> float:
+        """The seconds of work in a task, while enough is left for every worker."""
+        if self._table.source.n_left() is not None:
+            return LONGEST_TASK_S
+        return max(TASK_S, min(LONGEST_TASK_S, GROWTH * (perf_counter() - self._began_s)))
 
     @property
     def window(self) -> int:

@@ -434,7 +434,7 @@ def test_what_the_input_raises_is_met_after_the_items_before_it(
 
 def test_a_list_that_becomes_shorter_ends_where_the_loop_would_end() -> None:
     items: list[object] = [*range(40)]
-    office = Office(items, n_jobs=1, item_s=5e-4)
+    office = Office(items, n_jobs=1, item_s=5e-3)
     office.step()
     del items[10:]
     office.run()
