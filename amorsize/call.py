@@ -101,6 +101,10 @@ class Call:
 
     def end(self, error: BaseException | None = None) -> None:
         """Tell of the last item, unless an error is told of instead."""
+        if error is not None and self.goes_on:
+            from amorsize.engine.guard import settle_finished
+
+            settle_finished(error)
         if self.progress is not None:
             (self.progress.close if error is None else self.progress.leave)()
 

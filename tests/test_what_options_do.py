@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -77,6 +78,26 @@ def test_past_its_deadline_a_call_ends_with_what_was_finished(items_of: Callable
     with pytest.raises(ItemTimeout, match="item 3 is the first that is not finished") as caught:
         pmap(stuck_at_three, items_of(range(8)), deadline=0.5, n_jobs=2, on_error="return")
     assert {0, 1, 2} <= set(caught.value.finished)  # type: ignore[attr-defined]
+
+
+@fed
+@items_of
+@pytest.mark.parametrize("on_error", ["return", "skip"])
+def test_items_that_had_failed_before_the_end_are_there_with_their_exceptions(
+    on_error: Any, items_of: Callable[[range], Any]
+) -> None:
+    def fails_and_leaves(x: int) -> int:
+        if x == 1:
+            raise ValueError(x)
+        if x == 3:
+            sys.exit("enough")
+        return x
+
+    with pytest.raises(SystemExit) as caught:
+        pmap(fails_and_leaves, items_of(range(4)), n_jobs=2, isolate=True, on_error=on_error)
+    finished = caught.value.finished  # type: ignore[attr-defined]
+    assert {0, 1, 2} == set(finished)
+    assert isinstance(finished[1], ValueError)
 
 
 @fed

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 
 class Finished(Mapping[int, object]):
@@ -35,6 +35,10 @@ class Finished(Mapping[int, object]):
 
     def __len__(self) -> int:
         return sum([len(results) for _, results in self._parts])
+
+    def through(self, change: Callable[[list[object]], list[object]]) -> Finished:
+        """Return the view with each run of results changed; a change keeps their number."""
+        return Finished([(start, change(list(results))) for start, results in self._parts])
 
     def __repr__(self) -> str:
         return repr(dict(self))

@@ -52,6 +52,15 @@ def settled(results: list[object], *, skips: bool) -> list[object]:
     return [result.error if type(result) is Failed else result for result in results]
 
 
+def settle_finished(error: BaseException) -> None:
+    """Put exceptions in place of the items that had failed before a call ended with an error of its own."""
+    from amorsize.engine.finished import Finished
+
+    finished = error.__dict__.get("finished")
+    if type(finished) is Finished:
+        error.__dict__["finished"] = finished.through(lambda results: settled(results, skips=False))
+
+
 class Guard(Record):
     """What is to be done around each call.
 
