@@ -33,6 +33,7 @@ def test_list_names_every_benchmark() -> None:
     assert [line.split()[0] for line in done.stdout.splitlines()] == [benchmark.name for benchmark in CATALOG]
 
 
+@pytest.mark.slow
 def test_a_quick_run_prints_a_table_and_writes_every_time_it_took(tmp_path: Path) -> None:
     done = command("run", "loop_1ms", "call", "--quick", "--json", str(tmp_path / "found.json"))
     assert done.returncode == 0, done.stderr
@@ -45,6 +46,7 @@ def test_a_quick_run_prints_a_table_and_writes_every_time_it_took(tmp_path: Path
     assert "times are shown, and not judged" in done.stdout
 
 
+@pytest.mark.slow
 def test_anybodys_function_is_compared_over_their_own_data(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("def square(x): return x * x\ndef numbers(): return range(50)\n")
     asked = ("compare", "mine:square", "--data", "mine:numbers", "--quick", "--json", "found.json")

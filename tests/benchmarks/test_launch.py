@@ -18,6 +18,7 @@ PACKAGES = {"joblib": "joblib", "joblib-threads": "joblib", "loky": "loky", "mpi
 NOT_HERE = ("pmap-processes", "pmap-threads", "pmap-spawn")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("peer", [peer for peer in PEERS if peer not in NOT_HERE])
 def test_every_peer_gives_the_answers_of_the_loop_cold_and_warm(peer: str) -> None:
     if peer in PACKAGES:
@@ -66,6 +67,7 @@ def test_a_child_that_ends_without_an_answer_is_a_failure(odd: str) -> None:
         child.ask(name_of(f"{odd}:leave", f"{odd}:one"), Size(0))
 
 
+@pytest.mark.slow
 def test_a_contender_that_hangs_is_ended_with_everything_that_it_has_started(odd: str) -> None:
     with Child("pool", 2, limit_s=2.0) as child:
         child.call("noop", Size(3))

@@ -110,7 +110,7 @@ def interrupting_at(moment: int, act: Callable[[], object]) -> int:
 
 
 @pytest.mark.needs_fork
-@pytest.mark.parametrize("every", [11, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("every", [23, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("caller_computes", [False, True])
 def test_ctrl_c_at_any_moment_of_a_call_leaves_nothing_behind(
     job: Callable[..., Job], every: int, *, caller_computes: bool
