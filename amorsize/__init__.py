@@ -12,7 +12,7 @@ Example:
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from amorsize.api import parallelizable
-    from amorsize.engine.spawn import shutdown
+    from amorsize.engine.spawn.warm import shutdown
     from amorsize.errors import (
         AmorsizeError,
         AmorsizeWarning,
@@ -45,7 +45,7 @@ __all__ = [
 ]
 
 
-_HOMES = {"config": "options", "parallelizable": "api", "shutdown": "engine.spawn"}
+_HOMES = {"config": "options", "parallelizable": "api", "shutdown": "engine.spawn.warm"}
 """Where public functions live; the others are in `functional`, and what begins with a capital letter in `errors`."""
 
 

@@ -147,7 +147,7 @@ class Adviser:
 
     def _n_warm(self) -> int:
         """Return how many fresh interpreters wait for work already."""
-        spawn = sys.modules.get("amorsize.engine.spawn") if self._start_method == "spawn" else None
+        spawn = sys.modules.get("amorsize.engine.spawn.warm") if self._start_method == "spawn" else None
         return 0 if spawn is None else spawn.n_resting()
 
     def _sends_items(self, n_left: int | None) -> bool:
@@ -236,7 +236,7 @@ class Adviser:
                 return refusal
         self._start_method, self._no_fork = "spawn", refusal
         try:
-            from amorsize.engine import launch
+            from amorsize.engine.spawn import launch
         except OSError as error:  # no descriptor is left to load it with
             no_spawn: str | None = f"no interpreter can be launched ({error})"
         else:

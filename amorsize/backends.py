@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
     from amorsize.advice import Adviser
     from amorsize.call import Call
-    from amorsize.engine.feed import Feed
+    from amorsize.engine.fed.feed import Feed
+    from amorsize.engine.fed.sink import Sink
+    from amorsize.engine.fed.source import Source
+    from amorsize.engine.fed.table import Crew
     from amorsize.engine.held import Held
     from amorsize.engine.job import Job
-    from amorsize.engine.sink import Sink
-    from amorsize.engine.source import Source
-    from amorsize.engine.table import Crew
     from amorsize.inline import Work
     from amorsize.records import Plan
 
@@ -32,7 +32,7 @@ def leave(call: Call, plan: Plan, work: Work, results: list[object]) -> bool:
     if takes_itself and not call.options.is_supervised:
         return _together(call, plan, work, results)
     try:
-        from amorsize.engine.source import Sliced
+        from amorsize.engine.fed.source import Sliced
     except OSError as error:  # no descriptor is left to load it with
         call.refuse(f"no worker could be started: {error}")
         return False
@@ -123,8 +123,8 @@ def fed_steps(
         False where the caller has to go on: no worker could be started, or they were slower than the caller alone.
     """
     from amorsize.engine.collect import attach
+    from amorsize.engine.fed.sink import OrderedSink, Sink
     from amorsize.engine.finished import Finished
-    from amorsize.engine.sink import OrderedSink, Sink
 
     n_left = source.n_left()
     n_items = None if n_left is None else source.n_taken + n_left
@@ -210,10 +210,10 @@ def _feed(call: Call, plan: Plan, work: Work, source: Source, sink: Sink) -> Fee
     """Return a run of workers that the caller feeds; it is to be closed."""
     from time import monotonic
 
-    from amorsize.engine.feed import Feed
+    from amorsize.engine.fed.feed import Feed
+    from amorsize.engine.fed.table import Rules, Table
     from amorsize.engine.held import Held
     from amorsize.engine.job import Range
-    from amorsize.engine.table import Rules, Table
 
     held, options = Held(), call.options
     rules = Rules(
@@ -251,21 +251,21 @@ def _window(call: Call) -> int | None:
 def _crew(plan: Plan, work: Work, held: Held) -> Crew[Any]:
     """Return those who find fed workers."""
     if plan.backend == "thread":
-        from amorsize.engine.threaded import ThreadedCrew
+        from amorsize.engine.fed.threaded import ThreadedCrew
 
         return ThreadedCrew(work)
     if plan.start_method == "spawn":
         return _spawned_crew(work, held)
     if sys.platform == "linux":
-        from amorsize.engine.forked import ForkedCrew
+        from amorsize.engine.fed.forked import ForkedCrew
 
         return ForkedCrew(work)
     raise AssertionError(f"engine.safety.no_fork lets no plan for forks pass on {sys.platform}")
 
 
 def _spawned_crew(work: Work, held: Held) -> Crew[Any]:
-    from amorsize.engine.errand import Errand
-    from amorsize.engine.spawned_crew import SpawnedCrew
+    from amorsize.engine.spawn.crew import SpawnedCrew
+    from amorsize.engine.spawn.errand import Errand
     from amorsize.identity.likeness import likeness
 
     guard = work.guard

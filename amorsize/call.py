@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from amorsize.advice import Adviser
-    from amorsize.engine.feed import Feed
+    from amorsize.engine.fed.feed import Feed
     from amorsize.engine.guard import Guard
     from amorsize.engine.job import Job
     from amorsize.options import Options

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from amorsize.advice import Adviser
-    from amorsize.engine.feed import Feed
+    from amorsize.engine.fed.feed import Feed
     from amorsize.engine.job import Job
     from amorsize.inline import Timings
     from amorsize.records import Plan

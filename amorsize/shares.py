@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from amorsize.engine.feed import Feed
+    from amorsize.engine.fed.feed import Feed
     from amorsize.engine.job import Job
     from amorsize.inline import Timings
 

@@ -14,10 +14,10 @@ from operator import length_hint
 
 from amorsize.backends import Raised, drained, fed_steps
 from amorsize.engine.collect import attach, name_item, name_iterable
+from amorsize.engine.fed.give import TASK_S
+from amorsize.engine.fed.source import Pulled, Sliced
 from amorsize.engine.finished import Finished
-from amorsize.engine.give import TASK_S
 from amorsize.engine.rows import Rows, advance_rows, item_of
-from amorsize.engine.source import Pulled, Sliced
 from amorsize.inline import Work, columns_of
 
 TYPE_CHECKING = False
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from amorsize.call import Call
-    from amorsize.engine.source import Source
+    from amorsize.engine.fed.source import Source
     from amorsize.records import Plan, RunReport
 
     Steps = Generator[None, None, None]

@@ -64,7 +64,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
 def _know_nothing() -> None:
     """Empty this process's memory of earlier calls, and what it would write at its exit into homes that are gone; end
     workers that rest."""
-    spawn = sys.modules.get("amorsize.engine.spawn")
+    spawn = sys.modules.get("amorsize.engine.spawn.warm")
     if spawn is not None:
         spawn.shutdown()
     knowledge = sys.modules.get("amorsize.knowledge")

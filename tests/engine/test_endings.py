@@ -147,7 +147,7 @@ def test_workers_of_two_streams_at_once_do_not_keep_each_other_alive(start: Star
     """The second worker of the first stream was forked where the line to those of the second one is open."""
     program = start("""
 import time
-from amorsize.engine.forked import ForkedCrew
+from amorsize.engine.fed.forked import ForkedCrew
 from amorsize.inline import Work
 from amorsize.engine.message import BEGUN, TASK
 

@@ -7,20 +7,20 @@ import os
 import sys
 from time import monotonic
 
-from amorsize.engine import launch, surroundings
-from amorsize.engine.by_value import Luggage
-from amorsize.engine.errand import user_modules
-from amorsize.engine.line import Line
 from amorsize.engine.message import SETUP
+from amorsize.engine.spawn import launch, surroundings
+from amorsize.engine.spawn.by_value import Luggage
+from amorsize.engine.spawn.errand import user_modules
+from amorsize.engine.spawn.line import Line
 from amorsize.errors import BackendUnavailable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
 
-    from amorsize.engine.errand import Packed
-    from amorsize.engine.launch import ChildProcess
     from amorsize.engine.message import Message
+    from amorsize.engine.spawn.errand import Packed
+    from amorsize.engine.spawn.launch import ChildProcess
 
 IDLE_S = 30.0
 """A worker that rests for so many seconds ends itself. A session's next call within them starts 15 ms earlier per

@@ -12,11 +12,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol, TypeVar
 
-    from amorsize.engine.link import Link
+    from amorsize.engine.fed.link import Link
+    from amorsize.engine.fed.sink import Sink
+    from amorsize.engine.fed.source import Source, Task
     from amorsize.engine.message import Message
     from amorsize.engine.process import Status
-    from amorsize.engine.sink import Sink
-    from amorsize.engine.source import Source, Task
 
     class Seat(Protocol):
         """A worker, as the feed knows it."""

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amorsize.engine.link import CHUNK_BYTES, Link
+from amorsize.engine.fed.link import CHUNK_BYTES, Link
 from amorsize.engine.message import RESULTS, TASK
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from amorsize.engine.line import Line
-from amorsize.engine.link import Link
+from amorsize.engine.fed.link import Link
 from amorsize.engine.message import BEGUN, ERROR, REFUSED, SETUP, TASK
+from amorsize.engine.spawn.line import Line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

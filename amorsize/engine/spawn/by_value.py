@@ -55,7 +55,7 @@ class Luggage:
         return type(value) is list and bool(value) and type(value[0]).__module__ in (MAIN, *self._modules)
 
     def _by_value(self, value: object, buffers: list[memoryview] | None) -> bytes:
-        from amorsize.engine.pickler import Pickler
+        from amorsize.engine.spawn.pickler import Pickler
 
         file = io.BytesIO()
         callback = None if buffers is None else beside(buffers)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amorsize.engine.link import Link
+from amorsize.engine.fed.link import Link
 from amorsize.engine.message import ERROR, REFUSED, RESULTS, SETUP, TASK
 
 TYPE_CHECKING = False

@@ -7,10 +7,11 @@ import sys
 
 assert sys.platform == "linux"  # before the imports: elsewhere, type checkers find nothing behind them
 
-from amorsize.engine import fed, safety
+from amorsize.engine import safety
+from amorsize.engine.fed import serve
+from amorsize.engine.fed.link import Link
 from amorsize.engine.fork import descriptors_of, fork_child
 from amorsize.engine.lifeline import Lifeline
-from amorsize.engine.link import Link
 from amorsize.engine.process import Process
 
 TYPE_CHECKING = False
@@ -94,7 +95,7 @@ class ForkedCrew:
 
     def _live(self, there: socket.socket) -> None:
         safety.cores_are_taken = True
-        fed.serve(Link(there), self._work)
+        serve.serve(Link(there), self._work)
 
     def dismiss(self, seat: ForkedSeat) -> None:
         """End a worker at once, however busy it is."""

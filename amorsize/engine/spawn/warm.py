@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import os
 
-from amorsize.engine import launch, surroundings
-from amorsize.engine.errand import Errand, Packed, travels_as_code
 from amorsize.engine.held import Held
-from amorsize.engine.hired import SpawnedWorker, disown, files_now
-from amorsize.engine.launch import refusal
+from amorsize.engine.spawn import launch, surroundings
+from amorsize.engine.spawn.errand import Errand, Packed, travels_as_code
+from amorsize.engine.spawn.hired import SpawnedWorker, disown, files_now
+from amorsize.engine.spawn.launch import refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

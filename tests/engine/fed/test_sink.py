@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from amorsize.engine.fed.sink import OrderedSink, Sink
 from amorsize.engine.guard import Failed
-from amorsize.engine.sink import OrderedSink, Sink
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from amorsize.engine import launch, safety, spawn
+from amorsize.engine import safety
+from amorsize.engine.spawn import launch, warm
 from amorsize.errors import BackendUnavailable
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ FEEDING = str(Path(__file__).with_name("feeding.py"))
 def nobody_stays(nothing_left_behind: None) -> Iterator[None]:
     """End the workers that rest, before the test is asked what it has left behind."""
     yield
-    spawn.shutdown()
+    warm.shutdown()
 
 
 @pytest.fixture
@@ -41,8 +42,8 @@ def feed() -> Feed:
 
 
 @pytest.fixture
-def hire() -> Callable[..., list[spawn.SpawnedWorker]]:
-    found: Callable[..., list[spawn.SpawnedWorker]] = runpy.run_path(FEEDING)["hire"]
+def hire() -> Callable[..., list[warm.SpawnedWorker]]:
+    found: Callable[..., list[warm.SpawnedWorker]] = runpy.run_path(FEEDING)["hire"]
     return found
 
 
@@ -278,8 +279,8 @@ def test_a_function_of_a_module_is_found_by_its_name(feed: Feed, write: Write) -
     assert feed(work.scaled, [work.Point(1)]) == [work.Point(1)]
 
 
-@pytest.mark.parametrize("warm", [False, True])
-def test_a_global_that_was_changed_counts(feed: Feed, write: Write, warm: bool) -> None:
+@pytest.mark.parametrize("rests", [False, True])
+def test_a_global_that_was_changed_counts(feed: Feed, write: Write, rests: bool) -> None:
     work: Any = write("work_changed", COUNTED)
     for factor in range(1, 7):
         work.FACTOR = factor
@@ -287,8 +288,8 @@ def test_a_global_that_was_changed_counts(feed: Feed, write: Write, warm: bool) 
         assert feed(work.scaled, [work.Point(1)]) == [work.Point(factor)]
         work.TABLE.append(factor)
         assert feed(work.look_up, [factor - 1]) == [[factor]]
-        if not warm:
-            spawn.shutdown()
+        if not rests:
+            warm.shutdown()
 
 
 def test_a_helper_of_another_module_that_was_replaced_counts(feed: Feed, write: Write) -> None:
@@ -304,7 +305,7 @@ def test_a_module_file_that_was_edited_changes_nothing_until_it_is_loaded(feed: 
     assert feed(work.go, [1], 1) == ["old"]
     write("work_edited", "def go(x):\n    return 'new, and longer'\n")
     assert feed(work.go, [1], 1) == ["old"]
-    spawn.shutdown()
+    warm.shutdown()
     assert feed(work.go, [1], 1) == ["old"]
     importlib.reload(work)
     assert feed(work.go, [1], 1) == ["new, and longer"]
@@ -387,13 +388,13 @@ def test_an_initializer_that_fails_raises_what_it_raised(feed: Feed, write: Writ
     work = write("work_failing", INITIALIZED)
     with pytest.raises(ConnectionRefusedError, match="nobody answers"):
         feed(pid, [1], initializer=work.fail)
-    assert spawn._resting == []
+    assert warm._resting == []
 
 
 def test_a_worker_whose_initializer_may_have_failed_does_not_rest(hire: Callable[..., Any], write: Write) -> None:
     work = write("work_unknown", INITIALIZED)
-    spawn.release(hire(pid, initializer=work.fail))  # they had no task that would have told
-    assert spawn._resting == []
+    warm.release(hire(pid, initializer=work.fail))  # they had no task that would have told
+    assert warm._resting == []
 
 
 # ---- surroundings
@@ -483,7 +484,7 @@ def test_an_item_may_start_processes(feed: Feed) -> None:
 def test_flags_are_those_that_subprocess_would_give(fresh_python: Callable[..., str]) -> None:
     source = """
 import subprocess
-from amorsize.engine.launch import flags
+from amorsize.engine.spawn.launch import flags
 print(sorted(" ".join(flags()).split()) == sorted(" ".join(subprocess._args_from_interpreter_flags()).split()), flags())
 """
     for options in ([], ["-OO", "-B", "-s"], ["-X", "utf8", "-W", "ignore"], ["-X", "dev"], ["-P", "-bb"]):

@@ -10,9 +10,9 @@ from amorsize.errors import ItemTimeout, WorkerDied
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from amorsize.engine.fed.table import Chair, Table
     from amorsize.engine.job import Range
     from amorsize.engine.message import Message
-    from amorsize.engine.table import Chair, Table
     from amorsize.inline import Timings
 
 

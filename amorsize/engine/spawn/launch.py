@@ -12,8 +12,9 @@ from __future__ import annotations
 import os
 import sys
 
+import amorsize
 from amorsize.engine import safety
-from amorsize.engine.surroundings import import_path
+from amorsize.engine.spawn.surroundings import import_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,9 +42,9 @@ else:
     import _signal as signal  # the C half is loaded anyway; `signal` itself costs 3.3 ms
     import _socket as socket  # the C half is all that is needed; `socket` itself costs 5 ms
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(amorsize.__file__)))
 
-PROGRAM = "import sys; sys.path[:] = {path!r}; from amorsize.engine.spawned import main; main({arguments})"
+PROGRAM = "import sys; sys.path[:] = {path!r}; from amorsize.engine.spawn.worker import main; main({arguments})"
 
 FLAGS = {
     "debug": "d", "dont_write_bytecode": "B", "no_site": "S", "verbose": "v", "bytes_warning": "b", "quiet": "q",
@@ -151,7 +152,7 @@ if sys.platform != "win32":
 else:
     import subprocess
 
-    from amorsize.engine.windows import WindowsProcess
+    from amorsize.engine.spawn.windows import WindowsProcess
 
     def start(ahead: str) -> tuple[socket.socket, ChildProcess, int | None]:
         """Launch one interpreter; its standard input tells it the socket, and is its lifeline."""

@@ -12,7 +12,7 @@ from amorsize.inline import Work
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from amorsize.engine.link import Link
+    from amorsize.engine.fed.link import Link
     from amorsize.engine.message import Message
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import select
 from typing import TYPE_CHECKING, Any
 
-from amorsize.engine import failure, spawn
+from amorsize.engine import failure
 from amorsize.engine.held import Held
 from amorsize.engine.message import REFUSED, RESULTS, TASK
+from amorsize.engine.spawn import warm
 from amorsize.identity.likeness import likeness
 
 if TYPE_CHECKING:
@@ -28,16 +29,16 @@ def feed(func: Callable[..., Any], items: Iterable[object], n_workers: int = 2, 
             for worker, message in heard(workers):
                 take(worker, message, results)
     finally:
-        spawn.release(workers)
+        warm.release(workers)
     return [results[index] for index, _ in tasks]
 
 
-def hire(func: Callable[..., Any], n_workers: int = 2, **errand: Any) -> list[spawn.SpawnedWorker]:
+def hire(func: Callable[..., Any], n_workers: int = 2, **errand: Any) -> list[warm.SpawnedWorker]:
     """Hire workers for a function."""
-    return spawn.hire(n_workers, spawn.Errand(func, **{"identify": likeness, **errand}), Held())
+    return warm.hire(n_workers, warm.Errand(func, **{"identify": likeness, **errand}), Held())
 
 
-def heard(workers: list[spawn.SpawnedWorker]) -> list[tuple[spawn.SpawnedWorker, Message]]:
+def heard(workers: list[warm.SpawnedWorker]) -> list[tuple[warm.SpawnedWorker, Message]]:
     """Wait until some worker says something, and return it; raise EOFError where one says nothing any more."""
     sockets = {worker.link.end.fileno(): worker for worker in workers}
     sending = [fd for fd, worker in sockets.items() if worker.link.is_sending]
@@ -50,7 +51,7 @@ def heard(workers: list[spawn.SpawnedWorker]) -> list[tuple[spawn.SpawnedWorker,
     return found
 
 
-def take(worker: spawn.SpawnedWorker, message: Message, results: dict[int, Any]) -> None:
+def take(worker: warm.SpawnedWorker, message: Message, results: dict[int, Any]) -> None:
     """Take in a message; raise what it tells of."""
     if message.kind == REFUSED:
         worker.answer(message)

@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 
 from amorsize import ItemNotPicklable, ItemTimeout, WorkerDied
 from amorsize.engine import failure
-from amorsize.engine.feed import Feed
+from amorsize.engine.fed.feed import Feed
+from amorsize.engine.fed.sink import OrderedSink, Sink
+from amorsize.engine.fed.source import Pulled, Sliced
+from amorsize.engine.fed.table import Rules, Table
 from amorsize.engine.guard import Failed
 from amorsize.engine.held import Held
 from amorsize.engine.job import Range
 from amorsize.engine.message import BEGUN, ERROR, REFUSED, RESULTS, TASK, UNREAD, Message
-from amorsize.engine.sink import OrderedSink, Sink
-from amorsize.engine.source import Pulled, Sliced
-from amorsize.engine.table import Rules, Table
 from amorsize.inline import Work
 from amorsize.records import Plan
 
@@ -393,7 +393,7 @@ def test_a_window_of_its_own_making_does_not_shrink_where_little_is_left() -> No
 
 
 def test_a_worker_that_never_runs_dry_does_not_count_as_one_with_endless_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    from amorsize.engine import give
+    from amorsize.engine.fed import give
 
     monkeypatch.setattr(give, "MOST_BYTES", 20)  # a script counts a byte an item
     office = Office(range(200), n_jobs=1, window=10**9, item_s=1.0)
@@ -569,8 +569,8 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr("amorsize.engine.take.monotonic", made)
-    monkeypatch.setattr("amorsize.engine.table.monotonic", made)
+    monkeypatch.setattr("amorsize.engine.fed.take.monotonic", made)
+    monkeypatch.setattr("amorsize.engine.fed.table.monotonic", made)
     return made
 
 
@@ -673,7 +673,7 @@ LOOP = PLAN.replace(backend="serial", n_jobs=1, reason="slower than alone", star
 def stopwatch(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The clock by which workers and caller are compared."""
     made = Clock()
-    for module in ("watch", "feed", "give"):
+    for module in ("watch", "fed.feed", "fed.give"):
         monkeypatch.setattr(f"amorsize.engine.{module}.perf_counter", made)
     return made
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amorsize.engine.source import Pulled, Sliced, Task
+from amorsize.engine.fed.source import Pulled, Sliced, Task
 from amorsize.inline import Work
 
 if TYPE_CHECKING:

@@ -11,12 +11,13 @@ import marshal
 import os
 import sys
 
-from amorsize.engine import encoding, fed, safety
+from amorsize.engine import encoding, safety
 from amorsize.engine.child import leave, leave_to_caller, save_coverage
-from amorsize.engine.link import Link
+from amorsize.engine.fed import serve
+from amorsize.engine.fed.link import Link
 from amorsize.engine.message import REFUSED, SETUP, TASK
-from amorsize.engine.names import found
-from amorsize.engine.surroundings import enter, take_over
+from amorsize.engine.spawn.names import found
+from amorsize.engine.spawn.surroundings import enter, take_over
 from amorsize.inline import Work
 
 TYPE_CHECKING = False
@@ -26,9 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, NoReturn
 
-    from amorsize.engine.by_value import Luggage
     from amorsize.engine.desk import Desk
     from amorsize.engine.message import Message
+    from amorsize.engine.spawn.by_value import Luggage
 else:
     import _signal as signal  # the C half is loaded anyway; `signal` itself costs 3.3 ms
     import _socket as socket  # the C half is all that is needed; `socket` itself costs 5 ms
@@ -46,7 +47,7 @@ class Worker:
 
     def __init__(self, link: Link) -> None:
         self.link = link
-        self._desk: Desk = fed.desk_of(link)
+        self._desk: Desk = serve.desk_of(link)
         self._work: Work | None = None
         self._key = b""
 
@@ -56,7 +57,7 @@ class Worker:
             if message.kind == SETUP:
                 self._set_up(message)
             elif message.kind == TASK and self._work is not None:
-                fed.run_task(self._desk, self._work, message)
+                serve.run_task(self._desk, self._work, message)
 
     def _set_up(self, message: Message) -> None:
         if message.is_empty:
@@ -119,7 +120,7 @@ _luggage: list[Luggage] = []
 def _pickled(value: object, buffers: list[memoryview] | None) -> bytes:
     """Pickle for the caller, who knows all that came from it; loaded when first needed (simple results need none)."""
     if not _luggage:
-        from amorsize.engine.by_value import Luggage
+        from amorsize.engine.spawn.by_value import Luggage
 
         _luggage.append(Luggage(is_worker=True))
     return _luggage[0].dumps(value, buffers)

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import amorsize
-from amorsize.engine import hired, launch, spawn, spawned
-from amorsize.engine.errand import Errand
+from amorsize.engine.fed.link import Link
 from amorsize.engine.held import Held
-from amorsize.engine.link import Link
 from amorsize.engine.message import SETUP, TASK
-from amorsize.engine.windows import WindowsProcess
+from amorsize.engine.spawn import hired, launch, warm
+from amorsize.engine.spawn import worker as spawned
+from amorsize.engine.spawn.errand import Errand
+from amorsize.engine.spawn.windows import WindowsProcess
 
 if TYPE_CHECKING:
     import subprocess
@@ -42,7 +43,7 @@ needs_pidfd = pytest.mark.skipif(
 def nobody_stays(nothing_left_behind: None) -> Iterator[None]:
     """End the workers that rest, before the test is asked what it has left behind."""
     yield
-    spawn.shutdown()
+    warm.shutdown()
 
 
 @pytest.fixture
@@ -52,8 +53,8 @@ def feed() -> Feed:
 
 
 @pytest.fixture
-def hire() -> Callable[..., list[spawn.SpawnedWorker]]:
-    found: Callable[..., list[spawn.SpawnedWorker]] = runpy.run_path(FEEDING)["hire"]
+def hire() -> Callable[..., list[warm.SpawnedWorker]]:
+    found: Callable[..., list[warm.SpawnedWorker]] = runpy.run_path(FEEDING)["hire"]
     return found
 
 
@@ -84,7 +85,7 @@ def test_a_worker_that_hears_nothing_ends_itself(feed: Feed, watch: Watch, monke
     monkeypatch.setattr(hired, "SURE_S", 0.0)
     monkeypatch.setattr(hired, "monotonic", lambda: 0.0)  # by the caller's clock it has only begun to rest
     (first,) = feed(pid, [0], 1)
-    (resting,) = spawn._resting
+    (resting,) = warm._resting
     assert resting.process.pidfd is not None
     assert select.select([resting.process.pidfd], [], [], 10)[0]
     (second,) = feed(pid, [0], 1)
@@ -122,17 +123,17 @@ def test_workers_that_owe_an_answer_are_ended(hire: Callable[..., Any], watch: W
     ends = [watch(worker.process.pid) for worker in workers]
     for worker in workers:
         worker.link.send_values(TASK, 0, [range(10**12)])
-    spawn.release(workers)
-    spawn.release(workers)
+    warm.release(workers)
+    warm.release(workers)
     assert [end() for end in ends] == [True, True]
-    assert spawn._resting == []
+    assert warm._resting == []
 
 
 def test_only_so_many_rest(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spawn, "MOST_PER_CORE", 1)
+    monkeypatch.setattr(warm, "MOST_PER_CORE", 1)
     n_cores = os.cpu_count() or 1
     feed(pid, range(n_cores + 1), n_cores + 1)
-    assert len(spawn._resting) == n_cores
+    assert len(warm._resting) == n_cores
 
 
 # ---- no room
@@ -149,10 +150,10 @@ def test_as_many_are_hired_as_there_is_room_for(hire: Callable[..., Any], monkey
     monkeypatch.setattr(launch, "start", start_one)
     workers = hire(pid, 3)
     assert len(workers) == 1
-    spawn.release(workers)
+    warm.release(workers)
     workers = hire(pid, 3)  # the one that rests
     assert len(workers) == 1
-    spawn._end(workers)
+    warm._end(workers)
     with pytest.raises(BlockingIOError):
         hire(pid, 3)
 
@@ -163,7 +164,7 @@ import resource
 resource.setrlimit(resource.RLIMIT_NOFILE, (16, 16))
 workers = feeding["hire"](abs, 40)
 print(0 < len(workers) < 10)
-spawn._end(workers)
+warm._end(workers)
 print(os.listdir("/proc/self/fd") == ["0", "1", "2", "3"])
 """
     out, errors = start(program("return", call)).communicate()
@@ -179,10 +180,10 @@ def test_what_fails_in_a_launch_leaves_nothing_behind(nth: int, monkeypatch: pyt
 
     monkeypatch.setattr(owner, name, fail)
     if name == "getcwd":  # the directory was deleted: none of our business
-        spawn._end(spawn.hire(1, Errand(abs), Held()))
+        warm._end(warm.hire(1, Errand(abs), Held()))
         return
     with pytest.raises(OSError, match="no room"):
-        spawn.hire(2, Errand(abs), Held())
+        warm.hire(2, Errand(abs), Held())
 
 
 def test_a_signal_in_the_middle_of_a_launch_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,7 +198,7 @@ def test_a_signal_in_the_middle_of_a_launch_leaves_nothing_behind(monkeypatch: p
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(KeyboardInterrupt):
-            spawn.hire(2, Errand(abs), Held())
+            warm.hire(2, Errand(abs), Held())
     finally:
         signal.signal(signal.SIGINT, before)
 
@@ -225,8 +226,8 @@ def test_interpreters_are_refused_where_there_is_none(monkeypatch: pytest.Monkey
 PROGRAM = """
 import os, runpy, sys, time
 feeding = runpy.run_path(FEEDING)
-from amorsize.engine import hired
-feed, spawn = feeding["feed"], feeding["spawn"]
+from amorsize.engine.spawn import hired
+feed, warm = feeding["feed"], feeding["warm"]
 
 def announce(item):
     os.write(1, b"%d\\n" % os.getpid())
@@ -303,7 +304,7 @@ def test_a_forked_child_neither_uses_nor_ends_its_parent_s_workers(start: Start)
     call = """
 first = feed(lambda _: os.getpid(), range(2))
 if os.fork() == 0:
-    assert spawn._resting == [] and hired._open == {}
+    assert warm._resting == [] and hired._open == {}
     assert not set(first) & set(feed(lambda _: os.getpid(), range(2)))
     sys.exit()
 assert os.wait()[1] == 0
@@ -317,12 +318,12 @@ def test_a_forked_child_in_the_middle_of_a_call_leaves_the_workers_alone(start: 
     call = """
 workers = feeding["hire"](lambda _: os.getpid())
 if os.fork() == 0:
-    spawn.release(workers)
+    warm.release(workers)
     del workers
     sys.exit()
 assert os.wait()[1] == 0
 print([worker.process.has_ended() for worker in workers])
-spawn.release(workers)
+warm.release(workers)
 """
     out, errors = start(program("return", call)).communicate()
     assert (out.decode(), errors.decode()) == ("[False, False]\n", "")
@@ -341,7 +342,7 @@ def test_a_forked_child_that_lives_on_does_not_keep_workers_alive(start: Start, 
 
 def test_what_workers_print_appears_once_and_with_its_results(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
-    call = "print('before'); feed(lambda x: print('item', x), range(2)); spawn._end(spawn._resting); print('after')"
+    call = "print('before'); feed(lambda x: print('item', x), range(2)); warm._end(warm._resting); print('after')"
     out, errors = start(program("return", call)).communicate()
     assert sorted(out.decode().splitlines()) == ["after", "before", "item 0", "item 1"]
     assert errors == b""

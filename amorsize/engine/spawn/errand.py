@@ -14,7 +14,8 @@ import os
 import sys
 from _blake2 import blake2b
 
-from amorsize.engine.names import name_of
+import amorsize
+from amorsize.engine.spawn.names import name_of
 from amorsize.errors import BackendUnavailable
 
 TYPE_CHECKING = False
@@ -35,7 +36,7 @@ INSIDE = ("func", "__func__", "__wrapped__")
 
 INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}", os.path.dirname(os.__file__) + os.sep)
 
-OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+OURS = os.path.dirname(os.path.abspath(amorsize.__file__)) + os.sep
 
 MOST_LAYERS = 50
 """Wrappers around a function that are looked through; one that claims to wrap itself must not be looked at for ever."""
@@ -125,7 +126,7 @@ class Packed:
         content: Content = (
             errand.func, errand.star, errand.guard, errand.identify, errand.initializer, errand.initargs
         )  # fmt: skip
-        from amorsize.engine.by_value import Luggage
+        from amorsize.engine.spawn.by_value import Luggage
 
         luggage = Luggage(self.modules)
         try:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from amorsize import ItemNotPicklable, WorkerDied
-from amorsize.engine.feed import Feed
+from amorsize.engine.fed.feed import Feed
+from amorsize.engine.fed.sink import OrderedSink
+from amorsize.engine.fed.source import Pulled, Sliced
+from amorsize.engine.fed.table import Rules, Table
 from amorsize.engine.held import Held
 from amorsize.engine.job import Range
-from amorsize.engine.sink import OrderedSink
-from amorsize.engine.source import Pulled, Sliced
-from amorsize.engine.table import Rules, Table
 from amorsize.inline import Work
 from amorsize.records import Plan
 
@@ -34,7 +34,7 @@ def feeding(
     func: Callable[[Any], object], items: Iterable[object], *, goes_on: bool = False, item_s: float = 1.0, **rules: Any
 ) -> Iterator[tuple[Feed, OrderedSink]]:
     """Feed two forked workers."""
-    from amorsize.engine.forked import ForkedCrew
+    from amorsize.engine.fed.forked import ForkedCrew
 
     if isinstance(items, list):
         work = Work(func, (items,))

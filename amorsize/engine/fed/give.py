@@ -8,9 +8,9 @@ from amorsize.engine.message import TASK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from amorsize.engine.fed.source import Task
+    from amorsize.engine.fed.table import Chair, Table
     from amorsize.engine.job import Range
-    from amorsize.engine.source import Task
-    from amorsize.engine.table import Chair, Table
 
 TASKS_AHEAD = 2
 """Tasks that a worker holds: one runs, one waits. With one, it idles for the 50 us that an answer takes; more delay the

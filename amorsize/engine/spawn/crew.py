@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from amorsize.engine import spawn
+from amorsize.engine.spawn import warm
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from amorsize.engine.errand import Errand
+    from amorsize.engine.fed.link import Link
     from amorsize.engine.held import Held
-    from amorsize.engine.link import Link
     from amorsize.engine.message import Message
     from amorsize.engine.process import Status
-    from amorsize.engine.spawn import SpawnedWorker
+    from amorsize.engine.spawn.errand import Errand
+    from amorsize.engine.spawn.warm import SpawnedWorker
 
 
 class SpawnedSeat:
@@ -58,7 +58,7 @@ class SpawnedCrew:
         self._seats: list[SpawnedSeat] = []
 
     def hire(self, n_workers: int) -> list[SpawnedSeat]:
-        hired = [SpawnedSeat(worker) for worker in spawn.hire(n_workers, self._errand, self._held)]
+        hired = [SpawnedSeat(worker) for worker in warm.hire(n_workers, self._errand, self._held)]
         self._seats += hired
         return hired
 
@@ -67,7 +67,7 @@ class SpawnedCrew:
         self._seats.remove(seat)
 
     def release(self, seats: list[SpawnedSeat]) -> None:
-        spawn.release([seat.worker for seat in seats])
+        warm.release([seat.worker for seat in seats])
         self._seats = [seat for seat in self._seats if seat not in seats]
 
     def close(self) -> None:

@@ -14,18 +14,18 @@ from __future__ import annotations
 import os
 from time import perf_counter
 
-from amorsize.engine.give import Giver
-from amorsize.engine.link import wait_for
-from amorsize.engine.table import Chair, Table
-from amorsize.engine.take import Taker
+from amorsize.engine.fed.give import Giver
+from amorsize.engine.fed.link import wait_for
+from amorsize.engine.fed.table import Chair, Table
+from amorsize.engine.fed.take import Taker
 from amorsize.engine.watch import Watch
 from amorsize.inline import Timings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from amorsize.engine.fed.table import Seat
     from amorsize.engine.held import Held
     from amorsize.engine.job import Decide, Range
-    from amorsize.engine.table import Seat
     from amorsize.records import Plan
 
 
