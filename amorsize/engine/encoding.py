@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any, TypeAlias
 
+    from amorsize.engine.room import Buffer
+
     Dumps: TypeAlias = Callable[[Any, list[memoryview] | None], bytes]
 
 SIMPLE = frozenset((int, float, bool, type(None), str, bytes))
@@ -23,6 +25,16 @@ MARSHAL_VERSION = 2
 """The last version without references: remembering every object would double the price."""
 
 MARSHALLED, PICKLED, PICKLED_WITH_BUFFERS = b"M", b"P", b"B"
+
+TIMED_FROM_BYTES = 64 << 10
+"""Encoded results of simple types from this size on are timed: what they cost is new memory, at this machine's price.
+Smaller ones fit into what a process has used before."""
+
+TOUCHED_BYTES = 1 << 20
+"""What it costs to write new memory is tried with at most so many bytes: 0.7 ms."""
+
+SIDES = 2
+"""New memory is written by the worker, who sends, and by the caller, who keeps."""
 
 OUT_OF_BAND_BYTES = 65536
 """Buffers (of NumPy arrays, say) from this size on are written beside the pickle instead of into it: two copies fewer,
@@ -52,7 +64,7 @@ def plain(value: object, buffers: list[memoryview] | None = None) -> bytes:
     return pickled
 
 
-def unpickled(payload: bytes | bytearray, buffers: Iterable[bytearray] = ()) -> Any:
+def unpickled(payload: Buffer | bytes, buffers: Iterable[Buffer] = ()) -> Any:
     """Return what was pickled."""
     return _pickle().loads(payload, buffers=buffers)
 
@@ -92,7 +104,7 @@ def beside(buffers: list[memoryview]) -> Callable[[pickle.PickleBuffer], bool]:
     return keep_in_band
 
 
-def decode(encoding: bytes, payload: bytes | bytearray, buffers: list[bytearray]) -> Any:  # Any: as `Message.load`
+def decode(encoding: bytes, payload: Buffer | bytes, buffers: list[Buffer]) -> Any:  # Any: as `Message.load`
     """Return the results that `encode` was given.
 
     Without the garbage collector: making a million objects that all stay would set it off a thousand times for nothing
@@ -103,19 +115,33 @@ def decode(encoding: bytes, payload: bytes | bytearray, buffers: list[bytearray]
 
 
 def trial(results: list[object]) -> tuple[float | None, int]:
-    """Encode and rebuild some results.
+    """Encode and rebuild some results, and copy their bytes into memory that is as new as that of results which stay.
 
     Returns:
-        Seconds that it took, None for simple types, whose price is known and too small to be timed; and encoded bytes.
+        Seconds that it took; None for small ones of simple types, whose price is known and too small to be timed; and
+        encoded bytes.
 
     Raises:
         Exception: whatever pickling or rebuilding one of them raises.
     """
     encoding, payload, buffers = encode(results)  # imports pickle where that is needed, which must not be timed
     n_bytes = len(payload) + sum(buffer.nbytes for buffer in buffers)
-    if encoding == MARSHALLED:
+    if encoding == MARSHALLED and n_bytes < TIMED_FROM_BYTES:
         return None, n_bytes
+    from amorsize.engine.room import Room, copy_to_new
+
     began = perf_counter()
     encoding, payload, buffers = encode(results)
-    decode(encoding, payload, [bytearray(buffer) for buffer in buffers])
-    return perf_counter() - began, n_bytes
+    room = Room()
+    arrived: list[Buffer] = []
+    for buffer in buffers:
+        arrived.append(room.take(buffer.nbytes))
+        arrived[-1][:] = buffer.cast("B")
+    decode(encoding, payload, arrived)
+    coded_s = perf_counter() - began
+    if len(payload) < TIMED_FROM_BYTES:
+        return coded_s, n_bytes
+    part = memoryview(payload)[:TOUCHED_BYTES]
+    began = perf_counter()
+    copy_to_new(part)
+    return coded_s + SIDES * (perf_counter() - began) * len(payload) / len(part), n_bytes

@@ -6,8 +6,8 @@
                                           consumed (shared cell) <--/
 
 The payload is in the memory file before its header is in the pipe, so nothing is ever half announced. The memory file
-is written from its start again once the caller has read all of it: it stays as large as the window, and warm in the
-cache. A worker waits only while more than `UNREAD_CAP_BYTES` are unread. Where the memory file cannot grow
+is written from its start again as soon as the caller has read what is there: it stays as large as what is unread, and
+warm in the cache. A worker waits only while more than `UNREAD_CAP_BYTES` are unread. Where the memory file cannot grow
 (RLIMIT_FSIZE, a full tmpfs) the payload takes the pipe: slower, and nothing lost.
 """
 
@@ -26,6 +26,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from amorsize.engine.room import Buffer, Room
+
 assert sys.platform == "linux"
 
 IN_PIPE_BYTES = 2048
@@ -37,6 +39,10 @@ UNREAD_CAP_BYTES = 256 << 20
 
 WAIT_MS = 1
 """A worker above the cap looks again after this many ms."""
+
+AGAIN_FROM_BYTES = 4 << 20
+"""From here on the memory file is written from its start again, where that has been read. Memory that was written
+before takes 1 MB in 0.08 ms, new memory in 0.37 ms; much more than this leaves the cache."""
 
 HEADER = Struct("=ccqqqqd")
 IN_PIPE = -1
@@ -65,7 +71,7 @@ class Outbox:
         self._cells = cells
         self._cell = cell
         self._written = 0
-        self._position = 0
+        self._unread: list[tuple[int, int, int]] = []  # (bytes written up to its end, offset, its own bytes)
 
     def send_results(self, start: int, results: list[object], seconds: float) -> None:
         """Announce finished results; raises whatever pickling them raises, before anything was sent."""
@@ -94,27 +100,40 @@ class Outbox:
         for buffer in buffers:
             places.append((self._store(buffer), buffer.nbytes))
             if places[-1][0] == IN_PIPE:
-                self._written -= sum(n_bytes for _, n_bytes in places[:-1])
+                for _, n_bytes in places[:-1]:
+                    self._written -= n_bytes
+                    self._unread.pop()
                 return []
         return places
 
     def _store(self, data: memoryview) -> int:
         """Write to the memory file; return the offset, or IN_PIPE where the file cannot grow."""
         self._wait_for_room()
-        if self._cells[self._cell] == self._written:
-            self._position = 0
-        offset, rest = self._position, data
+        offset, rest = self._offset_for(data.nbytes), data
         try:
             while rest:
-                n_bytes = os.pwrite(self._arena, rest, self._position)
+                n_bytes = os.pwrite(self._arena, rest, offset + data.nbytes - rest.nbytes)
                 if not n_bytes:
                     return IN_PIPE
                 rest = rest[n_bytes:]
-                self._position += n_bytes
         except OSError:
             return IN_PIPE
         self._written += data.nbytes
+        self._unread.append((self._written, offset, data.nbytes))
         return offset
+
+    def _offset_for(self, n_bytes: int) -> int:
+        """Return where so many bytes find room: behind the last ones, or at the start again, where all was read."""
+        unread, n_read = self._unread, self._cells[self._cell]
+        while unread and unread[0][0] <= n_read:
+            del unread[0]
+        if not unread:
+            return 0
+        behind = unread[-1][1] + unread[-1][2]
+        for offset in (0, behind) if behind + n_bytes > AGAIN_FROM_BYTES else (behind,):
+            if all(at + size <= offset or offset + n_bytes <= at for _, at, size in unread):
+                return offset
+        return max(at + size for _, at, size in unread)
 
     def _wait_for_room(self) -> None:
         while self._written - self._cells[self._cell] > UNREAD_CAP_BYTES:
@@ -131,6 +150,7 @@ class Inbox:
         self._cells = cells
         self._cell = cell
         self._unparsed = bytearray()
+        self._room: Room | None = None
         self.at_end = False
 
     def receive(self) -> Iterator[Message]:
@@ -153,7 +173,7 @@ class Inbox:
                 break
             payload = bytes(data[HEADER.size : end]) if offset == IN_PIPE else self._fetch(offset, n_bytes)
             del data[:end]
-            buffers: list[bytearray] = []
+            buffers: list[Buffer] = []
             if encoding == PICKLED_WITH_BUFFERS:
                 payload, places = marshal.loads(payload)
                 buffers = [self._fetch_buffer(*place) for place in places]
@@ -166,8 +186,12 @@ class Inbox:
         self._cells[self._cell] += n_bytes
         return data
 
-    def _fetch_buffer(self, offset: int, n_bytes: int) -> bytearray:
-        buffer = bytearray(n_bytes)
+    def _fetch_buffer(self, offset: int, n_bytes: int) -> Buffer:
+        if self._room is None:
+            from amorsize.engine.room import Room
+
+            self._room = Room()
+        buffer = self._room.take(n_bytes)
         view = memoryview(buffer)
         while view:
             n_bytes = os.preadv(self._arena, [view], offset)

@@ -6,6 +6,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from amorsize.engine import wire
 from amorsize.engine.encoding import OUT_OF_BAND_BYTES
@@ -69,6 +71,41 @@ def test_the_memory_file_is_used_again_once_it_has_been_read(ends: Ends) -> None
         (message,) = ends.inbox.receive()
         assert len(message.load()[0]) == MB
     assert ends.stored_bytes < 2 * MB
+
+
+def test_the_memory_file_stays_small_where_the_caller_is_always_a_little_behind(ends: Ends) -> None:
+    for index in range(0, 60, 3):
+        for behind in range(3):
+            ends.outbox.send_results(index + behind, [bytes([index]) * MB], 0.0)
+        arriving = ends.inbox.receive()
+        assert [next(arriving).start for _ in range(2)] == [index, index + 1]
+        ends.outbox.send_results(index, [b"x" * MB], 0.0)  # while one is unread
+        assert len(list(arriving)) == 2
+    assert ends.stored_bytes < 8 * MB
+
+
+@given(st.lists(st.sampled_from([None, None, 3000, MB // 2, MB, 3 * MB]), max_size=40))
+def test_nothing_unread_is_ever_written_over(sizes: list[int | None]) -> None:
+    """None: the caller reads one."""
+    ends = Ends()
+    try:
+        sent: list[bytes] = []
+        n_read, arriving = 0, ends.inbox.receive()
+        for size in [*sizes, *[None] * len(sizes)]:
+            if size is not None:
+                sent.append(bytes([len(sent)]) * size)
+                ends.outbox.send_results(len(sent) - 1, [sent[-1]], 0.0)
+                continue
+            message = next(arriving, None)
+            if message is None:
+                arriving = ends.inbox.receive()
+                message = next(arriving, None)
+            if message is not None:
+                assert message.load() == [sent[n_read]]
+                n_read += 1
+        assert n_read == len(sent)
+    finally:
+        ends.close()
 
 
 def test_arrays_are_sent_beside_their_pickle(ends: Ends) -> None:
