@@ -7,6 +7,7 @@ child process, thread, descriptor, memory file, temp file or signal handler may 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -31,6 +32,12 @@ SETTINGS = ("AMORSIZE_", "PYTEST_XDIST_", "SLURM_", "XDG_", "PYTHON_CPU_COUNT")
 # A shared machine may stall for a second: a slow example is no failure. Nothing is kept between runs.
 hypothesis.settings.register_profile("amorsize", deadline=None, database=None)
 hypothesis.settings.load_profile("amorsize")
+
+
+def pytest_configure() -> None:
+    """Listen to Ctrl-C, which a shell has what it starts in the background ignore, with all that is started there."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
