@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import runpy
 import sys
 import textwrap
 import threading
@@ -26,25 +25,6 @@ if TYPE_CHECKING:
     Write = Callable[[str, str], ModuleType]
 
 FEEDING = str(Path(__file__).with_name("feeding.py"))
-
-
-@pytest.fixture(autouse=True)
-def nobody_stays(nothing_left_behind: None) -> Iterator[None]:
-    """End the workers that rest, before the test is asked what it has left behind."""
-    yield
-    warm.shutdown()
-
-
-@pytest.fixture
-def feed() -> Feed:
-    found: Feed = runpy.run_path(FEEDING)["feed"]
-    return found
-
-
-@pytest.fixture
-def hire() -> Callable[..., list[warm.SpawnedWorker]]:
-    found: Callable[..., list[warm.SpawnedWorker]] = runpy.run_path(FEEDING)["hire"]
-    return found
 
 
 @pytest.fixture

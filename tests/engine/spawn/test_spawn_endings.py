@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import runpy
 import select
 import signal
 import socket
@@ -25,7 +24,7 @@ from amorsize.engine.spawn.windows import WindowsProcess
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     Start = Callable[[str], subprocess.Popen[bytes]]
     Lines = Callable[[subprocess.Popen[bytes], int], list[str]]
@@ -37,25 +36,6 @@ FEEDING = str(Path(__file__).with_name("feeding.py"))
 needs_pidfd = pytest.mark.skipif(
     not hasattr(os, "pidfd_open"), reason="deaths are awaited by pidfd, which is missing or hidden"
 )
-
-
-@pytest.fixture(autouse=True)
-def nobody_stays(nothing_left_behind: None) -> Iterator[None]:
-    """End the workers that rest, before the test is asked what it has left behind."""
-    yield
-    warm.shutdown()
-
-
-@pytest.fixture
-def feed() -> Feed:
-    found: Feed = runpy.run_path(FEEDING)["feed"]
-    return found
-
-
-@pytest.fixture
-def hire() -> Callable[..., list[warm.SpawnedWorker]]:
-    found: Callable[..., list[warm.SpawnedWorker]] = runpy.run_path(FEEDING)["hire"]
-    return found
 
 
 def pid(_item: object) -> int:
