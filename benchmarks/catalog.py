@@ -18,6 +18,7 @@ from benchmarks.rows.keeping import store
 from benchmarks.rows.limits import break_even, overhead
 from benchmarks.rows.memory import memory, stream
 from benchmarks.rows.never_slower import never_slower
+from benchmarks.rows.optimizing import optimizing
 from benchmarks.rows.plain_call import plain_call
 from benchmarks.rows.spawning import spawning
 from benchmarks.rows.start import first_pmap, importing, leaving
@@ -84,6 +85,7 @@ QUESTIONS = (
     Benchmark("exit", "P2", "what a call leaves to be done when the process ends", leaving),
     Benchmark("waiting", "P12", "200 items that wait for 5 ms, beside ThreadPoolExecutor", waiting),
     Benchmark("changes", "P18", "the second call, after cores or data have changed", changes),
+    Benchmark("optimize", "", "what optimize() estimates, and what a Pool run as it says reaches", optimizing),
     Benchmark("spawn", "", "workers that are fresh interpreters, first and second call", spawning),
     Benchmark("stream", "P11", "the caller's memory while 10^7 items go through pimap", stream),
     Benchmark("memory", "P16", "the memory of caller and workers where items are large", memory),
