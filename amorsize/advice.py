@@ -96,8 +96,10 @@ class Adviser:
         self._cpu_share.look(timings)
         plan = self._plan(n_left, timings)
         while plan.is_parallel and plan.backend not in self._cleared:
+            before = self._known_so_far
             self._clear(plan.backend, n_left, results, sample)
-            plan = self._plan(n_left, timings)  # now with the price of sending
+            if self._known_so_far != before:
+                plan = self._plan(n_left, timings)  # now with the price of sending
         plan = self._curious(plan, n_left, timings)
         if self._no_fork is not None and "process" in self._cleared:
             plan = plan.replace(reason=f"{plan.reason}; processes would be fresh interpreters, because {self._no_fork}")
@@ -106,6 +108,11 @@ class Adviser:
         self._cpu_share.begin()
         self.chosen_at_s = perf_counter()
         return plan
+
+    @property
+    def _known_so_far(self) -> tuple[object, ...]:
+        """What a plan depends on that clearing a backend may change."""
+        return self.stays, self._no_processes, self._no_threads, self._start_method, self._shown.copy()
 
     def more(self, timings: Timings, computed_s: float) -> Plan:
         """Return the plan for a stream that goes on: the same, with more workers where it has lasted long enough.
