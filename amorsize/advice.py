@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 HAS_GIL: bool = getattr(sys, "_is_gil_enabled", lambda: True)()
 
-_warned: set[str] = set()
-
 
 class Adviser:
     """Knows one function on one kind of input, and what one call may do.
@@ -290,15 +288,7 @@ class Adviser:
 
     def warn(self, text: str) -> None:
         """Warn once per process, and in every report that it concerns."""
+        from amorsize.errors import warn_once
+
         self.warnings.append(text)
-        if text in _warned:
-            return
-        import warnings
-
-        from amorsize.errors import AmorsizeWarning
-
-        _warned.add(text)
-        frame, level = sys._getframe(1), 2
-        while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("amorsize."):
-            frame, level = frame.f_back, level + 1
-        warnings.warn(text, AmorsizeWarning, stacklevel=level - 1)
+        warn_once(text)

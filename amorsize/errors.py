@@ -172,3 +172,20 @@ class AmorsizeWarning(UserWarning):
         ...     pmap(abs, [-1])
         [1]
     """
+
+
+_warned: set[str] = set()
+
+
+def warn_once(text: str) -> None:
+    """Warn, once a process, at the line that called into amorsize."""
+    if text in _warned:
+        return
+    import sys
+    import warnings
+
+    _warned.add(text)
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("amorsize."):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(text, AmorsizeWarning, stacklevel=level - 1)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from amorsize import BackendUnavailable, WorkerDied, advice, pmap
+from amorsize import BackendUnavailable, WorkerDied, errors, pmap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,7 +45,7 @@ def failing_from(n_th: int, operation: Callable[..., Any], *, once: bool) -> Cal
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """What was warned about, with nothing told before."""
-    monkeypatch.setattr(advice, "_warned", set())
+    monkeypatch.setattr(errors, "_warned", set())
     pmap(square, ITEMS, backend="process", n_jobs=3, cache=False)  # what is imported on the way is there from here on
     texts: list[str] = []
     with warnings.catch_warnings():
@@ -60,7 +60,7 @@ def test_whatever_is_refused_the_answer_is_right_and_one_warning_tells(
     name: str, told: list[str], *, once: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for n_th in range(1, 8):
-        advice._warned.clear()
+        errors._warned.clear()
         told.clear()
         with monkeypatch.context() as patch:
             patch.setattr(os, name, failing_from(n_th, getattr(os, name), once=once))
@@ -118,7 +118,7 @@ def test_any_number_of_free_descriptors_gives_the_right_answer(told: list[str]) 
             for _ in range(n_free):
                 os.close(taken.pop())
         try:
-            advice._warned.clear()
+            errors._warned.clear()
             told.clear()
             assert pmap(square, ITEMS, backend="process", n_jobs=3, cache=False) == SQUARES
             assert len(told) <= 1
