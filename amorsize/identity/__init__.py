@@ -7,6 +7,8 @@
     machine.py    machine, capacity, native_threads: what this computer is, and how much of it is ours
 
     code.py, loads.py, origin.py   what both walks over a function stand on
+    naming.py, values.py           objects and plain values as something that every process writes alike
+    imports.py                     modules that code imports itself, loaded or not
     cgroup.py                      what the kernel's control groups allow
 
 Facts are read here, never measured.

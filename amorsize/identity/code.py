@@ -66,7 +66,8 @@ class CodeFacts:
         code: the code object; held, so that its id stays its own.
         digest: 16 bytes over everything that decides what it computes.
         names: every global or attribute name in it, in order of appearance, `__dunder__` names left out.
-        imports: names of the modules that it imports itself.
+        imports: names of the modules that it imports itself, and of what it imports from them; dots before those of its
+            own package.
         globals_written: names of the globals that it assigns.
         written: these, and the attributes and outer variables that it assigns.
         mutates: whether it may change a container in place.
@@ -99,6 +100,7 @@ class CodeFacts:
         code = self.code
         blanked = bytearray(code.co_code)
         constants: list[object] = []
+        loaded: tuple[object, object] = (None, None)
         extended = 0
         for at in range(0, len(blanked), 2):
             operation, operand = blanked[at], blanked[at + 1] | extended
@@ -106,10 +108,17 @@ class CodeFacts:
             if operation in _CONSTANT:
                 blanked[at + 1] = 0
                 constants.append(_constant(code.co_consts[operand]))
+                loaded = loaded[1], code.co_consts[operand]
+            elif operation == _IMPORT:
+                self._note_import(code.co_names[operand], *loaded)
             elif operation == _TO_NAME and code.co_names[operand] in _IDLE_NAMES and constants:
                 constants[-1] = None
             elif operation:
                 self._note(operation, operand)
+                loaded = (
+                    loaded[1],
+                    operand,
+                )  # the level of an import, in a Python that loads small numbers without constants
         return bytes(blanked), tuple(constants)
 
     def _note(self, operation: int, operand: int) -> None:
@@ -126,8 +135,12 @@ class CodeFacts:
                 self.written.add(code.co_freevars[operand - own])
         elif operation == _TO_ITEM:
             self.mutates = True
-        elif operation == _IMPORT:
-            self.imports.add(code.co_names[operand])
+
+    def _note_import(self, name: str, level: object, wanted: object) -> None:
+        dotted = "." * level + name if type(level) is int else name
+        self.imports.add(dotted)
+        if type(wanted) is tuple:  # attributes of the module, or modules of the package
+            self.imports.update(f"{dotted}.{each}" if name else f"{dotted}{each}" for each in wanted)
 
 
 def _constant(const: object) -> object:

@@ -14,7 +14,7 @@ attributes that a function carries (except `__wrapped__`) do not count. A class 
 What must be equal in the next process decides three rules:
 
 * A variable that the code itself assigns (a counter, a lazily made client) does not count at all: its value depends on
-  how many items had already run when somebody asked.
+  how many items had already run when somebody asked. A module that it imports itself counts by its file's code.
 * A list, dict or set counts by its type only where the code may change containers in place, for the same reason.
 * A global that had more than three values in this process counts by its type from then on.
 """
@@ -35,12 +35,15 @@ from amorsize.identity.loads import (
     inner_parts,
     instance_attributes,
     is_class,
+    is_code,
+    is_defined_by_a_module,
     loaded_globals,
     module_attributes,
     special_methods,
 )
+from amorsize.identity.naming import function_name, own_name, own_value
 from amorsize.identity.origin import library, module_library
-from amorsize.identity.values import CONTAINERS, MAX_DEPTH, MAX_ELEMENTS, MUTABLE, PLAIN, value_token, written
+from amorsize.identity.values import CONTAINERS, MAX_DEPTH, MUTABLE, PLAIN, elements, value_token, written
 from amorsize.records import FunctionKey
 
 # Functions, classes, modules and objects read for one key: a bound on the time of a key (about 2 ms). Code beyond it
@@ -54,17 +57,12 @@ _MAX_VALUES = 3
 # Keys remembered, so that an unchanged function is hashed once. One costs about 1 KB.
 _MAX_KEYS = 1024
 
-# Partials of partials that are opened to find a name.
-_MAX_WRAPPERS = 8
-
-# Characters of a name that people type; longer ones come from generated code.
-_MAX_NAME = 200
-
 # What these assign to an object stays as it is afterwards.
 _CONSTRUCTORS = frozenset({"__init__", "__new__", "__post_init__", "__setstate__"})
 
-_GetSetType = type(FunctionType.__dict__["__code__"])
+_elements, _own_name = elements, own_name  # `likeness` stands on them, too
 
+_UNREADABLE = ("?",)  # stands for what fails when it is looked at
 _NO_FACTS = code_facts((lambda: None).__code__)
 
 _keys: dict[tuple[str, bytes], FunctionKey] = {}
@@ -82,7 +80,7 @@ def function_key(func: object) -> FunctionKey:
         'builtins:len'
     """
     try:
-        name = _name(func)
+        name = function_name(func)
         walk = _Walk(func)
         said = walk.written_down()
         known = _keys.get((name, said))
@@ -108,25 +106,47 @@ def digest_of(func: object) -> str:
 class _Walk:
     """One walk over all that a function reaches."""
 
-    __slots__ = ("places", "queue", "root_is_read", "tokens", "values", "written")
+    __slots__ = (
+        "globals_met", "globals_written", "late_globals", "late_state", "places", "queue", "root_is_read", "state_met",
+        "tokens", "values", "written",
+    )  # fmt: skip
 
     def __init__(self, func: object) -> None:
+        self.late_globals: set[str] = set()
+        self.late_state: set[str] = set()
+        self._walk(func)
+        # Only now is it known what all of the code assigns. What was met before that is left out of a second walk.
+        self.late_globals = self.globals_met & self.globals_written
+        self.late_state = self.state_met & self.written
+        if self.late_globals or self.late_state:
+            self._walk(func)
+
+    def _walk(self, func: object) -> None:
         self.queue: list[tuple[object, CodeFacts, type | None]] = []
         self.places: dict[tuple[int, int, int], int] = {}
         self.tokens: list[object] = []
         self.values: list[tuple[CodeFacts, str, object]] = []
         self.written: set[str] = set()
+        self.globals_written: set[str] = set()
+        self.globals_met: set[str] = set()
+        self.state_met: set[str] = set()
         self.root_is_read = False  # the function asked about is read even where it belongs to a library
         self._meet(_NO_FACTS, "", func)
         for reached, facts, owner in self.queue:  # grows while it is walked
-            if type(reached) is FunctionType:
-                self._read_function(reached, owner)
-            elif type(reached) is ModuleType:
-                self._read_module(reached, facts)
-            elif is_class(reached):
-                self._read_class(reached, facts)
-            else:
-                self._read_object(reached, facts, owner)
+            try:
+                self._read(reached, facts, owner)
+            except Exception:  # a class that fails when it is looked at; given up: what stands behind it
+                self.tokens.append(_UNREADABLE)
+
+    def _read(self, reached: object, facts: CodeFacts, owner: type | None) -> None:
+        if type(reached) is FunctionType:
+            self._read_function(reached, owner)
+        elif type(reached) is ModuleType:
+            self._read_module(reached, facts)
+        elif is_class(reached):
+            self._read_class(reached, facts)
+        else:
+            self._read_object(reached, facts, owner)
 
     def written_down(self) -> bytes:
         """Return everything that counts as bytes that are equal in every process."""
@@ -153,21 +173,28 @@ class _Walk:
     def _meet(self, facts: CodeFacts, name: str, value: object, owner: type | None = None) -> None:
         """Take in a value that the code of `facts` finds under `name`."""
         kind = type(value)
-        if kind in PLAIN:
+        try:
+            is_plain, is_container = kind in PLAIN, kind in CONTAINERS
+        except Exception:  # a class that cannot be hashed; given up: telling its objects from others
+            self.tokens += (name, _UNREADABLE)
+            return
+        if is_plain:
             self.values.append((facts, name, value))
-        elif kind in CONTAINERS:
+        elif is_container:
             self._meet_container(facts, name, value)
         else:
             self.tokens += (name, self._enqueue(facts, value, owner))
 
     def _meet_container(self, facts: CodeFacts, name: str, value: object) -> None:
         """Take in a container, and the functions and objects in it: tables of functions are common."""
-        if type(value) in MUTABLE and facts.mutates:
+        is_filled = type(value) in MUTABLE and facts.mutates
+        if is_filled:
             self.tokens += (name, type(value).__name__)
-            return
-        self.values.append((facts, name, value))
-        for element in _elements(value, MAX_DEPTH):
-            self.tokens += (name, self._enqueue(facts, element, None))
+        else:
+            self.values.append((facts, name, value))
+        for element in elements(value, MAX_DEPTH):
+            if not is_filled or is_defined_by_a_module(element):
+                self.tokens += (name, self._enqueue(facts, element, None))
 
     def _enqueue(self, facts: CodeFacts, value: object, owner: type | None) -> int:
         """Return the place in the queue of something to be read; -1 for what is beyond the bound."""
@@ -199,20 +226,35 @@ class _Walk:
     def _read_code(self, function: FunctionType, facts: CodeFacts, owner: type | None) -> None:
         self.tokens.append(facts.digest)
         self.written |= facts.globals_written if function.__name__ in _CONSTRUCTORS else facts.written
+        self.globals_written |= facts.globals_written
         for name, value in loaded_globals(function, facts):
-            if name not in facts.globals_written:
+            if name not in facts.globals_written and name not in self.late_globals:
+                self.globals_met.add(name)
                 self._meet(facts, name, value)
+        if facts.imports:
+            self._read_imports(function, facts)
         for _, value in defaults(function):
             self._meet(facts, "", value)
         if owner is not None:
             self.tokens.append(self._enqueue(facts, owner, None))
+
+    def _read_imports(self, function: FunctionType, facts: CodeFacts) -> None:
+        from amorsize.identity.imports import absolute, import_tokens  # few functions need it
+
+        tokens, unknown = import_tokens(absolute(facts.imports, function.__globals__))
+        self.tokens += tokens
+        for name in unknown:
+            if name in sys.modules:  # made by hand: what it holds is all that there is
+                self._meet(facts, name, sys.modules[name])
 
     def _read_module(self, module: ModuleType, facts: CodeFacts) -> None:
         origin = library(module.__dict__)
         self.tokens.append(origin)
         if origin is None:
             for name, value in module_attributes(module, facts):
-                self._meet(facts, name, value)
+                is_imported = type(value) is ModuleType and f"{module.__name__}.{name}" in facts.imports
+                if not is_imported:  # or it was there only once the code had run; it is read anyway
+                    self._meet(facts, name, value)
 
     def _read_class(self, kind: type, facts: CodeFacts) -> None:
         for base in kind.__mro__[:-1]:
@@ -221,9 +263,19 @@ class _Walk:
             if origin is None:
                 named = special_methods(base) if facts is _NO_FACTS else class_attributes(base, facts)
                 for name, value in named:
-                    self._meet(facts, name, value, kind)
+                    self._meet_attribute(facts, name, value, kind)
         if facts is not _NO_FACTS:
             self.tokens.append(self._enqueue(_NO_FACTS, kind, None))
+        elif type(kind) is not type:
+            self.tokens.append(self._enqueue(_NO_FACTS, type(kind), None))
+
+    def _meet_attribute(self, facts: CodeFacts, name: str, value: object, kind: type) -> None:
+        """Take in an attribute of a class; one that is no method or property may be state, kept when first needed."""
+        if not hasattr(type(value), "__get__"):
+            if name in self.late_state:
+                return
+            self.state_met.add(name)
+        self._meet(facts, name, value, kind)
 
     def _read_object(self, value: object, facts: CodeFacts, owner: type | None) -> None:
         """Read what is neither function, class nor module: its type, its name if it has one, and what it wraps."""
@@ -231,66 +283,17 @@ class _Walk:
         if type(value) is MethodType:
             owner = value.__self__ if is_class(value.__self__) else type(value.__self__)
         else:
-            self.tokens += (self._enqueue(facts, kind, None), _own_name(value))
+            self.tokens += (self._enqueue(facts, kind, None), own_name(value), own_value(value))
         for name, part in inner_parts(value):
             self._meet(facts, name, part, owner)
-        if value is self.queue[0][0]:
-            for name, held in instance_attributes(value):
-                if type(held) in PLAIN or type(held) in CONTAINERS:
-                    self._meet(_NO_FACTS, name, held)
+        if tuple in kind.__mro__:  # a named one; `isinstance` would wake a lazy proxy
+            self._meet_container(facts, "", tuple(tuple.__iter__(value)))  # type: ignore[arg-type]  # it is one
+        elif type(value) is not MethodType and module_library(kind.__module__) is None:
+            self._read_attributes(value, is_root=value is self.queue[0][0])
 
-
-def _elements(container: object, deep: int) -> list[object]:
-    """List what is neither plain nor a container in a small container; sets have no order to list it in."""
-    if not isinstance(container, dict | list | tuple) or len(container) > MAX_ELEMENTS or not deep:
-        return []
-    found: list[object] = []
-    for element in tuple(container.values() if isinstance(container, dict) else container):
-        if type(element) in CONTAINERS:
-            found += _elements(element, deep - 1)
-        elif type(element) not in PLAIN:
-            found.append(element)
-    return found
-
-
-def _own_name(value: object) -> object:
-    """Return what tells an object from others of its type: a C function's name, a pattern's text, an enum's member."""
-    kind = type(value)
-    for attribute in ("__qualname__", "__name__"):
-        if any(type(base.__dict__.get(attribute)) is _GetSetType for base in kind.__mro__[:-1]):
-            module = getattr(value, "__module__", None)
-            return f"{module_library(module) or module}:{getattr(value, attribute)}"
-    if kind.__qualname__ == "Pattern" and kind.__module__ == "re":
-        return value_token((getattr(value, "pattern", None), getattr(value, "flags", None)))
-    return next((held for name, held in instance_attributes(value) if name == "_name_" and type(held) is str), None)
-
-
-def _name(func: object) -> str:
-    """Return `module:qualname` of a callable, of what it wraps, or of its type."""
-    target = func
-    for _ in range(_MAX_WRAPPERS):
-        parts = [] if type(target) is FunctionType or is_class(target) else inner_parts(target)
-        if not parts:
-            break
-        target = parts[0][1]
-    qualname = _qualname(target)
-    if not qualname:
-        target, qualname = type(func), type(func).__qualname__
-    module = getattr(target, "__module__", None) or "builtins"
-    if module in ("__main__", "__mp_main__"):
-        module = _main_name()
-    return f"{module}:{qualname}"[:_MAX_NAME]
-
-
-def _qualname(value: object) -> str:
-    found = getattr(value, "__qualname__", None) or getattr(value, "__name__", None)
-    return found if isinstance(found, str) else ""
-
-
-def _main_name() -> str:
-    main = sys.modules["__main__"]
-    spec = getattr(main, "__spec__", None)
-    if spec is not None:
-        return str(spec.name).removesuffix(".__main__")
-    file = getattr(main, "__file__", None) or "__main__"
-    return str(file).replace("\\", "/").rpartition("/")[2].removesuffix(".py")
+    def _read_attributes(self, value: object, *, is_root: bool) -> None:
+        """Read what an object of the user's holds: code; of the object asked about plain values, too."""
+        for name, held in instance_attributes(value):
+            is_value = type(held) in PLAIN or type(held) in CONTAINERS
+            if is_root if is_value else is_code(held):
+                self._meet_attribute(_NO_FACTS, name, held, type(value))

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import sys
 
+from amorsize.identity.origin import module_library
+from amorsize.identity.values import PLAIN
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import FunctionType, MemberDescriptorType, MethodType, ModuleType
@@ -32,12 +35,17 @@ else:
 
 __all__ = [
     "FunctionType", "MethodType", "ModuleType", "cells", "class_attributes", "defaults", "inner_parts",
-    "instance_attributes", "is_class", "loaded_globals", "module_attributes", "special_methods",
+    "instance_attributes", "is_class", "is_code", "is_defined_by_a_module", "loaded_globals", "module_attributes",
+    "special_methods",
 ]  # fmt: skip
 
 
 # Under which names the wrappers of functools, our own, NumPy's and Numba's keep what they wrap.
 _WRAPPED_AS = ("__wrapped__", "func", "__func__", "pyfunc", "py_func")
+
+
+# What every class holds and calls nothing.
+_IDLE = frozenset({"__annotations__", "__dict__", "__doc__", "__module__", "__qualname__", "__slots__", "__weakref__"})
 
 
 def is_class(value: object) -> TypeGuard[type]:
@@ -46,15 +54,9 @@ def is_class(value: object) -> TypeGuard[type]:
 
 
 def loaded_globals(function: FunctionType, facts: CodeFacts) -> Named:
-    """List the globals that a function loads, and the modules that it imports itself, where they are loaded."""
+    """List the globals that a function loads."""
     namespace = function.__globals__
-    found = [(name, namespace[name]) for name in facts.names if name in namespace]
-    for name in sorted(facts.imports):
-        relative = f"{namespace.get('__package__')}.{name}".rstrip(".")
-        module = sys.modules.get(name) or sys.modules.get(relative)
-        if module is not None:
-            found.append((name, module))
-    return found
+    return [(name, namespace[name]) for name in facts.names if name in namespace]
 
 
 def module_attributes(module: ModuleType, facts: CodeFacts) -> Named:
@@ -70,9 +72,13 @@ def class_attributes(kind: type, facts: CodeFacts) -> Named:
 
 
 def special_methods(kind: type) -> Named:
-    """List the `__dunder__` functions of one class, its bases apart: operators and calls reach them without a name."""
-    found = kind.__dict__.items()
-    return sorted((name, value) for name, value in found if name[:2] == "__" and type(value) is FunctionType)
+    """List the `__dunder__` methods of one class, its bases apart: operators and calls reach them without a name."""
+    found = [(name, value) for name, value in kind.__dict__.items() if name[:2] == "__" and name not in _IDLE]
+    return sorted([named for named in found if type(named[1]) is FunctionType or _is_wrapper(named[1])])
+
+
+def _is_wrapper(value: object) -> bool:
+    return type(value) not in PLAIN and bool(inner_parts(value))
 
 
 def cells(function: FunctionType) -> Named:
@@ -125,10 +131,24 @@ def inner_parts(value: object) -> Named:
     if property in bases:
         return _named(value, "fget", "fset", "fdel")
     functools = sys.modules.get("functools")
-    if functools is not None and functools.partial in bases:
+    if functools is not None and (functools.partial in bases or functools.partialmethod in bases):
         return _named(value, "func", "args", "keywords")
     return [part for part in instance_attributes(value) if part[0] in _WRAPPED_AS]
 
 
 def _named(value: object, *names: str) -> Named:
     return [(name, getattr(value, name)) for name in names]
+
+
+def is_code(value: object) -> bool:
+    """Tell whether a value is a function, a wrapper of one, or an object of the user's that can be called."""
+    kind = type(value)
+    if kind is FunctionType or _is_wrapper(value):
+        return True
+    can_be_called = any("__call__" in base.__dict__ for base in kind.__mro__)
+    return can_be_called and not is_class(value) and module_library(kind.__module__) is None
+
+
+def is_defined_by_a_module(value: object) -> bool:
+    """Tell whether a value is a function that was there once its module was, and not made by another one since."""
+    return type(value) is FunctionType and "<" not in value.__qualname__

@@ -7,7 +7,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 _STDLIB = os.path.dirname(os.__file__) + os.sep
 _INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
@@ -41,17 +41,30 @@ def module_library(name: str | None) -> str | None:
     return None if module is None else library(module.__dict__)
 
 
+def library_at(name: str, file: str) -> str | None:
+    """Name the library that a module of this name in this file belongs to, by what is there before it is imported, too.
+
+    Its `__version__` is not; so its file's size and time stand for that.
+    """
+    top = name.partition(".")[0]
+    return top if top == _OURS else _place(top, file, _by_file)
+
+
 def _find_library(name: str, file: object) -> str | None:
     top = name.partition(".")[0]
     if top == _OURS:
         return top
     if not isinstance(file, str):
         return top if top in sys.builtin_module_names or _is_frozen(name) else None
+    return _place(top, file, _versioned)
+
+
+def _place(top: str, file: str, tell: Callable[[str, str], str]) -> str | None:
     if any(part in file for part in _INSTALLED):
-        return _versioned(top, file)
+        return tell(top, file)
     if file.startswith(_STDLIB):
         return top
-    return None if file.endswith(_SOURCES) else _versioned(top, file)
+    return None if file.endswith(_SOURCES) else tell(top, file)
 
 
 def _is_frozen(name: str) -> bool:
@@ -59,14 +72,17 @@ def _is_frozen(name: str) -> bool:
     return getattr(spec, "origin", None) == "frozen" and name in sys.stdlib_module_names
 
 
-def _versioned(top: str, file: object) -> str:
+def _versioned(top: str, file: str) -> str:
     package = sys.modules.get(top)
     version = getattr(package, "__version__", None)
     if isinstance(version, str):
         return f"{top} {version}"
-    path = getattr(package, "__file__", None) or file
+    return _by_file(top, getattr(package, "__file__", None) or file)
+
+
+def _by_file(top: str, file: str) -> str:
     try:
-        facts = os.stat(str(path))
+        facts = os.stat(file)
     except OSError:  # inside a zip archive, or gone since: the name alone must do
         return top
     return f"{top} {facts.st_size} {facts.st_mtime_ns}"

@@ -127,6 +127,8 @@ class _Walk:
         if self._is_ours(namespace):
             self.writes |= facts.globals_written
             self._meet_all("", loaded_globals(function, facts), facts, own=library(namespace) is None)
+            if facts.imports:
+                self._meet_all("", _imported(namespace, facts), facts, own=library(namespace) is None)
             self._meet_all("", defaults(function), facts, own=own)
         self._meet_all("", cells(function), facts, own=own)
         wrapped = getattr(function, "__wrapped__", None)
@@ -160,6 +162,13 @@ class _Walk:
                 self.meet(path, type(value), facts, steps, own=own)
             self._meet_all(path, inner_parts(value), facts, steps + 1, own=True)
             self._meet_all(path, instance_attributes(value), facts, steps + 1, own=own)
+
+
+def _imported(namespace: dict[str, object], facts: CodeFacts) -> Named:
+    """List the modules that code imports itself, where they are loaded."""
+    from amorsize.identity.imports import absolute  # few functions need it
+
+    return [(name, sys.modules.get(name)) for name in absolute(facts.imports, namespace)]
 
 
 def _elements(container: Any) -> Named:  # Any: a dict, list, tuple or set, or a subclass of one

@@ -65,6 +65,19 @@ def _container_token(
     return (kind.__name__, tuple(tokens))
 
 
+def elements(container: object, deep: int) -> list[object]:
+    """List what is neither plain nor a container in a small container; sets have no order to list it in."""
+    if not isinstance(container, dict | list | tuple) or len(container) > MAX_ELEMENTS or not deep:
+        return []
+    found: list[object] = []
+    for element in tuple(container.values() if isinstance(container, dict) else container):
+        if type(element) in CONTAINERS:
+            found += elements(element, deep - 1)
+        elif type(element) not in PLAIN:
+            found.append(element)
+    return found
+
+
 def written(token: Any) -> bytes:  # Any: marshal's own type is private
     """Return a token's bytes; version 2 of the format does not depend on how often an object is referred to."""
     return dumps(token, 2)

@@ -669,9 +669,9 @@ BATTERY = [
     (
         "a module that is a global once it was imported",
         HIT,
-        "?def g(x): return json.dumps(x)\ndef f(x):\n global json\n import json\n return g(x)",
+        "def g(x): return json.dumps(x)\ndef f(x):\n global json\n import json\n return g(x)\n?",
         "",
-        "import json\n",
+        "f(1)",
     ),
     # ---- C functions and NumPy
     ("a method of a C type", MISS, "K = str.?\ndef f(x): return K(x)", "upper", "lower"),
