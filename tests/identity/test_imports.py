@@ -125,3 +125,23 @@ def test_a_handle_in_a_module_that_was_imported_inside_is_seen_and_in_one_that_w
     (handle,) = reach(use).handles
     del sys.modules["holding_module"]
     assert "HELD" in handle
+
+
+RUN = """
+import sys
+from lazy_work import f
+if sys.argv[1] == "run":
+    f.pmap(range(2000))
+print(f.explain(range(2000)).serial_s is not None)
+"""
+
+
+def test_what_was_learned_is_known_to_the_next_process_before_its_first_call(
+    fresh_python: Callable[..., str], tmp_path: Path
+) -> None:
+    (tmp_path / "lazy_helping.py").write_text("def g(x): return sum(range(1000))")
+    (tmp_path / "lazy_work.py").write_text(
+        "import amorsize\n@amorsize.parallelizable\ndef f(x):\n    import lazy_helping\n    return lazy_helping.g(x)"
+    )
+    assert fresh_python("-c", RUN, "run") == "True\n"
+    assert fresh_python("-c", RUN, "look") == "True\n"
