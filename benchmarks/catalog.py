@@ -13,7 +13,7 @@ from benchmarks.machine import OthersWatch
 from benchmarks.rows.beside import beside
 from benchmarks.rows.calls import calls
 from benchmarks.rows.changes import changes
-from benchmarks.rows.decisions import decision, first_decision
+from benchmarks.rows.decisions import decision, fingerprint, first_decision
 from benchmarks.rows.keeping import store
 from benchmarks.rows.limits import break_even, overhead
 from benchmarks.rows.memory import memory, stream
@@ -79,6 +79,7 @@ QUESTIONS = (
     Benchmark("first_pmap", "P6", "the first pmap of a fresh process over 50 trivial items", first_pmap),
     Benchmark("decision", "P7", "deciding, where this process knows the function", decision),
     Benchmark("first_decision", "P8", "the first decision of a fresh process, from the store", first_decision),
+    Benchmark("fingerprint", "", "working out the key of a function with ten helpers", fingerprint),
     Benchmark("calls", "P13", "calls of the function beyond one an item", calls),
     Benchmark("overhead", "P9", "what an empty item costs beyond the loop, forced to all cores", overhead),
     Benchmark("break_even", "P4", "the shortest loop that a cold pmap beats 1.2 times", break_even),

@@ -17,7 +17,7 @@ from benchmarks.rows.own import rounds_within
 from benchmarks.tour import named
 
 ANSWERED = [
-    *("calls", "decision", "first_decision", "efficiency", "store", "stream"),
+    *("calls", "decision", "first_decision", "fingerprint", "efficiency", "store", "stream"),
     *(pytest.param(name, marks=pytest.mark.slow) for name in ("changes", "optimize", "spawn", "memory", "waiting")),
 ]
 
