@@ -6,6 +6,8 @@ from time import perf_counter, time
 
 from amorsize.calibration.runs import TELLING_S, Run
 from amorsize.planning.model import WARM_S
+from amorsize.planning.planner import NOTHING_KNOWN
+from amorsize.planning.words import span
 from amorsize.records import RunReport
 from amorsize.shares import own_batches, seen_by_workers
 
@@ -43,6 +45,8 @@ def report_of(
     cpu_share = adviser.profile.cpu_share
     plan, now_s = (jobs[-1].plan if jobs else adviser.plan), perf_counter()
     reasons = [plan.reason, *(job.retreat for job in jobs if job.retreat is not None)]
+    if not jobs and plan.reason == NOTHING_KNOWN:
+        reasons.append(f"over after {span(now_s - began_s)}: too short for workers to be considered")
     is_one_run = adviser.n_chosen_for is not None and len(jobs) <= 1 and not is_lazy
     predicted_s = plan.predicted_s if is_one_run else None
     report = RunReport(

@@ -53,6 +53,9 @@ FEWER_THREADS = 1.05
 """Fewer threads are taken where they are predicted to take at most this many times as long: whoever is asked at the
 other end is spared the connections."""
 
+NOTHING_KNOWN = "nothing known yet"
+"""The reason for the loop before any item has run."""
+
 
 def choose_plan(
     profile: Profile,
@@ -83,7 +86,7 @@ def choose_plan(
         return loop_plan(bound, n_items, serial_s)
     if not profile.is_known:
         if not limits.forces_workers:
-            return loop_plan("nothing known yet", n_items, serial_s)
+            return loop_plan(NOTHING_KNOWN, n_items, serial_s)
         return _asked_plan(*ways[-1], n_items, limits)
     model = Model(profile, costs, capacity, expected, limits)
     rated = sorted([(model.seconds(backend, item_s, n_jobs), n_jobs, backend) for backend, n_jobs in ways])
@@ -204,7 +207,7 @@ def _asked_plan(backend: str, n_jobs: int, n_items: int | None, limits: Limits) 
         backend=backend,
         n_jobs=n_jobs,
         chunksize=_chunksize(n_items, n_jobs, limits),
-        reason="workers were asked for; nothing known yet",
+        reason=f"workers were asked for; {NOTHING_KNOWN}",
         start_method=limits.start_method if backend == "process" else None,
         caller_computes=backend == "process" and not (limits.isolate or limits.feeds),
     )
