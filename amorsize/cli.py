@@ -10,28 +10,23 @@ import argparse
 import os
 import sys
 
-from amorsize import __version__
-from amorsize.report.text import printable
+from amorsize import __version__, cache_commands
+from amorsize.terminal import Failure, answer, tell
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import TextIO, TypeAlias
+    from typing import TypeAlias
 
-    from amorsize.report.diagnosis import StoreState
-    from amorsize.report.kept import Kept
-    from amorsize.store.disk import DiskStore
+    from amorsize.terminal import Answer
 
-    Answer: TypeAlias = tuple[object, list[str]]  # for --json: records and plain values; for people: lines
     Command: TypeAlias = Callable[[argparse.Namespace], Answer]
     Commands: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]
 
 INTERRUPTED = 130
 """What a shell reports of a command that Ctrl-C ended: 128 + SIGINT."""
 
-
-class Failure(Exception):
-    """What went wrong, in words for stderr; the command exits with 1."""
+_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,9 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     try:
         options = _parser().parse_args(arguments)
-        _answer(options.command(options), as_json=options.json)
+        answer(options.command(options), as_json=options.json)
     except Failure as failure:
-        _tell(str(failure))
+        tell(str(failure))
         return 1
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -71,15 +66,21 @@ def _parser() -> argparse.ArgumentParser:
         made.set_defaults(command=command)
         return made
 
-    cache = commands.add_parser("cache", help="Look at what is kept, or drop it", allow_abbrev=False)
+    cache = commands.add_parser("cache", help="Look at what is kept, drop it, or carry it", allow_abbrev=False)
     actions = cache.add_subparsers(metavar="ACTION", required=True)
-    add(actions, "info", _cache_info, "Show where the cache is, its size and whether it can be used")
-    add(actions, "list", _cache_list, "Show a line for each function, kind of input and machine")
-    show = add(actions, "show", _cache_show, "Show everything that is kept under a key")
+    add(actions, "info", cache_commands.info, "Show where the cache is, its size and whether it can be used")
+    add(actions, "list", cache_commands.listing, "Show a line for each function, kind of input and machine")
+    show = add(actions, "show", cache_commands.show, "Show everything that is kept under a key")
     show.add_argument("key", metavar="KEY", help="the key that `amorsize cache list` shows, or its beginning")
-    clear = add(actions, "clear", _cache_clear, "Drop what is kept about one function, or everything")
+    clear = add(actions, "clear", cache_commands.clear, "Drop what is kept about one function, or everything")
     clear.add_argument("function", metavar="FUNC", nargs="?", help="module:function; without it, everything goes")
-    add(actions, "path", _cache_path, "Show the cache's directory")
+    prune = add(actions, "prune", cache_commands.prune, "Drop what was not used for long")
+    prune.add_argument("--older-than", metavar="AGE", type=_age, required=True, help="such as 30d, 12h or 2w")
+    export = add(actions, "export", cache_commands.export, "Write what is kept into a file")
+    export.add_argument("file", metavar="FILE", help="to be made, or replaced")
+    bring = add(actions, "import", cache_commands.bring, "Keep what a file tells of functions not known here")
+    bring.add_argument("file", metavar="FILE", help="that `amorsize cache export` has written")
+    add(actions, "path", cache_commands.path, "Show the cache's directory")
     add(commands, "doctor", _doctor, "Show what this machine offers, what limits it, and what to do about that")
     explain = add(
         commands, "explain", _explain, "Show what is known of a function, and how it would run; never calls it"
@@ -102,139 +103,11 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _answer(answer: Answer, *, as_json: bool) -> None:
-    value, lines = answer
-    if as_json:
-        from json import dumps
-
-        lines = dumps(value, default=lambda record: dict(record.items()), indent=2, allow_nan=False).split("\n")
-    _print(lines, sys.stdout)
-
-
-def _tell(text: str) -> None:
-    _print([f"amorsize: {text}"], sys.stderr)
-
-
-def _print(lines: Sequence[str], stream: TextIO) -> None:
-    """Print lines so that a terminal shows them and obeys nothing in them; all output goes through here."""
-    encoding = stream.encoding or "ascii"
-    for line in lines:
-        print(printable(line).encode(encoding, "backslashreplace").decode(encoding), file=stream)
-    stream.flush()
-
-
-# What is kept.
-
-
-def _cache_info(_options: argparse.Namespace) -> Answer:
-    from amorsize.report.diagnosis import describe_store
-
-    state = _store_state()
-    return state, describe_store(state)
-
-
-def _cache_list(_options: argparse.Namespace) -> Answer:
-    from time import time
-
-    from amorsize.identity.machine import machine
-    from amorsize.report.kept import list_kept
-
-    kept = _kept()
-    if not kept:
-        _tell(f"nothing is kept in {_store().path} yet")
-    here = machine().digest
-    return kept, list_kept(kept, here, time())
-
-
-def _cache_show(options: argparse.Namespace) -> Answer:
-    from time import time
-
-    from amorsize.identity.machine import machine
-    from amorsize.report.kept import SHORT_ID, describe_kept
-
-    found = [each for each in _kept() if options.key in (each.key, each.id[: len(options.key)])]
-    if not found:
-        raise Failure(f"no key begins with {options.key}: amorsize cache list shows them")
-    if len(found) > 1:
-        ids = ", ".join(each.id[: 2 * SHORT_ID] for each in found)
-        raise Failure(f"{len(found)} keys begin with {options.key!r}: {ids}")
-    here = machine().digest
-    return found[0], describe_kept(found[0], here, time())
-
-
-def _cache_clear(options: argparse.Namespace) -> Answer:
-    from amorsize.knowledge import forget
-
-    store, name = _store(), options.function
-    where, before = store.path, store.note  # in this order: it is the path that may need a note
-    if name is not None:
-        _require_known(name, {each.function for each in _kept()})
-    n_dropped = store.clear() if name is None else forget(name)
-    store.close()
-    if store.note != before:
-        raise Failure(store.note or "")
-    return {"dropped": n_dropped}, [f"dropped {n_dropped:,} rows: {name or where}"]
-
-
-def _require_known(name: str, names: set[str]) -> None:
-    if name not in names:
-        from difflib import get_close_matches
-
-        near = get_close_matches(name, names, n=1)
-        hint = f"did you mean {near[0]}?" if near else "amorsize cache list shows what is kept"
-        raise Failure(f"nothing is kept about {name}: {hint}")
-
-
-def _cache_path(_options: argparse.Namespace) -> Answer:
-    path = _store().path
-    return {"path": path}, [path]
-
-
-def _store() -> DiskStore:
-    from amorsize.knowledge import directory, open_store
-
-    where = directory()
-    if where is None:
-        raise Failure("the cache is off: AMORSIZE_CACHE is set to 0; unset it to look at what is kept")
-    return open_store(where)
-
-
-def _kept() -> list[Kept]:
-    """Return what the store keeps of functions.
-
-    Raises:
-        Failure: where it cannot be read.
-    """
-    from amorsize.report.kept import kept_in
-
-    store = _store()
-    fault, kept = store.fault, kept_in(store.entries())
-    store.close()
-    if fault is not None:
-        raise Failure(f"the cache in {store.path} cannot be read: {fault}; amorsize cache clear begins a new one")
-    return kept
-
-
-def _store_state() -> StoreState:
-    from amorsize.knowledge import directory
-    from amorsize.report.diagnosis import StoreState
-    from amorsize.report.kept import kept_in
-
-    if directory() is None:
-        return StoreState(directory=None)
-    store = _store()
-    kept = kept_in(store.entries())
-    state = StoreState(
-        directory=store.path,
-        size_bytes=store.size_bytes,
-        n_records=len(kept),
-        functions=tuple(sorted({each.function for each in kept})),
-        n_machines=len({each.machine_digest for each in kept}),
-        fault=store.fault,
-        note=store.note,
-    )
-    store.close()
-    return state
+def _age(text: str) -> int:
+    number, unit = text[:-1], text[-1:]
+    if not number.isdecimal() or unit not in _UNITS_S:
+        raise argparse.ArgumentTypeError(f"{text!r} is no age, such as 30d, 12h or 2w")
+    return int(number) * _UNITS_S[unit]
 
 
 # This machine, and plans.
@@ -244,7 +117,7 @@ def _doctor(_options: argparse.Namespace) -> Answer:
     from amorsize.doctor import examine
     from amorsize.report.diagnosis import describe
 
-    seen = examine(_store_state())
+    seen = examine(cache_commands.state())
     return seen, describe(seen)
 
 
@@ -256,9 +129,9 @@ def _explain(options: argparse.Namespace) -> Answer:
 
     module, name = options.function
     try:
-        outlook = look_ahead(module, name, options.items, _kept())
+        outlook = look_ahead(module, name, options.items, cache_commands.kept())
     except NotFound as error:
         raise Failure(str(error)) from error
     for warning in outlook.warnings:
-        _tell(warning)
+        tell(warning)
     return outlook, describe_outlook(outlook, time())

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
+import sqlite3
 import subprocess
 import sys
+import time
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import amorsize
-from amorsize import cli
+from amorsize import cli, exchange, knowledge
 from amorsize.calibration.costs import Costs
 from amorsize.calibration.profile import Profile
 from amorsize.calibration.runs import Run
@@ -21,6 +25,7 @@ from amorsize.identity.machine import capacity, machine
 from amorsize.knowledge import Knowledge
 from amorsize.records import FunctionKey, InputClass, Machine
 from amorsize.store.disk import DiskStore
+from amorsize.store.parcel import pack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -225,6 +230,174 @@ def test_a_cache_that_is_off_is_said_to_be_off(
     assert printed("cache", "info").startswith("store  off")
     assert "the cache is off" in failed("cache", "list")
     assert "the cache is off" in failed("cache", "clear")
+
+
+# ---- cache prune
+
+
+def test_prune_drops_what_was_last_seen_before_that_and_nothing_else(
+    store: DiskStore, printed: Callable[..., str]
+) -> None:
+    Knowledge(SECOND, InputClass(type_name="float"), machine(), cache=True).learn(
+        Profile.of([(100, 0.1)], now_s=time.time()), Costs(fork_s=1e-3), call_s=60.0
+    )
+    assert json.loads(printed("cache", "prune", "--older-than", "30d", "--json")) == {"dropped": 2}
+    assert [facts.get("input") for key, facts in store.entries() if key.startswith("profile:")] == ["float"]
+    assert any(key.startswith("costs:") for key, _ in store.entries())
+    assert printed("cache", "prune", "--older-than", "30d").startswith("dropped 0 rows")
+    store.close()
+
+
+@pytest.mark.parametrize("age", ["30", "d", "", "-1d", "1.5d", "3y", "30 d"])
+def test_an_age_without_number_or_unit_is_refused(age: str, refused: Callable[..., str]) -> None:
+    assert f"{age!r} is no age, such as 30d, 12h or 2w" in refused("cache", "prune", f"--older-than={age}")
+
+
+# ---- cache export, import
+
+ELSEWHERE = Machine(digest="1" * 32, description="Another CPU, Linux, CPython 3.11")
+
+
+@pytest.fixture
+def parcel(store: DiskStore, tmp_path: Path, printed: Callable[..., str]) -> str:
+    """Return a file with what another machine knows of the first function, and this one of both; the store is empty."""
+    learn(FIRST, place=ELSEWHERE)
+    file = str(tmp_path / "timings.txt")
+    assert printed("cache", "export", file) == f"exported 3 rows: {file}\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["timings.txt"]
+    printed("cache", "clear")
+    store.close()
+    knowledge._profiles.clear()
+    return file
+
+
+def rows_of(store: DiskStore) -> dict[str, Any]:
+    found = dict(store.entries())
+    store.close()
+    return found
+
+
+def test_what_another_machine_knows_becomes_a_guess_worth_two_samples_here(
+    parcel: str, store: DiskStore, printed: Callable[..., str]
+) -> None:
+    assert json.loads(printed("cache", "import", parcel, "--json")) == {"imported": 2, "left": 1}
+    for key, facts in rows_of(store).items():
+        profile = Profile.from_facts(facts)
+        assert profile is not None
+        assert machine().digest in key
+        assert profile.item.weight == pytest.approx(2.0)
+        assert profile.item.mean == pytest.approx(0.00105, rel=0.01)
+        assert profile.runs == ()
+    assert Knowledge(FIRST, InputClass(type_name="int"), machine(), cache=True).is_hit
+
+
+def test_an_import_changes_nothing_that_is_known_and_no_row_of_others(
+    parcel: str, store: DiskStore, printed: Callable[..., str]
+) -> None:
+    learn(FIRST)
+    learn(FIRST, place=ELSEWHERE)
+    learn(FIRST.replace(digest="c3" * 16))  # another version of it
+    before = rows_of(store)
+    assert json.loads(printed("cache", "import", parcel, "--json")) == {"imported": 1, "left": 2}
+    after = rows_of(store)
+    assert {key: after[key] for key in before} == before
+    assert [facts["function"] for key, facts in after.items() if key not in before] == ["work:second"]
+
+
+def test_prices_are_carried_back_to_their_own_machine_only(store: DiskStore, tmp_path: Path) -> None:
+    here = f"costs:{machine().digest}:fork"
+    store.update({key: lambda _: Costs(fork_s=7e-3).to_facts() for key in (here, f"costs:{ELSEWHERE.digest}:fork")})
+    exchange.export_to(str(tmp_path / "all"), store)
+    store.clear()
+    assert exchange.import_from(str(tmp_path / "all"), store) == (3, 1)
+    assert rows_of(store)[here]["fork_s"] == 7e-3
+
+
+def planted(**changed: Any) -> str:
+    facts = {**SEEN.to_facts(), "function": "work:first", "input": "int", **changed}
+    return pack([(f"profile:{FIRST.digest}:{ELSEWHERE.digest}:{'0' * 12}", facts)])
+
+
+SPOILED: dict[str, Callable[[bytes], bytes]] = {
+    "cut": lambda whole: whole[:-200],
+    "cut between two rows": lambda whole: whole[: whole.rindex(b"profile:")],
+    "a digit": lambda whole: whole.replace(b'"longest_s":0.0011', b'"longest_s":0.0012', 1),
+    "another function's row": lambda whole: whole.replace(b"a1a1", b"a2a2"),
+    "a row twice": lambda whole: whole.replace(b"export 1 3", b"export 1 4") + whole.splitlines()[1] + b"\n",
+    "a later layout": lambda whole: whole.replace(b"export 1", b"export 2"),
+    "empty": lambda _: b"",
+    "no text": lambda _: bytes(range(256)) * 10,
+    "another text": lambda _: b"[1, 2, 3]\n",
+    "a pickle": lambda _: pickle.dumps(Path("planted")),
+    "a profile that cannot be": lambda _: planted(item=[1e14, 2.0, 1e9, 0.0]).encode(),
+    "a profile of nothing": lambda _: planted(item=[0.0, 0.0, 0.0, 0.0]).encode(),
+    "a function without a name": lambda _: planted(function=3).encode(),
+    "a key of nobody's": lambda _: pack([("../escape", {"a": 1})]).encode(),
+    "prices that cannot be": lambda _: pack([(f"costs:{'1' * 32}:fork", {"fork_s": -1.0})]).encode(),
+}
+
+
+@pytest.mark.parametrize("what", SPOILED)
+def test_a_file_that_is_not_as_it_was_written_is_refused_as_a_whole(
+    what: str, parcel: str, store: DiskStore, failed: Callable[..., str]
+) -> None:
+    whole = Path(parcel).read_bytes()
+    spoiled = SPOILED[what](whole)
+    assert spoiled != whole
+    Path(parcel).write_bytes(spoiled)
+    told = failed("cache", "import", parcel)
+    assert told.startswith(f"amorsize: nothing was imported: {parcel} was not written by amorsize cache export: ")
+    assert told.count("\n") == 1
+    assert rows_of(store) == {}
+
+
+def test_a_file_that_cannot_be_read_or_written_is_told_with_the_reason(
+    parcel: str, tmp_path: Path, failed: Callable[..., str]
+) -> None:
+    assert "cannot be read: No such file" in failed("cache", "import", str(tmp_path / "nosuch"))
+    assert "cannot be read: Is a directory" in failed("cache", "import", str(tmp_path))
+    assert "cannot be written: No such file" in failed("cache", "export", str(tmp_path / "nosuch" / "file"))
+    for other in (str(tmp_path), os.devnull):
+        assert "cannot be written: it is there, and no regular file" in failed("cache", "export", other)
+    assert [str(path) for path in tmp_path.iterdir()] == [parcel]
+
+
+def test_a_corrupt_cache_is_neither_exported_nor_replaced_by_an_import(
+    parcel: str, store: DiskStore, tmp_path: Path, failed: Callable[..., str]
+) -> None:
+    database = Path(store.path) / "cache.db"
+    database.write_bytes(b"no database at all" * 100)
+    before = database.read_bytes()
+    for arguments in (("export", str(tmp_path / "more")), ("import", parcel), ("prune", "--older-than=1d")):
+        assert "cannot be read: it is no SQLite database" in failed("cache", *arguments)
+    assert database.read_bytes() == before
+
+
+@pytest.mark.slow
+def test_a_cache_that_somebody_keeps_locked_takes_no_import_and_says_so(
+    parcel: str, store: DiskStore, failed: Callable[..., str]
+) -> None:
+    learn(SECOND)
+    with closing(sqlite3.connect(Path(store.path) / "cache.db")) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        assert "another process keeps the cache in" in failed("cache", "import", parcel)
+
+
+def test_a_process_that_was_given_the_timings_of_another_cache_knows_the_function(
+    tmp_path: Path, fresh_python: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "carried_work.py").write_text(
+        "import amorsize\n@amorsize.parallelizable\ndef triangle(n):\n    return sum(range(n))\n"
+        "if __name__ == '__main__':\n    triangle.pmap(range(3000, 5000))\n"
+    )
+    fresh_python("carried_work.py")
+    fresh_python("-m", "amorsize", "cache", "export", "timings.txt")
+    monkeypatch.setenv("AMORSIZE_CACHE_DIR", str(tmp_path / "second"))
+    asked = ("-m", "amorsize", "explain", "carried_work:triangle", "--items", "100000", "--json")
+    assert json.loads(fresh_python(*asked))["forecasts"] == []
+    fresh_python("-m", "amorsize", "cache", "import", "timings.txt")
+    (forecast,) = json.loads(fresh_python(*asked))["forecasts"]
+    assert forecast["plan"]["serial_s"] > 0
 
 
 # ---- explain

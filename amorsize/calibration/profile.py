@@ -210,6 +210,10 @@ class Profile(Record):
             longest_s=self.item.mean,
         )
 
+    def as_prior(self, now_s: float) -> Self:
+        """Return it as a first guess for another machine, whose runs it does not remember."""
+        return self.replace(updated_s=min(self.updated_s, now_s), runs=()).demoted()
+
     def ran(self, run: Run) -> Self:
         """Return it with one more run remembered."""
         return self.replace(runs=(*self.runs, run)[-MAX_RUNS:])

@@ -1,0 +1,188 @@
+"""The commands `amorsize cache ...`: look at what is kept, drop it, carry it to another machine."""
+
+from __future__ import annotations
+
+from amorsize.terminal import Failure, tell
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+    from amorsize.report.diagnosis import StoreState
+    from amorsize.report.kept import Kept
+    from amorsize.store.disk import DiskStore
+    from amorsize.terminal import Answer
+
+
+def info(_options: argparse.Namespace) -> Answer:
+    from amorsize.report.diagnosis import describe_store
+
+    seen = state()
+    return seen, describe_store(seen)
+
+
+def listing(_options: argparse.Namespace) -> Answer:
+    from time import time
+
+    from amorsize.identity.machine import machine
+    from amorsize.report.kept import list_kept
+
+    found = kept()
+    if not found:
+        tell(f"nothing is kept in {_store().path} yet")
+    return found, list_kept(found, machine().digest, time())
+
+
+def show(options: argparse.Namespace) -> Answer:
+    from time import time
+
+    from amorsize.identity.machine import machine
+    from amorsize.report.kept import SHORT_ID, describe_kept
+
+    found = [each for each in kept() if options.key in (each.key, each.id[: len(options.key)])]
+    if not found:
+        raise Failure(f"no key begins with {options.key}: amorsize cache list shows them")
+    if len(found) > 1:
+        ids = ", ".join(each.id[: 2 * SHORT_ID] for each in found)
+        raise Failure(f"{len(found)} keys begin with {options.key!r}: {ids}")
+    return found[0], describe_kept(found[0], machine().digest, time())
+
+
+def path(_options: argparse.Namespace) -> Answer:
+    where = _store().path
+    return {"path": where}, [where]
+
+
+def clear(options: argparse.Namespace) -> Answer:
+    from amorsize.knowledge import forget
+
+    store, name = _store(), options.function
+    where, before = store.path, store.note  # in this order: it is the path that may need a note
+    if name is not None:
+        _require_known(name, {each.function for each in kept()})
+    n_dropped = store.clear() if name is None else forget(name)
+    return _dropped(store, before, n_dropped, name or where)
+
+
+def prune(options: argparse.Namespace) -> Answer:
+    from time import time
+
+    store = _store()
+    where, before, seen_until_s = store.path, store.note, time() - options.older_than
+    n_dropped = store.delete([each.key for each in kept() if each.profile.updated_s < seen_until_s])
+    return _dropped(store, before, n_dropped, where)
+
+
+def _dropped(store: DiskStore, before: str | None, n_dropped: int, what: str) -> Answer:
+    """Tell how many rows were dropped.
+
+    Raises:
+        Failure: where the store has noted that none could be.
+    """
+    store.close()
+    if store.note != before:
+        raise Failure(store.note or "")
+    return {"dropped": n_dropped}, [f"dropped {n_dropped:,} rows: {what}"]
+
+
+def _require_known(name: str, names: set[str]) -> None:
+    if name not in names:
+        from difflib import get_close_matches
+
+        near = get_close_matches(name, names, n=1)
+        hint = f"did you mean {near[0]}?" if near else "amorsize cache list shows what is kept"
+        raise Failure(f"nothing is kept about {name}: {hint}")
+
+
+def export(options: argparse.Namespace) -> Answer:
+    from amorsize.exchange import export_to
+
+    store = _readable_store()
+    try:
+        n_rows = export_to(options.file, store)
+    except OSError as error:
+        raise Failure(f"{options.file} cannot be written: {error.strerror}") from error
+    finally:
+        store.close()
+    return {"exported": n_rows}, [f"exported {n_rows:,} rows: {options.file}"]
+
+
+def bring(options: argparse.Namespace) -> Answer:
+    from amorsize.exchange import import_from
+    from amorsize.store.parcel import Damaged
+
+    store = _readable_store()
+    try:
+        n_new, n_left = import_from(options.file, store)
+        is_written = store.flush()
+    except OSError as error:
+        raise Failure(f"{options.file} cannot be read: {error.strerror}") from error
+    except Damaged as error:
+        raise Failure(
+            f"nothing was imported: {options.file} was not written by amorsize cache export: {error}"
+        ) from error
+    finally:
+        store.close()
+    if not is_written:
+        raise Failure(store.problem or f"nothing was imported: another process keeps the cache in {store.path} locked")
+    told = f"imported {n_new:,} rows as a first guess; {n_left:,} are known here, or of no use: {options.file}"
+    return {"imported": n_new, "left": n_left}, [told]
+
+
+def _store() -> DiskStore:
+    from amorsize.knowledge import directory, open_store
+
+    where = directory()
+    if where is None:
+        raise Failure("the cache is off: AMORSIZE_CACHE is set to 0; unset it to look at what is kept")
+    return open_store(where)
+
+
+def _readable_store() -> DiskStore:
+    """Return the store.
+
+    Raises:
+        Failure: where it cannot be read.
+    """
+    store = _store()
+    fault = store.fault
+    if fault is not None:
+        raise Failure(f"the cache in {store.path} cannot be read: {fault}; amorsize cache clear begins a new one")
+    return store
+
+
+def kept() -> list[Kept]:
+    """Return what the store keeps of functions.
+
+    Raises:
+        Failure: where it cannot be read.
+    """
+    from amorsize.report.kept import kept_in
+
+    store = _readable_store()
+    found = kept_in(store.entries())
+    store.close()
+    return found
+
+
+def state() -> StoreState:
+    """Return what there is to say about the store itself."""
+    from amorsize.knowledge import directory
+    from amorsize.report.diagnosis import StoreState
+    from amorsize.report.kept import kept_in
+
+    if directory() is None:
+        return StoreState(directory=None)
+    store = _store()
+    found = kept_in(store.entries())
+    told = StoreState(
+        directory=store.path,
+        size_bytes=store.size_bytes,
+        n_records=len(found),
+        functions=tuple(sorted({each.function for each in found})),
+        n_machines=len({each.machine_digest for each in found}),
+        fault=store.fault,
+        note=store.note,
+    )
+    store.close()
+    return told
