@@ -40,7 +40,7 @@ class InputClass(Record):
 
     Attributes:
         type_name: such as `int`, `numpy.ndarray[float64]`, `tuple[int,str]`, `mixed`.
-        log2_size: floor(log2) of the length or bytes; None for items without one, and for the parent class.
+        log2_size: floor(log2) of length, bytes or magnitude; None for items without one, and for the parent class.
     """
 
     type_name: str

@@ -104,6 +104,16 @@ def test_the_second_call_samples_nothing() -> None:
     assert "items" in report(burn).reason
 
 
+def test_small_and_large_numbers_are_known_apart() -> None:
+    small, large = [1] * 2000, [1_000_000] * 10
+    for items in (small, large, small):
+        burn.pmap(items)
+    of_small, of_large = burn.explain(small).serial_s, burn.explain(large * 200).serial_s
+    assert of_small is not None
+    assert of_large is not None
+    assert of_large > 100 * of_small
+
+
 def test_without_the_cache_every_call_samples_again() -> None:
     for _ in range(2):
         burn.pmap([20_000] * 50, cache=False)

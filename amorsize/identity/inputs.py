@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 # Up to this many elements a tuple counts as a row of fields; from there on as a sequence.
 _MAX_FIELDS = 4
 
+# Bits of an integer that are told apart. Longer ones are for cryptography and alike: a bounded number of classes.
+_MAX_BITS = 64
+
 # Characters of a type's name; longer ones come from generated classes.
 _MAX_NAME = 100
 
@@ -19,19 +22,25 @@ _MAX_NAME = 100
 def input_class(sample: Sequence[object]) -> InputClass:
     """Return the class of some items: best the first, a middle and the last one.
 
-    The size is that of the largest item; a tuple of up to four fields is as large as its largest field. A number and an
-    object without a length have none. Asks an item for its length, dtype and bytes only; never raises.
+    The size is that of the largest item; a tuple of up to four fields is as large as its largest field. An integer is
+    often how much there is to do, so its size is its magnitude, but not beside a field that has a length. Other numbers
+    and objects without a length have none. Asks an item for its length, dtype and bytes only; never raises.
 
     Example:
         >>> input_class(["a" * 1000, "b" * 3000]).label
         'str[2^11]'
         >>> input_class([(1, "x")]).type_name
         'tuple[int,str]'
+        >>> input_class([1000, 3000]).label
+        'int[2^11]'
     """
     names = {_name_of_item(item) for item in sample}
     if len(names) != 1:
         return InputClass(type_name="mixed")
-    sizes = [size for item in sample for field in _fields(item) if (size := _size(field)) is not None]
+    fields = [field for item in sample for field in _fields(item)]
+    sizes = [size for field in fields if (size := _size(field)) is not None]
+    if not sizes:
+        sizes = [min(abs(field), 2**_MAX_BITS - 1) for field in fields if type(field) is int]
     return InputClass(type_name=names.pop(), log2_size=max(0, max(sizes).bit_length() - 1) if sizes else None)
 
 
