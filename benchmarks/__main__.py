@@ -3,6 +3,7 @@
     python -m benchmarks list
     python -m benchmarks run NAME...|all [--quick] [--json FILE] [--plot FILE]
     python -m benchmarks compare pkg.mod:func --data pkg.mod:data [--quick] [--json FILE] [--plot FILE]
+    python -m benchmarks trace [--seed S] [--quick]
 
 The table goes to stdout, progress to stderr. Exit status: 0 measured (whatever the verdicts), 1 amorsize failed or
 returned a wrong answer, 2 wrong usage.
@@ -24,6 +25,7 @@ from benchmarks.rows.own import NAMED, own
 from benchmarks.summary import summaries
 from benchmarks.table import HEAD, footing_of, heading_of, json_of, line_of
 from benchmarks.tour import TOUR, Kind
+from benchmarks.trace import run_trace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,6 +41,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if asked.command == "list":
         for benchmark in CATALOG:
             print(f"{benchmark.name:<16} {benchmark.numbers:<10} {benchmark.about}")
+        return 0
+    if asked.command == "trace":
+        compile_packages()
+        print(
+            heading_of(Surroundings.now()).partition("\n")[0],
+            run_trace(asked.seed, (QUICK if asked.quick else FULL).loop_s),
+            sep="\n",
+        )
         return 0
     try:
         if asked.command == "compare":
@@ -81,8 +91,11 @@ def _parser() -> argparse.ArgumentParser:
     compare = commands.add_parser("compare", help="measure your own function over your own data")
     compare.add_argument("func", metavar="FUNC", type=_place, help="the function, as pkg.mod:name")
     compare.add_argument("--data", required=True, type=_place, help="the items, or what makes them: pkg.mod:name")
-    for command in (run, compare):
+    trace = commands.add_parser("trace", help="ten runs of one function while cores, load, items and code change")
+    trace.add_argument("--seed", type=int, default=1, metavar="S", help="of the items, which cost differently (1)")
+    for command in (run, compare, trace):
         command.add_argument("--quick", action="store_true", help="seconds instead of minutes; judges nothing")
+    for command in (run, compare):
         command.add_argument("--json", metavar="FILE", help="also write everything, every single time included")
         command.add_argument("--plot", metavar="FILE", help="also draw the ratios; needs matplotlib")
     return parser

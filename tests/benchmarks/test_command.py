@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.catalog import CATALOG, chosen
+from benchmarks.trace import STEPS
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -64,6 +65,19 @@ def test_a_function_of_anybodys_that_fails_is_told_as_a_row(tmp_path: Path) -> N
     done = command("compare", "mine.inverse", "--data", "mine:numbers")
     assert done.returncode == 2
     assert "name it as pkg.mod:name, got 'mine.inverse'" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_trace_shows_ten_runs_each_with_its_plan_and_what_it_taught() -> None:
+    done = command("trace", "--seed", "3", "--quick")
+    assert done.returncode == 0, done.stderr
+    _, head, *lines = done.stdout.splitlines()
+    assert head.split()[0] == "run"
+    assert [line.split()[0] for line in lines] == [str(number) for number in range(1, len(STEPS) + 1)]
+    assert all(" x " in line and " -> " in line for line in lines)
+    (unknown, edited) = [line for line in lines if "? -> " in line]
+    assert "nothing is known" in unknown
+    assert "helper edited" in edited
 
 
 def test_an_unknown_name_is_wrong_usage_and_tells_the_right_ones() -> None:
