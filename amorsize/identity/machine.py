@@ -18,8 +18,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Seconds for which affinity, quota and free memory are believed. Reading them again takes 0.1 to 0.3 ms; a plan made
-# from a quota that has just shrunk is put right by the engine's retreat.
+# Seconds for which quota and free memory are believed. Reading them again takes 0.1 to 0.3 ms; a plan made from a quota
+# that has just shrunk is put right by the engine's retreat. Affinity is asked for each time: that takes 0.6 us.
 _BELIEVED_S = 1.0
 
 # What tells one CPU from another in /proc/cpuinfo, on x86 and on ARM. Clock and microcode are left out: they change.
@@ -29,7 +29,7 @@ _CPU_FIELDS = (
 )  # fmt: skip
 
 _machine: Machine | None = None
-_believed: tuple[float, Capacity] | None = None
+_believed: tuple[float, frozenset[int] | None, Capacity] | None = None
 _physical: dict[tuple[frozenset[int], str], int | None] = {}
 
 
@@ -96,19 +96,20 @@ def capacity(now_s: float) -> Capacity:
         True
     """
     global _believed
-    if _believed is None or not 0 <= now_s - _believed[0] < _BELIEVED_S:
-        _believed = now_s, _read_anew()
-    read_s, known = _believed
+    cpus = frozenset(os.sched_getaffinity(0)) if sys.platform == "linux" else None
+    if _believed is None or cpus != _believed[1] or not 0 <= now_s - _believed[0] < _BELIEVED_S:
+        _believed = now_s, cpus, _read_anew(cpus)
+    read_s, _, known = _believed
     rss_bytes = resident_bytes("/proc") if sys.platform == "linux" else known.rss_bytes
     if rss_bytes != known.rss_bytes:
         known = known.replace(rss_bytes=rss_bytes)
-        _believed = read_s, known
+        _believed = read_s, cpus, known
     return known
 
 
-def _read_anew() -> Capacity:
-    if sys.platform == "linux":
-        return read_capacity(frozenset(os.sched_getaffinity(0)), os.environ)
+def _read_anew(cpus: frozenset[int] | None) -> Capacity:
+    if cpus is not None:
+        return read_capacity(cpus, os.environ)
     n_cores = n_allowed_cores(os.cpu_count() or 1, os.environ)
     try:
         import psutil
