@@ -711,6 +711,13 @@ BATTERY = [
         "2",
     ),
     (
+        "a function beside an object whose class fails at everything",
+        MISS,
+        "class M(type):\n def __getattribute__(s, n): raise RuntimeError\nA = M('A', (), {})()\ndef f(x): return A, ?",
+        "1",
+        "2",
+    ),
+    (
         "a function beside something that cannot be looked at",
         MISS,
         "class M(type):\n __hash__ = None\n def __eq__(s, o): raise RuntimeError\nA = M('A', (), {})()\n"
