@@ -10,6 +10,7 @@ from amorsize.identity.values import PLAIN, value_token
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 # Partials of partials that are opened to find a name.
@@ -24,6 +25,14 @@ _VALUES = frozenset({
     "fractions.Fraction", "operator.attrgetter", "operator.itemgetter", "operator.methodcaller",
     "pathlib.PosixPath", "pathlib.PurePosixPath", "pathlib.PureWindowsPath", "pathlib.WindowsPath",
 })  # fmt: skip
+
+# What makes a plain value of one of a class made from it.
+_PLAINLY: tuple[tuple[type, Callable[[Any], object]], ...] = (
+    (int, int.__int__),
+    (float, float.__float__),
+    (str, str.__str__),
+    (bytes, lambda value: bytes.__getitem__(value, slice(None))),
+)
 
 _GetSetType = type(FunctionType.__dict__["__code__"])
 
@@ -47,8 +56,11 @@ def _name_of_owner(value: object) -> object:
 
 
 def own_value(value: object) -> object:
-    """Return what a small object of a library holds, such as a range, a path or a NumPy scalar; None for any other."""
+    """Return what a small object is, such as a plain value of the user's own class, a range or a path; else None."""
     kind = type(value)
+    for base, plainly in _PLAINLY:
+        if base in kind.__mro__:
+            return value_token(plainly(value))
     is_scalar = any(base.__name__ == "generic" and base.__module__ == "numpy" for base in kind.__mro__)
     if not is_scalar and f"{kind.__module__}.{kind.__qualname__}".replace("._local.", ".") not in _VALUES:
         return None

@@ -27,6 +27,14 @@ LONG = list(range(1000))
 TEXT = "a" * 5000
 CLIENT = None
 
+class Rate(float):
+    pass
+
+RATE = Rate(1)
+
+def by_rate(x):
+    return RATE * x
+
 def by_settings(x):
     SETTINGS.calls += 1
     return x * SETTINGS.factor
@@ -74,9 +82,14 @@ def change_text(module: Any) -> None:
     module.TEXT = "a" * 2500 + "b" + "a" * 2499
 
 
+def change_rate(module: Any) -> None:
+    module.RATE = module.Rate(2)
+
+
 @pytest.mark.parametrize(
     ("name", "change"),
     [
+        ("by_rate", change_rate),
         ("by_settings", change_settings),
         ("by_table", change_table),
         ("by_long", change_long),
