@@ -28,7 +28,9 @@ from amorsize.store.disk import DiskStore
 from amorsize.store.parcel import pack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
+
+    from amorsize.records import Facts
 
 RUN = Run(backend="process", n_jobs=2, chunksize=40, n_items=640, predicted_s=0.5, measured_s=0.6)
 SEEN = Profile.of([(100, 0.1), (100, 0.11)], now_s=1.7e9).ran(RUN)
@@ -302,6 +304,22 @@ def test_an_import_changes_nothing_that_is_known_and_no_row_of_others(
     after = rows_of(store)
     assert {key: after[key] for key in before} == before
     assert [facts["function"] for key, facts in after.items() if key not in before] == ["work:second"]
+
+
+class Racing(DiskStore):
+    """A store in which somebody else learns something between a look and the write that follows."""
+
+    def read(self, keys: Sequence[str]) -> dict[str, Facts]:
+        found = super().read(keys)
+        self.update({key: lambda _: SEEN.to_facts() for key in keys})
+        return found
+
+
+def test_an_import_leaves_what_was_learned_while_it_ran(parcel: str, store: DiskStore) -> None:
+    racing = Racing(store.path)
+    exchange.import_from(parcel, racing)
+    racing.close()
+    assert [Profile.from_facts(facts) for facts in rows_of(store).values()] == [SEEN, SEEN]
 
 
 def test_prices_are_carried_back_to_their_own_machine_only(store: DiskStore, tmp_path: Path) -> None:
