@@ -60,8 +60,6 @@ _MAX_KEYS = 1024
 # What these assign to an object stays as it is afterwards.
 _CONSTRUCTORS = frozenset({"__init__", "__new__", "__post_init__", "__setstate__"})
 
-_elements, _own_name = elements, own_name  # `likeness` stands on them, too
-
 _UNREADABLE = ("?",)  # stands for what fails when it is looked at
 _NO_FACTS = code_facts((lambda: None).__code__)
 

@@ -14,13 +14,30 @@ import sys
 from _blake2 import blake2b
 
 from amorsize.identity.code import CodeFacts
-from amorsize.identity.function import _NO_FACTS, _elements, _own_name, _Walk
+from amorsize.identity.function import _NO_FACTS, _Walk
 from amorsize.identity.loads import FunctionType, MethodType, ModuleType, inner_parts, instance_attributes
+from amorsize.identity.naming import own_name
 from amorsize.identity.origin import module_library
-from amorsize.identity.values import CONTAINERS, MAX_DEPTH, MAX_ELEMENTS, PLAIN, value_token, written
+from amorsize.identity.values import CONTAINERS, MAX_DEPTH, MAX_ELEMENTS, PLAIN, elements, value_token, written
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 _WHOLE_TEXT = 1024  # characters or bytes up to which `value_token` takes text as it is
 _WHOLE_BITS = 1024
+
+_PLAIN_COPIES: dict[type, Callable[[Any], object]] = {
+    dict: dict.copy,
+    list: list.copy,
+    set: lambda value: set(set.__iter__(value)),
+    frozenset: lambda value: set(frozenset.__iter__(value)),
+    bytearray: lambda value: bytes(memoryview(value)),
+    bytes: lambda value: bytes(memoryview(value)),
+    str: lambda value: str.__getitem__(value, slice(None)),
+}
+"""What an object of a user's own class of container or text holds, without asking any method of that class."""
 
 
 def likeness(func: object) -> str:
@@ -49,16 +66,19 @@ class _State(_Walk):
 
     def _meet_container(self, facts: CodeFacts, name: str, value: object) -> None:
         self.values.append((facts, name, value))
-        for element in _elements(value, MAX_DEPTH):
+        for element in elements(value, MAX_DEPTH):
             self.tokens += (name, self._enqueue(facts, element, None))
 
     def _read_object(self, value: object, facts: CodeFacts, owner: type | None) -> None:
         super()._read_object(value, facts, owner)
-        if type(value) in (MethodType, FunctionType, ModuleType) or inner_parts(value) or _own_name(value) is not None:
+        if type(value) in (MethodType, FunctionType, ModuleType) or inner_parts(value) or own_name(value) is not None:
             return
         if module_library(type(value).__module__) is not None:
             self.tokens.append(_content(value))
             return
+        for base, copy_of in _PLAIN_COPIES.items():
+            if base in type(value).__mro__:
+                self.tokens.append(_content(copy_of(value)))
         for name, held in sorted(instance_attributes(value), key=lambda named: named[0]):
             if name not in self.written:
                 self._meet(_NO_FACTS, name, held)

@@ -104,6 +104,31 @@ def test_a_function_whose_state_has_changed_is_another(module: Any, name: str, c
     assert likeness(func) != before
 
 
+@pytest.mark.parametrize(
+    ("kind", "one", "other"),
+    [
+        (dict, {"rate": 1}, {"rate": 2}),
+        (list, [1, 2], [1, 3]),
+        (set, {1}, {2}),
+        (frozenset, {1}, {2}),
+        (bytearray, b"a" * 3000, b"a" * 1500 + b"b" + b"a" * 1499),
+        (bytes, b"a" * 3000, b"a" * 1500 + b"b" + b"a" * 1499),
+        (str, "a" * 3000, "a" * 1500 + "b" + "a" * 1499),
+    ],
+)
+def test_what_an_object_of_a_user_s_own_container_class_holds_counts(
+    module: Any, kind: type, one: object, other: object
+) -> None:
+    """Its methods do not: what they say may be anything."""
+    exec("def held(x):\n    return HELD[x]\n", vars(module))
+    made = type("Own", (kind,), {"__module__": "work", "__iter__": None, "__len__": None, "copy": None})
+    module.HELD = made(one)
+    before = likeness(module.held)
+    assert likeness(module.held) == before
+    module.HELD = made(other)
+    assert likeness(module.held) != before
+
+
 @pytest.mark.parametrize("name", ["by_settings", "by_client"])
 def test_what_a_function_assigns_itself_does_not_count(module: Any, name: str) -> None:
     func = vars(module)[name]
