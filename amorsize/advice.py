@@ -216,11 +216,12 @@ class Adviser:
 
         self._cleared.add(backend)
         if self._options.backend == "thread":
+            self._shared(is_asked=True)
             return
         is_asked = backend == "process" and (self._options.backend == "process" or self._options.isolate)
         refusal = self._find_start_method() if backend == "process" else safety.thread_refusal()
-        if refusal is None and not is_asked and len(self._cleared) == 1:
-            refusal = self._shared()
+        if refusal is None and len(self._cleared) == 1:
+            refusal = self._shared(is_asked=is_asked)
         if is_asked and refusal is not None:
             self.stay(refusal)
         elif backend == "thread":
@@ -262,15 +263,17 @@ class Adviser:
         self._shown.update(price)
         return refusal
 
-    def _shared(self) -> str | None:
-        """Return which live handle keeps the call in the caller, and say so; warn of globals that it assigns."""
+    def _shared(self, *, is_asked: bool) -> str | None:
+        """Warn of globals that the function assigns; return which live handle keeps the call in the caller, and say so,
+        unless workers were asked for."""
         name = self.knowledge.function.name
         handle, writes = shared_handle(self._func, name)
-        if handle is not None:
-            self.stays = handle
-            self.warn(f"{name} runs as a plain loop: {handle}. Open it inside the function to run in parallel.")
         if writes is not None:
             self.warn(writes)
+        if handle is None or is_asked:
+            return None
+        self.stays = handle
+        self.warn(f"{name} runs as a plain loop: {handle}. Open it inside the function to run in parallel.")
         return handle
 
     def stay(self, why: str) -> None:

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import amorsize
-from amorsize import AmorsizeWarning, parallelizable, pmap
+from amorsize import AmorsizeWarning, errors, parallelizable, pmap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -175,12 +175,16 @@ def count(n: int) -> int:
 
 
 @pytest.mark.needs_fork
-def test_a_function_that_assigns_globals_is_warned_about_once() -> None:
+@pytest.mark.parametrize(
+    "given", [{}, {"backend": "process", "n_jobs": 2}, {"backend": "thread", "n_jobs": 2}, {"isolate": True}]
+)
+def test_a_function_that_assigns_globals_is_warned_about_once(given: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(errors, "_warned", set())
     with pytest.warns(AmorsizeWarning, match="assigns the global COUNT"):
-        pmap(count, [20_000] * 300)
+        pmap(count, [20_000] * 300, **given)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        pmap(count, [20_000] * 300)
+        pmap(count, [20_000] * 300, **given)
 
 
 def test_results_that_cannot_be_pickled_keep_the_call_in_the_loop() -> None:
