@@ -228,7 +228,7 @@ def worker_died(first: int, stop: int, offset: int, status: tuple[int | None, in
     else:
         how = "ended (its exit code was taken by somebody else in this process)"
     first, stop = first + offset, stop + offset
-    where = f"in {_items(first, stop)}" if first < stop else "between two items"
+    where = f"in {_items(first, stop)}" if first < stop else "outside of any item"
     return WorkerDied(
         f"a worker {how} {where}",
         first=first if first < stop else None,

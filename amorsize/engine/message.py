@@ -14,9 +14,9 @@ RESULTS, ERROR, DONE, BEGUN, UNREAD = b"R", b"E", b"D", b"B", b"U"
 """Of a worker: results of a range; the exception of an item; it takes no further range; it has begun with a task; it
 cannot rebuild the items of a task, and has called none of them."""
 
-TASK, SETUP, REFUSED = b"T", b"S", b"N"
-"""To a fed worker: a range of items. To one that is a fresh interpreter: what to run, and in which surroundings; and
-its answer where it cannot."""
+TASK, SETUP, REFUSED, READY = b"T", b"S", b"N", b"Y"
+"""To a fed worker: a range of items. To one that is a fresh interpreter: what to run, and in which surroundings. The
+answers of both before their first task: it cannot run it; it can, and whatever it dies of from now on is an item's."""
 
 
 class Message:

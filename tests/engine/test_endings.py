@@ -149,14 +149,15 @@ def test_workers_of_two_streams_at_once_do_not_keep_each_other_alive(start: Star
 import time
 from amorsize.engine.fed.forked import ForkedCrew
 from amorsize.inline import Work
-from amorsize.engine.message import BEGUN, TASK
+from amorsize.engine.message import BEGUN, READY, TASK
 
 one, other = (ForkedCrew(Work(time.sleep, ([600],))) for _ in range(2))
 seats = one.hire(1) + other.hire(1) + one.hire(1)
 for seat in seats:
     seat.link.send(TASK, 0, 1, 1.0)
     seat.link.end.setblocking(True)
-    assert next(seat.link.receive()).kind == BEGUN
+    messages = seat.link.receive()
+    assert [next(messages).kind, next(messages).kind] == [READY, BEGUN]
 print(*[seat.pid for seat in seats], flush=True)
 time.sleep(600)
 """)

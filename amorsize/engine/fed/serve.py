@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from amorsize.engine.child import flush_output
 from amorsize.engine.desk import Desk
-from amorsize.engine.message import BEGUN, REFUSED, TASK, UNREAD
+from amorsize.engine.message import BEGUN, READY, REFUSED, TASK, UNREAD
 from amorsize.inline import Work
 
 TYPE_CHECKING = False
@@ -32,6 +32,7 @@ def serve(link: Link, work: Work) -> None:
 
         link.send(REFUSED, payload=failure.pack(error))
         return
+    link.send(READY)
     for message in link.receive():
         if message.kind == TASK:
             run_task(desk, work, message)

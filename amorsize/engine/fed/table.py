@@ -97,15 +97,17 @@ class Chair:
         tasks: the one that runs, and those that wait for it.
         began_s: when the running one began, where that is asked for.
         spared: the task that ran when the call failed.
+        is_ready: the worker has said that it can run the function: before, it has begun no item.
     """
 
-    __slots__ = ("began_s", "seat", "spared", "tasks")
+    __slots__ = ("began_s", "is_ready", "seat", "spared", "tasks")
 
     def __init__(self, seat: Seat) -> None:
         self.seat = seat
         self.tasks: deque[Task] = deque()
         self.began_s: float | None = None
         self.spared: Task | None = None
+        self.is_ready = False
 
     def finish(self) -> Task:
         """Take away the task that runs."""
@@ -130,6 +132,7 @@ class Table:
         chairs: workers and their tasks.
         again: tasks that were given out and are to be given out again.
         failed_s: when the first failure was noted, on the clock of `time.monotonic`.
+        n_lost_early: workers that have died before they could run the function.
     """
 
     def __init__(self, source: Source, sink: Sink, crew: Crew[Seat], rules: Rules) -> None:
@@ -140,6 +143,7 @@ class Table:
         self.chairs: list[Chair] = []
         self.again: deque[Task] = deque()
         self.failed_s = inf
+        self.n_lost_early = 0
 
     @property
     def is_idle(self) -> bool:

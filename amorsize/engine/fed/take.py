@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import monotonic
 
 from amorsize.engine.collect import GRACE_S, LOWER_GRACE_S, name_item
-from amorsize.engine.message import BEGUN, ERROR, REFUSED, RESULTS, UNREAD
+from amorsize.engine.message import BEGUN, ERROR, READY, REFUSED, RESULTS, UNREAD
 from amorsize.errors import ItemTimeout, WorkerDied
 
 TYPE_CHECKING = False
@@ -48,6 +48,8 @@ class Taker:
     def _take(self, chair: Chair, message: Message) -> None:
         if message.kind == REFUSED:
             self._refused(chair, message)
+        elif message.kind == READY:
+            chair.is_ready = True
         elif not chair.tasks:
             return
         elif message.kind == BEGUN:
@@ -106,7 +108,11 @@ class Taker:
     # Whoever dies, or takes too long.
 
     def _lost(self, chair: Chair) -> None:
-        """Deal with the end of a worker: its task is to be done again, or has failed."""
+        """Deal with the end of a worker: its task is to be done again, or has failed.
+
+        One that had begun nothing is replaced, as often as all who were warm may have been on their way out: it may
+        have died of its last call, or been killed while it rested.
+        """
         from amorsize.engine import failure
 
         table = self._table
@@ -114,13 +120,18 @@ class Taker:
         table.dismiss(chair)
         if not chair.tasks:
             return
+        if not chair.is_ready and table.n_lost_early < table.rules.n_jobs:
+            table.n_lost_early += 1
+            table.do_again(*chair.tasks)
+            return
         task = chair.tasks.popleft()
         table.do_again(*chair.tasks)
         task.n_deaths += 1
         if task.n_deaths <= table.rules.retries:
             table.do_again(*task.singles())
             return
-        table.fail_all(task.start, task.stop, failure.worker_died(task.start, task.stop, 0, status))
+        stop = task.stop if chair.is_ready else task.start
+        table.fail_all(task.start, task.stop, failure.worker_died(task.start, stop, 0, status))
 
     def wait_s(self) -> float:
         """Return how long nobody has to be looked after."""

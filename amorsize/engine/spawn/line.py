@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from amorsize.engine.fed.link import Link
-from amorsize.engine.message import ERROR, REFUSED, RESULTS, SETUP, TASK
+from amorsize.engine.message import ERROR, READY, REFUSED, RESULTS, SETUP, TASK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ class Line(Link):
     """The caller's end, which remembers what the worker has not answered yet.
 
     Attributes:
-        n_setups: SETUP frames sent so far; a refusal of any but the last one is stale.
+        n_setups: SETUP frames sent so far; the answer to any but the last one is stale.
         is_accepted: the worker has run something since then.
     """
 
@@ -55,7 +55,7 @@ class Line(Link):
     def receive(self) -> Iterator[Message]:
         """Yield every message that has arrived; see `Link`."""
         for message in super().receive():
-            if message.kind == REFUSED:
+            if message.kind in (READY, REFUSED):
                 if message.start != self.n_setups:
                     continue
             elif message.kind == ERROR:

@@ -15,7 +15,7 @@ from amorsize.engine import encoding, safety
 from amorsize.engine.child import leave, leave_to_caller, save_coverage
 from amorsize.engine.fed import serve
 from amorsize.engine.fed.link import Link
-from amorsize.engine.message import REFUSED, SETUP, TASK
+from amorsize.engine.message import READY, REFUSED, SETUP, TASK
 from amorsize.engine.spawn.names import found
 from amorsize.engine.spawn.surroundings import enter, take_over
 from amorsize.inline import Work
@@ -80,6 +80,7 @@ class Worker:
         if self._work is not None:
             self._work.offset = message.start
             self._desk.failed_at = None
+            self.link.send(READY, message.count)
 
     def _rest(self, idle_s: float) -> None:
         """Hold no directory, and end when nothing is heard for a while."""

@@ -22,7 +22,7 @@ from amorsize.engine.fed.table import Rules, Table
 from amorsize.engine.guard import Failed
 from amorsize.engine.held import Held
 from amorsize.engine.job import Range
-from amorsize.engine.message import BEGUN, ERROR, REFUSED, RESULTS, TASK, UNREAD, Message
+from amorsize.engine.message import BEGUN, ERROR, READY, REFUSED, RESULTS, TASK, UNREAD, Message
 from amorsize.inline import Work
 from amorsize.records import Plan
 
@@ -74,7 +74,7 @@ class Script:
         self.goes_on = goes_on
         self.given: list[tuple[int, int]] = []
         self.items: list[list[object] | None] = []
-        self.sends: list[Message] = []
+        self.sends: list[Message] = [Sent(READY, 0, 0)]
         self.last_words: list[Message] = []
         self.status: Status | None = None
         self.at_end = False
@@ -151,7 +151,11 @@ class Unsendable:
 
 
 class Scripts:
-    """A crew of them."""
+    """A crew of them.
+
+    Attributes:
+        n_stillborn: how many of the next that are hired end before they can run the function.
+    """
 
     def __init__(self, room: float, item_s: float, goes_on: bool) -> None:
         self.item_s = item_s
@@ -160,6 +164,7 @@ class Scripts:
         self.dismissed: list[Script] = []
         self.released: list[Script] = []
         self.room = room
+        self.n_stillborn = 0
 
     def hire(self, n_workers: int) -> list[Script]:
         n_workers = int(min(n_workers, self.room))
@@ -167,6 +172,10 @@ class Scripts:
             raise BlockingIOError("no more processes")
         self.room -= n_workers
         hired = [Script(self.item_s, self.goes_on) for _ in range(n_workers)]
+        for script in hired[: self.n_stillborn]:
+            script.sends.clear()
+            script.die()
+        self.n_stillborn = max(0, self.n_stillborn - n_workers)
         self.hired += hired
         return hired
 
@@ -289,6 +298,28 @@ def test_what_a_worker_sends_just_before_its_end_is_taken_in() -> None:
     office.step()
     assert office.out == [0]
     assert "item 1" in str(office.sink.error)
+
+
+def test_a_worker_that_dies_before_it_can_run_the_function_is_replaced_and_no_item_is_blamed() -> None:
+    office = Office(range(4), n_jobs=2, item_s=1.0)
+    office.crew.n_stillborn = 2
+    office.run()
+    assert (office.out, office.sink.error) == (tens(4), None)
+    assert len(office.crew.hired) == 4
+
+
+def test_a_function_that_kills_every_worker_before_its_first_item_ends_the_call() -> None:
+    office = Office(range(4), n_jobs=2, item_s=1.0)
+    office.crew.n_stillborn = 100
+    office.run()
+    error = office.sink.error
+    assert isinstance(error, WorkerDied)
+    assert str(error) == (
+        "a worker was ended by signal 9 (SIGKILL), which is also how the kernel ends a process when memory runs out, "
+        "outside of any item"
+    )
+    assert (error.first, error.stop) == (None, None)
+    assert office.crew.n_stillborn >= 95
 
 
 # ---- items and results that do not travel

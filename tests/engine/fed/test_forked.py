@@ -126,11 +126,13 @@ def test_a_result_that_is_finished_survives_the_death_of_its_worker() -> None:
 def test_who_is_killed_between_two_items_takes_nothing_along() -> None:
     with feeding(ten_times, iter(range(6)), window=1) as (feed, sink):
         out: list[object] = []
+        while len(out) < 3:
+            feed.step()
+            out += sink.take()
+        _kill_all(feed)
         while not feed.is_over:
             feed.step()
             out += sink.take()
-            if len(out) == 3:
-                _kill_all(feed)
     assert (out, sink.error) == ([10 * x for x in range(6)], None)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from amorsize.engine import failure
 from amorsize.engine.held import Held
-from amorsize.engine.message import REFUSED, RESULTS, TASK
+from amorsize.engine.message import READY, REFUSED, RESULTS, TASK
 from amorsize.engine.spawn import warm
 from amorsize.identity.likeness import likeness
 
@@ -57,5 +57,5 @@ def take(worker: warm.SpawnedWorker, message: Message, results: dict[int, Any]) 
         worker.answer(message)
     elif message.kind == RESULTS:
         results.update(enumerate(message.load(), message.start))
-    else:
+    elif message.kind != READY:
         raise failure.unpack(message.load())
