@@ -93,7 +93,7 @@ class Desk:
         if not self._busy:
             try:
                 self.publish()
-            except Exception:  # of pickling, which may raise anything: see above
+            except BaseException:  # of pickling, which may raise anything, or exit: see above
                 return
 
     @property
@@ -130,7 +130,7 @@ class Desk:
         index = self.position
         try:
             self.publish()
-        except Exception as unpicklable:  # a result that pickle refuses, with whatever exception it likes
+        except BaseException as unpicklable:  # a result that pickle refuses, with whatever exception it likes
             error = failure.not_picklable("result", self.results, self.start, offset, unpicklable)
             index = error.index - offset
             if index > self.start:

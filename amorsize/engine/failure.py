@@ -160,7 +160,7 @@ def refusal(value: object) -> BaseException | None:
     """Return what pickling and rebuilding this value raises, or None if it survives both."""
     try:
         pickle.loads(encoding.pickled(value, None))
-    except Exception as error:  # __reduce__ and __setstate__ may raise anything, and what they raise is the answer
+    except (Exception, SystemExit, GeneratorExit) as error:  # of __reduce__ and __setstate__: it is the answer
         return error
     return None
 

@@ -14,7 +14,7 @@ import pytest
 
 from amorsize import ItemTimeout, WorkerDied
 from amorsize.testing.base import DEATHS, PICKLING, TIMEOUTS, WITHOUT_TIMEOUTS, Contract, only_where
-from amorsize.testing.faults import DiesUnpickling, dies_at, dies_at_first, dies_while_sending, waits_at
+from amorsize.testing.faults import PICKLED, UNPICKLED, Trap, dies_at, dies_at_first, sets_a_trap_at, waits_at
 from amorsize.testing.items import Calls, Gate, double, same
 
 if TYPE_CHECKING:
@@ -109,13 +109,13 @@ class Deaths(Contract):
     @only_where(DEATHS, PICKLING)
     def test_a_worker_that_dies_while_it_rebuilds_an_argument_is_told(self) -> None:
         with pytest.raises(WorkerDied) as caught:
-            self.pmap_apart(same, iter([0, 1, 2, DiesUnpickling(), 4]), chunksize=1)
+            self.pmap_apart(same, iter([0, 1, 2, Trap("exit", UNPICKLED), 4]), chunksize=1)
         assert (caught.value.first, caught.value.exitcode) == (3, 7)
 
     @only_where(DEATHS, PICKLING)
     def test_a_worker_that_dies_while_it_sends_a_result_is_told(self) -> None:
         with pytest.raises(WorkerDied) as caught:
-            self.pmap_apart(dies_while_sending, range(20), chunksize=1)
+            self.pmap_apart(functools.partial(sets_a_trap_at, 3, "exit", PICKLED), range(20), chunksize=1)
         assert (caught.value.first, caught.value.exitcode) == (3, 7)
 
     @only_where(TIMEOUTS)

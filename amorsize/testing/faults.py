@@ -118,22 +118,67 @@ def dies_at_first(calls: Calls, n_times: int, item: int) -> int:
     return item * 2
 
 
-class DiesUnpickling:
-    """An argument that ends the process that rebuilds it."""
+PICKLED, UNPICKLED, CALLED, COLLECTED = "pickled", "unpickled", "called", "collected"
+"""Moments of a value's life."""
+
+
+def go_wrong(how: str) -> None:
+    """Go wrong in one of several ways: `error`, `sys.exit`, or as `die` does."""
+    if how == "error":
+        raise ValueError("sprung")
+    if how == "sys.exit":
+        sys.exit("sprung")
+    die(how)
+
+
+class Trap:
+    """A value that goes wrong in one way at one moment of its life; collected, only in others than its first process.
+
+    Args:
+        how: as `go_wrong` has it.
+        when: `PICKLED`, `UNPICKLED`, `CALLED` or `COLLECTED`.
+        owner: its first process; None for this one.
+    """
+
+    def __init__(self, how: str, when: str, owner: int | None = None) -> None:
+        self.how, self.when = how, when
+        self.owner = os.getpid() if owner is None else owner
 
     def __reduce__(self) -> tuple[object, ...]:
-        return die, ("exit",)
+        self._pass(PICKLED)
+        return _rebuilt, (self.how, self.when, self.owner)
+
+    def __call__(self, item: object = None) -> object:
+        self._pass(CALLED)
+        return item
+
+    def __del__(self) -> None:
+        if self.owner != os.getpid():
+            self._pass(COLLECTED)
+
+    def _pass(self, moment: str) -> None:
+        if self.when == moment:
+            go_wrong(self.how)
 
 
-class DiesPickling:
-    """A result that ends the process that sends it."""
+def _rebuilt(how: str, when: str, owner: int) -> Trap:
+    if when == UNPICKLED:
+        go_wrong(how)
+    return Trap(how, when, owner)
 
-    def __reduce__(self) -> NoReturn:
-        die("exit")
+
+def springs(item: object) -> object:
+    """Call what is given, where it is a trap."""
+    return item() if isinstance(item, Trap) else item
 
 
-def dies_while_sending(item: int) -> object:
-    return DiesPickling() if item == 3 else item
+def sets_a_trap_at(culprit: int, how: str, when: str, item: int, owner: int = -1) -> object:
+    """Return a trap for one item, which is called before."""
+    if item != culprit:
+        return item
+    trap = Trap(how, when, owner)
+    trap()
+    return trap
 
 
 # What waits.
