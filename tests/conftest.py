@@ -2,11 +2,14 @@
 
 A test starts with an empty HOME, cache and temp directory and without any setting in the environment. When it ends, no
 child process, thread, descriptor, memory file, temp file or signal handler may be left that was not there before.
+Programs that are to be interrupted or killed are started here, too.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 
 CAN_FORK = hasattr(os, "fork") and hasattr(os, "memfd_create")
+
+END_MS = 10_000
+"""A process that is still there after this many ms is taken for one that never ends; the real bounds are far below."""
 
 SETTINGS = ("AMORSIZE_", "PYTEST_XDIST_", "SLURM_", "XDG_", "PYTHON_CPU_COUNT")
 """Beginnings of the names of environment variables that change what amorsize does."""
@@ -102,3 +108,60 @@ def fresh_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..
         return done.stdout
 
     return run
+
+
+@pytest.fixture
+def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Return a function that starts a program in a session of its own; its standard output ends with its last worker.
+    What still lives when the test ends is killed."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
+    running: list[subprocess.Popen[bytes]] = []
+
+    def begin(source: str, stdin: int | None = None) -> subprocess.Popen[bytes]:
+        file = tmp_path / f"program_{len(running)}.py"
+        # A shell that runs the tests in the background has them ignore SIGINT, and children inherit that.
+        file.write_text(f"import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n{source}")
+        program = subprocess.Popen(
+            [sys.executable, file.name],
+            cwd=tmp_path,
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        running.append(program)
+        return program
+
+    yield begin
+    for program in running:
+        with contextlib.suppress(ProcessLookupError):  # as it should be: nobody of the group is left
+            os.killpg(program.pid, signal.SIGKILL)
+        program.communicate()
+
+
+@pytest.fixture
+def lines_of() -> Callable[[subprocess.Popen[bytes], int], list[str]]:
+    """Return a function that waits for so many lines on a program's standard output."""
+
+    def read(program: subprocess.Popen[bytes], n_lines: int) -> list[str]:
+        assert program.stdout is not None
+        lines = [program.stdout.readline().decode().strip() for _ in range(n_lines)]
+        assert all(lines), program.communicate()[1].decode()
+        return lines
+
+    return read
+
+
+@pytest.fixture
+def watch() -> Iterator[Callable[[int], Callable[[], bool]]]:
+    """Return a function that takes hold of a process and returns one that waits for its end: did it come?"""
+    held: list[int] = []
+
+    def take_hold(pid: int) -> Callable[[], bool]:
+        pidfd = os.pidfd_open(pid)
+        held.append(pidfd)
+        return lambda: bool(select.select([pidfd], [], [], END_MS / 1000)[0])
+
+    yield take_hold
+    for pidfd in held:
+        os.close(pidfd)

@@ -1,14 +1,9 @@
-"""Jobs for a crew, programs to be interrupted, and the end of a process that is not ours."""
+"""Jobs for a crew, and what opens once."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
-import signal
-import subprocess
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,13 +15,9 @@ from amorsize.records import Plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from amorsize.records import Evidence
-
-ROOT = Path(__file__).resolve().parents[2]
-
-END_MS = 10_000
-"""A process that is still there after this many ms is taken for one that never ends; the real bounds are far below."""
 
 
 def keep_the_plan(_evidence: Evidence) -> None:
@@ -122,59 +113,3 @@ class Calls:
     def pids(self) -> set[int]:
         """The processes that called."""
         return {int(line.split()[0]) for line in self._file.read_text().splitlines()}
-
-
-@pytest.fixture
-def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], subprocess.Popen[bytes]]]:
-    """Return a function that starts a program in a process group of its own; its standard output ends with its last
-    worker. What still lives when the test ends is killed."""
-    monkeypatch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
-    running: list[subprocess.Popen[bytes]] = []
-
-    def begin(source: str) -> subprocess.Popen[bytes]:
-        file = tmp_path / f"program_{len(running)}.py"
-        # A shell that runs the tests in the background has them ignore SIGINT, and children inherit that.
-        file.write_text(f"import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n{source}")
-        program = subprocess.Popen(
-            [sys.executable, file.name],
-            cwd=tmp_path,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
-        running.append(program)
-        return program
-
-    yield begin
-    for program in running:
-        with contextlib.suppress(ProcessLookupError):  # as it should be: nobody of the group is left
-            os.killpg(program.pid, signal.SIGKILL)
-        program.communicate()
-
-
-@pytest.fixture
-def lines_of() -> Callable[[subprocess.Popen[bytes], int], list[str]]:
-    """Return a function that waits for so many lines on a program's standard output."""
-
-    def read(program: subprocess.Popen[bytes], n_lines: int) -> list[str]:
-        assert program.stdout is not None
-        lines = [program.stdout.readline().decode().strip() for _ in range(n_lines)]
-        assert all(lines), program.communicate()[1].decode()
-        return lines
-
-    return read
-
-
-@pytest.fixture
-def watch() -> Iterator[Callable[[int], Callable[[], bool]]]:
-    """Return a function that takes hold of a process and returns one that waits for its end: did it come?"""
-    held: list[int] = []
-
-    def take_hold(pid: int) -> Callable[[], bool]:
-        pidfd = os.pidfd_open(pid)
-        held.append(pidfd)
-        return lambda: bool(select.select([pidfd], [], [], END_MS / 1000)[0])
-
-    yield take_hold
-    for pidfd in held:
-        os.close(pidfd)
