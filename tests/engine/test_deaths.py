@@ -6,8 +6,6 @@ import faulthandler
 import os
 import select
 import signal
-import subprocess
-import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -16,8 +14,6 @@ import pytest
 from amorsize import ItemNotPicklable, WorkerDied, pmap
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.engine.conftest import Gate
 
     Gates = tuple[Gate, Gate]
@@ -121,71 +117,6 @@ def test_a_process_that_an_item_leaves_behind_does_not_keep_the_call_waiting(gat
     finally:
         left_behind.open()
     done.wait()
-
-
-@pytest.fixture
-def ignored_children() -> Iterator[None]:
-    """Have the kernel take every child's status, as some programs do."""
-    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    yield
-    signal.signal(signal.SIGCHLD, before)
-
-
-@pytest.fixture
-def foreign_reaper() -> Iterator[list[int]]:
-    """Have a handler take every child's status, as some programs do; a list of those that it took."""
-    taken: list[int] = []
-
-    def take_all(_number: int, _frame: object) -> None:
-        try:
-            while (pid := os.waitpid(-1, os.WNOHANG)[0]) != 0:
-                taken.append(pid)
-        except ChildProcessError:
-            return
-
-    before = signal.signal(signal.SIGCHLD, take_all)
-    yield taken
-    signal.signal(signal.SIGCHLD, before)
-
-
-@pytest.mark.usefixtures("ignored_children")
-def test_a_program_that_ignores_its_children_gets_its_results() -> None:
-    assert pmap(abs, range(-50, 0), isolate=True, n_jobs=2) == list(range(50, 0, -1))
-
-
-@pytest.mark.usefixtures("ignored_children")
-def test_a_death_in_a_program_that_ignores_its_children_is_told_without_a_status() -> None:
-    with pytest.raises(WorkerDied, match="exit code was taken") as caught:
-        pmap(os._exit, [3], isolate=True)
-    assert (caught.value.first, caught.value.exitcode, caught.value.signal) == (0, None, None)
-
-
-def test_a_program_that_reaps_all_children_itself_gets_its_results(foreign_reaper: list[int]) -> None:
-    for _ in range(5):
-        assert pmap(abs, range(-50, 0), isolate=True, n_jobs=2) == list(range(50, 0, -1))
-    del foreign_reaper
-
-
-def test_a_death_beside_a_foreign_reaper_is_told_with_or_without_its_status(foreign_reaper: list[int]) -> None:
-    for _ in range(5):
-        with pytest.raises(WorkerDied) as caught:
-            pmap(os._exit, [3], isolate=True)
-        assert caught.value.first == 0
-        assert caught.value.exitcode in (3, None)
-    del foreign_reaper
-
-
-@pytest.mark.parametrize("ends_before", [True, False])
-def test_the_users_own_children_are_left_to_the_user(*, ends_before: bool) -> None:
-    child = subprocess.Popen([sys.executable, "-c", "input(); raise SystemExit(7)"], stdin=subprocess.PIPE)
-    assert child.stdin is not None
-    if ends_before:
-        child.stdin.write(b"\n")
-        child.stdin.flush()
-        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-    assert pmap(abs, range(-50, 0), isolate=True, n_jobs=2) == list(range(50, 0, -1))
-    child.communicate(b"" if ends_before else b"\n")
-    assert child.returncode == 7
 
 
 def test_an_unpicklable_result_is_told_with_item_type_and_path() -> None:

@@ -1,0 +1,393 @@
+"""R21, R11 and R13: the process that calls is somebody's own, with children, signals, handles, threads and a parent.
+
+The rest is held elsewhere. Locks, files and connections that a function over a list reaches, threads that live, nested
+calls, two threads at once, workers of multiprocessing and of an executor: `tests/test_surroundings.py`. What is a live
+handle: `tests/identity/test_reach.py`. Shares of pytest-xdist: `tests/identity/test_machine.py`. Calls inside calls and
+beside each other on every backend: the contract's `Around`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import itertools
+import multiprocessing
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+import types
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from amorsize import AmorsizeWarning, BackendUnavailable, WorkerDied, advice, parallelizable, pmap
+from amorsize.testing.faults import dies_at
+from amorsize.testing.items import double, process_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    Run = Callable[..., list[Any]]
+    Start = Callable[..., subprocess.Popen[bytes]]
+    Lines = Callable[[subprocess.Popen[bytes], int], list[str]]
+    Watch = Callable[[int], Callable[[], bool]]
+
+DOUBLES = [2 * item for item in range(30)]
+
+LONG = [20_000] * 200
+"""Items that are worth workers."""
+
+
+# ---- children of the caller's own, and who takes their status
+
+
+@pytest.fixture
+def ignored_children() -> Iterator[None]:
+    """Have the kernel take every child's status, as some programs do."""
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGCHLD, before)
+
+
+@pytest.fixture
+def foreign_reaper() -> Iterator[None]:
+    """Have a handler take every child's status, as some programs do."""
+
+    def take_all(_number: int, _frame: object) -> None:
+        try:
+            while os.waitpid(-1, os.WNOHANG)[0] != 0:
+                pass
+        except ChildProcessError:
+            return
+
+    before = signal.signal(signal.SIGCHLD, take_all)
+    yield
+    signal.signal(signal.SIGCHLD, before)
+
+
+@pytest.mark.usefixtures("ignored_children")
+def test_a_program_that_ignores_its_children_gets_its_results(run: Run) -> None:
+    assert run(double, range(30)) == DOUBLES
+
+
+@pytest.mark.usefixtures("ignored_children")
+def test_a_death_in_a_program_that_ignores_its_children_is_told_without_a_status(run: Run) -> None:
+    with pytest.raises(WorkerDied) as caught:
+        run(functools.partial(dies_at, "exit", 3), range(30), chunksize=1)
+    died = caught.value
+    assert str(died) == "a worker ended (its exit code was taken by somebody else in this process) in item 3"
+    assert (died.first, died.exitcode, died.signal) == (3, None, None)
+
+
+@pytest.mark.usefixtures("foreign_reaper")
+def test_a_program_that_reaps_all_children_itself_gets_its_results(run: Run) -> None:
+    for _ in range(3):
+        assert run(double, range(30)) == DOUBLES
+
+
+@pytest.mark.usefixtures("foreign_reaper")
+def test_a_death_beside_a_foreign_reaper_is_told_with_or_without_its_status(run: Run) -> None:
+    for _ in range(3):
+        with pytest.raises(WorkerDied) as caught:
+            run(functools.partial(dies_at, "exit", 3), range(30), chunksize=1)
+        assert caught.value.first == 3
+        assert caught.value.exitcode in (7, None)
+
+
+@pytest.mark.parametrize("ends_before", [True, False], ids=["has ended", "goes on"])
+def test_the_users_own_child_is_left_to_the_user(run: Run, *, ends_before: bool) -> None:
+    child = subprocess.Popen(["/bin/sh", "-c", "read line; exit 7"], stdin=subprocess.PIPE)
+    assert child.stdin is not None
+    if ends_before:
+        child.stdin.write(b"\n")
+        child.stdin.flush()
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert run(double, range(30)) == DOUBLES
+    with pytest.raises(WorkerDied):
+        run(functools.partial(dies_at, "kill", 3), range(30), chunksize=1)
+    child.communicate(b"" if ends_before else b"\n")
+    assert child.returncode == 7
+
+
+# ---- live handles in globals
+
+HELD: Any = None
+"""What the user's function reaches; a test puts something there."""
+
+
+@parallelizable
+def uses_it(n: int) -> int:
+    assert HELD is not None
+    sum(range(n))
+    return os.getpid()
+
+
+@pytest.fixture
+def handle(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Put a live handle into the global, and return what it is called in a warning."""
+    monkeypatch.setattr(advice, "_warned", set())
+    kind: str = request.param
+    made: dict[str, Callable[[], Any]] = {
+        "socket.socket": socket.socket,
+        "sqlite3.Connection": lambda: sqlite3.connect(":memory:"),
+        "_thread.lock": threading.Lock,
+        "_io.TextIOWrapper": lambda: (tmp_path / "log").open("w"),
+    }
+    monkeypatch.setattr(sys.modules[__name__], "HELD", made[kind]())
+    yield f"HELD ({kind})"
+    if hasattr(HELD, "close"):
+        HELD.close()
+
+
+HANDLES = ["socket.socket", "sqlite3.Connection", "_thread.lock", "_io.TextIOWrapper"]
+
+
+@pytest.mark.parametrize("handle", HANDLES, indirect=True)
+def test_a_global_handle_keeps_a_call_in_the_loop_with_one_warning_that_names_it(handle: str) -> None:
+    with pytest.warns(AmorsizeWarning) as told:
+        assert set(pmap(uses_it, LONG)) == {os.getpid()}
+    assert set(pmap(uses_it, LONG)) == {os.getpid()}  # silently: a warning would be an error here
+    (warning,) = told
+    assert f"it uses {handle}, which two workers must not share" in str(warning.message)
+    assert "Open it inside the function" in str(warning.message)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("handle", HANDLES, indirect=True)
+def test_so_it_is_with_an_input_of_unknown_length(handle: str, auto: Run) -> None:
+    with pytest.warns(AmorsizeWarning) as told:  # it takes longer than with a list until workers would pay
+        assert set(auto(uses_it, [100_000] * 300)) == {os.getpid()}
+    (warning,) = told
+    assert f"it uses {handle}, which two workers must not share" in str(warning.message)
+
+
+@pytest.mark.parametrize("handle", HANDLES, indirect=True)
+def test_a_handle_that_a_fresh_interpreter_cannot_have_is_refused_with_the_cure(handle: str) -> None:
+    with pytest.raises(BackendUnavailable, match="initializer"):
+        pmap(uses_it, [1, 2], isolate=True, start_method="spawn")
+    del handle
+
+
+# ---- parents of other kinds
+
+GUNICORN = """
+import os, signal
+from amorsize import pimap, pmap
+from amorsize.testing.items import double, process_of
+
+reaped = []
+def reap(*_):
+    try:
+        while (child := os.waitpid(-1, os.WNOHANG))[0]:
+            reaped.append(child)
+    except ChildProcessError:
+        return
+
+read_end, write_end = os.pipe()
+os.set_blocking(write_end, False)
+signal.set_wakeup_fd(write_end)
+signal.signal(signal.SIGCHLD, reap)
+for number in (signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR1, signal.SIGHUP, signal.SIGWINCH):
+    signal.signal(number, lambda *_: None)
+"""
+
+
+def test_a_worker_forked_by_a_server_calls_as_it_likes_and_its_parent_reaps_its_own_child_only(start: Start) -> None:
+    if not hasattr(os, "fork"):
+        pytest.skip("needs os.fork, which this platform lacks or hides")
+    program = start(
+        GUNICORN
+        + """
+worker = os.fork()
+if worker == 0:  # keeps the handlers, as servers have it, but for the one for children
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    options = {"isolate": True, "n_jobs": 2}
+    found = [
+        pmap(double, range(30)),
+        pmap(double, range(30), start_method="fork", **options),
+        pmap(double, iter(range(30)), start_method="fork", **options),
+        pmap(double, range(30), start_method="spawn", **options),
+        list(pimap(double, iter(range(30)), start_method="spawn", **options)),
+    ]
+    print([each == [2 * n for n in range(30)] for each in found], flush=True)
+    raise SystemExit(3)
+while not reaped:
+    os.read(read_end, 1)
+print([(pid == worker, os.waitstatus_to_exitcode(status)) for pid, status in reaped])
+"""
+    )
+    told, errors = program.communicate()
+    assert (told.decode(), errors.decode()) == (f"{[True] * 5}\n{[(True, 3)]}\n", "")
+
+
+@pytest.mark.needs_fork
+@pytest.mark.parametrize("start_method", ["fork", "spawn"])
+def test_a_server_s_worker_that_is_killed_for_being_slow_takes_its_workers_along(
+    start_method: str, start: Start, lines_of: Lines, watch: Watch
+) -> None:
+    program = start(
+        GUNICORN
+        + f"""
+def work(item):
+    os.write(1, b"%d\\n" % os.getpid())
+    sum(range(10**12))
+
+worker = os.fork()
+if worker == 0:
+    pmap(work, iter(range(20)), isolate=True, n_jobs=2, start_method={start_method!r})
+os.write(1, b"%d\\n" % worker)
+while not reaped:
+    os.read(read_end, 1)
+print("alive", flush=True)
+"""
+    )
+    worker, *pids = sorted(int(line) for line in lines_of(program, 3))
+    ends = [watch(pid) for pid in pids]
+    os.kill(worker, signal.SIGKILL)
+    assert [end() for end in ends] == [True, True]
+    told, errors = program.communicate()
+    assert (told, errors) == (b"alive\n", b"")
+
+
+@pytest.fixture
+def celery(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look like a worker of Celery's pool: a process of billiard, its own multiprocessing."""
+    process: Any = types.ModuleType("billiard.process")
+    process.current_process = lambda: types.SimpleNamespace(name="ForkPoolWorker-1", daemon=True)
+    monkeypatch.setitem(sys.modules, "billiard", types.ModuleType("billiard"))
+    monkeypatch.setitem(sys.modules, "billiard.process", process)
+    monkeypatch.setattr(advice, "_warned", set())
+
+
+@pytest.mark.usefixtures("celery")
+def test_in_a_celery_worker_a_call_is_the_loop(auto: Run) -> None:
+    assert set(auto(process_of, LONG)) == {os.getpid()}
+
+
+@pytest.mark.usefixtures("celery")
+def test_in_a_celery_worker_processes_that_were_asked_for_become_the_loop_with_one_warning(auto: Run) -> None:
+    with pytest.warns(AmorsizeWarning, match="Celery worker") as told:
+        assert set(auto(process_of, LONG, backend="process")) == {os.getpid()}
+    assert len(told) == 1
+
+
+@pytest.mark.usefixtures("celery")
+def test_in_a_celery_worker_isolation_is_refused(auto: Run) -> None:
+    with pytest.raises(BackendUnavailable, match="Celery worker"):
+        auto(process_of, LONG, isolate=True)
+
+
+def _in_a_daemon(send: Callable[[object], None], options: dict[str, Any]) -> None:
+    import warnings
+
+    warnings.simplefilter("ignore", AmorsizeWarning)
+    try:
+        send((set(pmap(process_of, LONG, **options)), os.getpid()))
+    except BackendUnavailable as error:
+        send(str(error))
+
+
+@pytest.mark.needs_fork
+@pytest.mark.parametrize("options", [{}, {"backend": "process"}, {"isolate": True}], ids=["auto", "process", "isolate"])
+def test_a_daemonic_process_starts_no_workers(options: dict[str, Any]) -> None:
+    context = multiprocessing.get_context("fork")
+    reading, writing = context.Pipe(duplex=False)
+    with reading, writing:
+        process = context.Process(target=_in_a_daemon, args=(writing.send, options), daemon=True)
+        process.start()
+        told = reading.recv()
+        process.join()
+    process.close()
+    if "isolate" in options:
+        assert "multiprocessing worker" in told
+    else:
+        pids, pid = told
+        assert pids == {pid}
+
+
+def test_beside_the_threads_of_a_test_runner_s_worker_nothing_hangs(start: Start) -> None:
+    """As pytest-xdist has it: a thread reads from the pipe to the parent, and the main thread runs the tests."""
+    program = start(
+        """
+import os, sys, threading
+os.environ.update(PYTEST_XDIST_WORKER="gw0", PYTEST_XDIST_WORKER_COUNT="2")
+from amorsize import parallelizable, pimap, pmap
+from amorsize.testing.items import double, process_of
+import warnings
+warnings.simplefilter("ignore")
+
+reading, writing = os.pipe()
+receiver = threading.Thread(target=os.read, args=(reading, 1))
+receiver.start()
+expected = [2 * n for n in range(300)]
+print(pmap(double, range(300)) == expected, pmap(double, iter(range(300))) == expected)
+print(pmap(double, range(300), backend="process", n_jobs=2) == expected)
+print(len(set(pimap(process_of, iter(range(100)), isolate=True, n_jobs=2, chunksize=1)) - {os.getpid()}) in (1, 2))
+os.write(writing, b".")
+receiver.join()
+"""
+    )
+    told, errors = program.communicate()
+    assert (told.decode(), errors.decode()) == ("True True\nTrue\nTrue\n", "")
+
+
+# ---- a running event loop
+
+
+def test_inside_a_running_event_loop_a_call_works_and_the_loop_goes_on(run: Run) -> None:
+    async def main() -> tuple[list[Any], list[int]]:
+        ticks: list[int] = []
+        loop = asyncio.get_running_loop()
+        loop.call_soon(ticks.append, 1)
+        loop.add_signal_handler(signal.SIGUSR1, ticks.append, 2)
+        found = run(double, range(30))
+        with pytest.raises(WorkerDied):
+            run(functools.partial(dies_at, "exit", 3), range(30), chunksize=1)
+        signal.raise_signal(signal.SIGUSR1)
+        while len(ticks) < 2:
+            await asyncio.sleep(0)
+        loop.remove_signal_handler(signal.SIGUSR1)
+        return found, ticks
+
+    found, ticks = asyncio.run(main())
+    assert found == DOUBLES
+    assert sorted(ticks) == [1, 2]
+
+
+def test_a_subprocess_of_the_event_loop_keeps_its_status() -> None:
+    async def main() -> tuple[list[int], int | None]:
+        child = await asyncio.create_subprocess_exec("/bin/sh", "-c", "read line; exit 7", stdin=subprocess.PIPE)
+        found = pmap(double, range(30), isolate=True, n_jobs=2, start_method="spawn")
+        await child.communicate(b"\n")
+        return found, child.returncode
+
+    assert asyncio.run(main()) == (DOUBLES, 7)
+
+
+# ---- two threads at once
+
+
+def test_one_thread_s_crash_does_not_hurt_the_other_s_call() -> None:
+    """Both calls have fresh interpreters: beside a second thread nothing is forked."""
+    options: dict[str, Any] = {"isolate": True, "n_jobs": 2, "start_method": "spawn", "chunksize": 1}
+    together = threading.Barrier(2)
+    found: list[Any] = []
+
+    def crash() -> None:
+        together.wait()
+        with pytest.raises(WorkerDied):
+            pmap(functools.partial(dies_at, "kill", 3), range(30), **options)
+        found.append("died")
+
+    thread = threading.Thread(target=crash)
+    thread.start()
+    together.wait()
+    for _ in itertools.repeat(None, 3):
+        assert pmap(double, range(30), **options) == DOUBLES
+    thread.join()
+    assert found == ["died"]
