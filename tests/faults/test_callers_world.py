@@ -166,6 +166,7 @@ def test_so_it_is_with_an_input_of_unknown_length(handle: str, auto: Run) -> Non
     assert f"it uses {handle}, which two workers must not share" in str(warning.message)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("handle", HANDLES, indirect=True)
 def test_a_handle_that_a_fresh_interpreter_cannot_have_is_refused_with_the_cure(handle: str) -> None:
     with pytest.raises(BackendUnavailable, match="initializer"):
