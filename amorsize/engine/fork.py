@@ -98,8 +98,19 @@ def descriptors_of(siblings: Iterable[Process]) -> list[int]:
 
 
 def fork_child(serve: Callable[[], None], lifeline: Lifeline, foreign_fds: list[int]) -> int:
-    """Fork a process that runs `serve` and ends; return its id. Signal handlers have to be held back meanwhile."""
-    pid = _fork()
+    """Fork a process that runs `serve` and ends; return its id. Signal handlers have to be held back meanwhile.
+
+    What the caller has forgotten and not yet collected is never collected in the child: it would be finalized twice.
+    """
+    collects = gc.isenabled()
+    gc.disable()  # what others have registered for a fork runs in the child first
+    try:
+        pid = _fork()
+        if pid == 0:
+            gc.freeze()
+    finally:
+        if collects:
+            gc.enable()
     if pid == 0:
         _become_worker(serve, lifeline, foreign_fds)
     _wake_elsewhere(pid)
@@ -128,7 +139,6 @@ def _become_worker(serve: Callable[[], None], lifeline: Lifeline, foreign_fds: l
         for fd in foreign_fds:
             os.close(fd)
         _reset_signals()
-        gc.freeze()
         _reseed_numpy()
         serve()
         save_coverage()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import itertools
 import multiprocessing
 import os
@@ -172,6 +173,50 @@ def test_a_handle_that_a_fresh_interpreter_cannot_have_is_refused_with_the_cure(
     with pytest.raises(BackendUnavailable, match="initializer"):
         pmap(uses_it, [1, 2], isolate=True, start_method="spawn")
     del handle
+
+
+# ---- the caller's own garbage
+
+
+class Forgotten:
+    """Garbage that only the collector finds, and that ends whoever finalizes it where it was not made."""
+
+    def __init__(self) -> None:
+        self.owner, self.itself = os.getpid(), self
+
+    def __del__(self) -> None:
+        if os.getpid() != self.owner:
+            os._exit(9)
+
+
+forgets = False
+
+
+def _forget() -> None:
+    """Leave garbage that is collected as soon as anything is made: once in a hundred forks that happens by itself."""
+    if forgets:
+        Forgotten()
+        gc.set_threshold(1)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_forget)
+
+
+@pytest.fixture
+def garbage(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Have the caller forget something just before each fork."""
+    thresholds = gc.get_threshold()
+    monkeypatch.setattr(sys.modules[__name__], "forgets", True)
+    yield
+    gc.set_threshold(*thresholds)
+
+
+@pytest.mark.needs_fork
+@pytest.mark.usefixtures("garbage")
+@pytest.mark.parametrize("kind", [list, iter])
+def test_what_the_caller_has_forgotten_is_not_finalized_in_its_workers(kind: Callable[..., Any]) -> None:
+    assert pmap(double, kind(range(30)), isolate=True, n_jobs=2, start_method="fork") == DOUBLES
 
 
 # ---- parents of other kinds
