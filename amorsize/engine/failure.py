@@ -30,6 +30,9 @@ parent. Also the causes of an exception that travel with it."""
 
 CAUSE, CONTEXT = "cause", "context"
 
+REFUSALS = (Exception, SystemExit, GeneratorExit)
+"""What a user's `__reduce__`, `__setstate__` or `__repr__` may raise to say no. KeyboardInterrupt may be a person's."""
+
 
 def pack(error: BaseException) -> bytes:
     """Return what `unpack` needs: the exceptions that can travel, their descriptions, and the worker's traceback."""
@@ -74,7 +77,7 @@ def _rebuilt(link: Link, traceback_text: str) -> BaseException:
     if pickled is not None:
         try:
             error: BaseException = pickle.loads(pickled)
-        except Exception as failed:  # a class that only the worker has, or an __init__ that fails here
+        except REFUSALS as failed:  # a class that only the worker has, or an __init__ that fails here
             why = f"{type(failed).__name__}: {failed}"
         else:
             return error
@@ -96,7 +99,7 @@ def _travelling(error: BaseException) -> bytes | None:
             pickled = encoding.pickled(reduced, None)
             if _is_same(pickle.loads(pickled), error):
                 return pickled
-        except Exception:  # its __reduce__ or __init__ may raise anything; a RemoteError tells of it then
+        except REFUSALS:  # its __reduce__ or __init__ may raise anything; a RemoteError tells of it then
             continue
     return None
 
@@ -124,7 +127,7 @@ def _is_same(error: BaseException, original: BaseException) -> bool:
 def _repr(value: object) -> str:
     try:
         return repr(value)
-    except Exception as error:  # a user's broken __repr__ must not replace the error that is being reported
+    except REFUSALS as error:  # a user's broken __repr__ must not replace the error that is being reported
         return f"<{type(value).__qualname__}: repr failed with {type(error).__name__}>"
 
 
@@ -160,7 +163,7 @@ def refusal(value: object) -> BaseException | None:
     """Return what pickling and rebuilding this value raises, or None if it survives both."""
     try:
         pickle.loads(encoding.pickled(value, None))
-    except (Exception, SystemExit, GeneratorExit) as error:  # of __reduce__ and __setstate__: it is the answer
+    except REFUSALS as error:  # what __reduce__ or __setstate__ raises is the answer
         return error
     return None
 

@@ -167,6 +167,31 @@ def _rebuilt(how: str, when: str, owner: int) -> Trap:
     return Trap(how, when, owner)
 
 
+class TrapError(Exception):
+    """An exception that goes wrong in one way when it is pickled or unpickled."""
+
+    def __init__(self, how: str, when: str) -> None:
+        super().__init__("a trap")
+        self.how, self.when = how, when
+
+    def __reduce__(self) -> tuple[object, ...]:
+        if self.when == PICKLED:
+            go_wrong(self.how)
+        return _rebuilt_error, (self.how, self.when)
+
+
+def _rebuilt_error(how: str, when: str) -> TrapError:
+    if when == UNPICKLED:
+        go_wrong(how)
+    return TrapError(how, when)
+
+
+def raises_a_trap_at(culprit: int, how: str, when: str, item: int) -> int:
+    if item == culprit:
+        raise TrapError(how, when)
+    return item
+
+
 def springs(item: object) -> object:
     """Call what is given, where it is a trap."""
     return item() if isinstance(item, Trap) else item

@@ -2,7 +2,7 @@
 
     {Python error, sys.exit, os._exit, segfault, SIGKILL}
         x {while it is pickled, while it is unpickled, in the call, when it is collected}
-        x {argument, result, function}
+        x {argument, result, function; exception, on its way}
         x {fork over a list, fork over an iterator, spawn}
 
 `TABLE` is the specification. In every cell the next call works, and nothing is left behind. Where a cell cannot occur
@@ -23,7 +23,17 @@ import pytest
 
 import amorsize
 from amorsize import BackendUnavailable, ItemNotPicklable, WorkerDied
-from amorsize.testing.faults import CALLED, COLLECTED, PICKLED, UNPICKLED, Trap, sets_a_trap_at, springs
+from amorsize.testing.faults import (
+    CALLED,
+    COLLECTED,
+    PICKLED,
+    UNPICKLED,
+    Trap,
+    TrapError,
+    raises_a_trap_at,
+    sets_a_trap_at,
+    springs,
+)
 from amorsize.testing.items import double
 
 if TYPE_CHECKING:
@@ -106,6 +116,8 @@ TOO_LATE = Answers("its result has been sent before, and nobody waits for the wo
 
 EXITS = Raises(SystemExit, "sprung")
 FAILS = Raises(ValueError, "sprung")
+ITSELF = Raises(TrapError, "a trap")
+"""Its arguments rebuild it, without its `__reduce__`; what that does to the process is tried in the worker."""
 PROGRAM_ENDS = EndsTheProgram()
 TRAP = f"{Trap.__module__}.{Trap.__qualname__}"
 ARGUMENT_NOT_SENT = Raises(
@@ -177,6 +189,12 @@ TABLE: list[tuple[str, str, str, Cell, Cell, Cell]] = [
     ("function", CALLED, SPAWN, FAILS, EXITS, Dies(0)),
     ("function", COLLECTED, LIST, NOT_COLLECTED, NOT_COLLECTED, NOT_COLLECTED),
     ("function", COLLECTED, FED, NOT_COLLECTED, NOT_COLLECTED, NOT_COLLECTED),
+    ("exception", PICKLED, LIST, ITSELF, ITSELF, Dies(3)),
+    ("exception", PICKLED, FED, ITSELF, ITSELF, Dies(3)),
+    ("exception", PICKLED, SPAWN, ITSELF, ITSELF, Dies(3)),
+    ("exception", UNPICKLED, LIST, ITSELF, ITSELF, Dies(3)),
+    ("exception", UNPICKLED, FED, ITSELF, ITSELF, Dies(3)),
+    ("exception", UNPICKLED, SPAWN, ITSELF, ITSELF, Dies(3)),
     ("function", COLLECTED, SPAWN, UNRAISABLE, UNRAISABLE, Answers("a warm worker keeps it until another comes")),
 ]
 
@@ -198,6 +216,8 @@ def call(what: str, when: str, where: str, how: str) -> list[Any]:
         items = (Trap(how, when) if item == culprit else item for item in items)
     elif what == "result":
         func = functools.partial(sets_a_trap_at, culprit, how, when, owner=os.getpid())
+    elif what == "exception":
+        func = functools.partial(raises_a_trap_at, culprit, how, when)
     else:
         func = Trap(how, when)
     return amorsize.pmap(func, list(items) if where == LIST else iter(items), **OPTIONS[where])
@@ -230,10 +250,9 @@ def is_right(index: int, result: object) -> bool:
 
 
 def test_the_table_has_every_cell_once() -> None:
-    wanted = product(
-        ("argument", "result", "function"), (PICKLED, UNPICKLED, CALLED, COLLECTED), (LIST, FED, SPAWN), WAYS
-    )
-    assert set(CELLS) == set(wanted)
+    values, moments, where = ("argument", "result", "function"), (PICKLED, UNPICKLED, CALLED, COLLECTED), tuple(OPTIONS)
+    wanted = {*product(values, moments, where, WAYS), *product(["exception"], [PICKLED, UNPICKLED], where, WAYS)}
+    assert set(CELLS) == wanted
     assert len(CELLS) == len(TABLE) * len(WAYS)
 
 
