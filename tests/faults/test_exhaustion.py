@@ -23,8 +23,6 @@ from amorsize.testing.items import double
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from amorsize.protocols import OptionArgs
-
     Run = Callable[..., list[Any]]
 
 resource = pytest.importorskip("resource")
@@ -38,7 +36,7 @@ KINDS: dict[str, Callable[..., list[Any]]] = {
     "pimap": lambda **options: list(pimap(double, iter(range(30)), **options)),
 }
 
-PROCESS: OptionArgs = {"backend": "process", "n_jobs": 3, "cache": False}
+PROCESS: dict[str, Any] = {"backend": "process", "n_jobs": 3, "cache": False}
 
 
 @pytest.fixture
