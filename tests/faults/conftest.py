@@ -42,7 +42,7 @@ WAYS: dict[str, tuple[Run, OptionArgs]] = {
 
 @pytest.fixture(
     params=[
-        pytest.param(way, id=name, marks=[pytest.mark.needs_fork] if name.startswith("fork") else [])
+        pytest.param(way, id=name, marks=pytest.mark.needs_fork if name.startswith("fork") else pytest.mark.slow)
         for name, way in WAYS.items()
     ]
 )

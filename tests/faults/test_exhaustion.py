@@ -23,8 +23,6 @@ from amorsize.testing.items import double
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    Run = Callable[..., list[Any]]
-
 resource = pytest.importorskip("resource")
 
 pytestmark = pytest.mark.needs_fork

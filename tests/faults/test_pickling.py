@@ -1,0 +1,110 @@
+"""R3 and R4: arguments, results and exceptions that do not travel.
+
+Here: whatever way items get to workers, and in streams. The rest is held elsewhere. What each fault says word for word:
+`test_crash_matrix.py`. Which part is named: `tests/engine/test_failure.py`. Index, type and path over lists and
+iterators, and exceptions, for every backend: the contract's `Failures`. Functions: `tests/engine/test_spawn.py`.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from amorsize import ItemNotPicklable, RemoteError, pimap
+from amorsize.testing.faults import CALLED, PICKLED, UNPICKLED, Trap, TwoArguments, Unpicklable, fails_at
+from amorsize.testing.items import length, lock_of, same
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Run = Callable[..., list[Any]]
+
+
+START_METHODS = [pytest.param("fork", marks=pytest.mark.needs_fork), pytest.param("spawn", marks=pytest.mark.slow)]
+
+
+def plain(found: list[Any]) -> list[Any]:
+    return [type(result) if isinstance(result, BaseException) else result for result in found]
+
+
+# ---- R3
+
+
+def test_a_result_that_cannot_be_pickled_is_named(run: Run) -> None:
+    with pytest.raises(ItemNotPicklable) as caught:
+        run(lock_of, range(20))
+    assert (caught.value.index, caught.value.type_name, caught.value.path) == (3, "_thread.lock", "result['lock']")
+
+
+def test_results_that_cannot_be_pickled_lose_no_other_where_the_call_goes_on(run: Run) -> None:
+    found = run(lock_of, range(20), on_error="return")
+    assert plain(found) == [ItemNotPicklable if n == 3 else n for n in range(20)]
+    assert run(lock_of, range(20), on_error="skip") == [n for n in range(20) if n != 3]
+
+
+def test_an_argument_that_cannot_be_sent_loses_no_other_where_the_call_goes_on(run: Run) -> None:
+    items = [[n] if n != 3 else [threading.Lock()] for n in range(12)]
+    found = run(length, items, on_error="return")
+    if found == [1] * 12:
+        return  # the workers have it already: nothing was sent
+    assert plain(found) == [ItemNotPicklable if n == 3 else 1 for n in range(12)]
+    assert (found[3].index, found[3].path) == (3, "argument[0]")
+
+
+@pytest.mark.parametrize("moment", [PICKLED, UNPICKLED])
+@pytest.mark.parametrize("start_method", START_METHODS)
+def test_a_stream_gives_the_results_before_an_argument_that_does_not_travel(start_method: Any, moment: str) -> None:
+    items = (Trap("error", moment) if n == 3 else n for n in range(12))
+    results = pimap(same, items, isolate=True, n_jobs=2, start_method=start_method, chunksize=1)
+    assert [next(results), next(results), next(results)] == [0, 1, 2]
+    with pytest.raises(ItemNotPicklable) as caught:
+        next(results)
+    assert caught.value.index == 3
+    assert list(results) == []
+
+
+@pytest.mark.parametrize("start_method", START_METHODS)
+def test_a_stream_gives_the_results_before_one_that_does_not_travel(start_method: Any) -> None:
+    results = pimap(lock_of, iter(range(12)), isolate=True, n_jobs=2, start_method=start_method, chunksize=1)
+    assert [next(results), next(results), next(results)] == [0, 1, 2]
+    with pytest.raises(ItemNotPicklable, match="result of item 3"):
+        next(results)
+    assert list(results) == []
+
+
+def test_an_item_that_cannot_be_pickled_is_not_tried_again(run: Run) -> None:
+    with pytest.raises(ItemNotPicklable):
+        run(lock_of, range(20), retries=2, retry_on=OSError)
+
+
+def test_a_trap_that_nobody_springs_travels(run: Run) -> None:
+    items = [Trap("kill", CALLED) if n == 3 else n for n in range(6)]
+    found = run(same, items)
+    assert [type(result) for result in found] == [Trap if n == 3 else int for n in range(6)]
+
+
+# ---- R4
+
+
+def test_an_exception_that_its_arguments_do_not_rebuild_comes_as_itself(run: Run) -> None:
+    with pytest.raises(TwoArguments) as caught:
+        run(functools.partial(fails_at, TwoArguments, ("one", "two"), 3), range(20))
+    assert (caught.value.first, caught.value.second) == ("one", "two")
+    assert str(caught.value) == "one and two"
+
+
+def test_an_exception_that_cannot_travel_is_told_in_words_with_its_traceback(run: Run) -> None:
+    with pytest.raises(RemoteError) as caught:
+        run(functools.partial(fails_at, Unpicklable, ("busy",), 3), range(20))
+    error = caught.value
+    assert (error.type_name, error.text) == ("Unpicklable", "Unpicklable('busy')")
+    assert "in fails_at" in error.traceback_text
+    assert "busy" in str(error)
+
+
+def test_an_exception_that_cannot_travel_is_one_result_where_the_call_goes_on(run: Run) -> None:
+    found = run(functools.partial(fails_at, Unpicklable, ("busy",), 3), range(12), on_error="return")
+    assert plain(found) == [RemoteError if n == 3 else 2 * n for n in range(12)]
