@@ -3,7 +3,7 @@
 Here: in streams, between calls and between items, and deaths while values are pickled that are tried again. The rest is
 held elsewhere. Every way to die at every moment, and that the next call works: `test_crash_matrix.py`. Every way over a
 list and an iterator, what was finished, `retries`, `on_error`, `timeout` and `deadline`, for every backend: the
-contract's `Deaths`. A task of many items of which one kills: `tests/engine/test_feed.py`. Whoever dies whenever:
+contract's `Deaths`. A task of many items of which one kills: `tests/engine/fed/test_feed.py`. Whoever dies whenever:
 `test_chaos.py`.
 """
 

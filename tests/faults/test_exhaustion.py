@@ -3,8 +3,8 @@
 Fewer workers or the loop, at most one warning, the right answer. The rest is held elsewhere. Whatever operation of the
 system fails once or for ever, free descriptors and limits on file sizes for workers forked over a list, a kernel
 without pidfds: `tests/engine/test_scarcity.py`. What fails in the launch of an interpreter:
-`tests/engine/test_spawn_endings.py`. That a worker which the kernel ends by SIGKILL is told as such, with memory as the
-likely reason: `test_crash_matrix.py`.
+`tests/engine/spawn/test_spawn_endings.py`. That a worker which the kernel ends by SIGKILL is told as such, with memory
+as the likely reason: `test_crash_matrix.py`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from amorsize import BackendUnavailable, advice, pimap, pmap
-from amorsize.engine import launch
+from amorsize.engine.spawn import launch
 from amorsize.testing.items import double
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ CALLS = [
 """
 
 
-@pytest.mark.parametrize("n_processes", [1, 2])
+@pytest.mark.parametrize("n_processes", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_limit_on_the_processes_of_a_user_gives_the_right_answer(
     n_processes: int, fresh_python: Callable[..., str]
 ) -> None:
@@ -189,7 +189,7 @@ for kind in (list, iter):
 
 
 @pytest.mark.parametrize("start_method", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("limit_bytes", [0, 100_000])
+@pytest.mark.parametrize("limit_bytes", [0, pytest.param(100_000, marks=pytest.mark.slow)])
 def test_a_limit_on_the_size_of_files_loses_no_result_that_is_sent(
     limit_bytes: int, start_method: str, fresh_python: Callable[..., str]
 ) -> None:

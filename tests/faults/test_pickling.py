@@ -2,7 +2,7 @@
 
 Here: whatever way items get to workers, and in streams. The rest is held elsewhere. What each fault says word for word:
 `test_crash_matrix.py`. Which part is named: `tests/engine/test_failure.py`. Index, type and path over lists and
-iterators, and exceptions, for every backend: the contract's `Failures`. Functions: `tests/engine/test_spawn.py`.
+iterators, and exceptions, for every backend: the contract's `Failures`. Functions: `tests/engine/spawn/test_spawn.py`.
 """
 
 from __future__ import annotations

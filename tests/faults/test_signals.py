@@ -1,10 +1,10 @@
 """R8 and R9: Ctrl-C, SIGINT to the caller only, SIGTERM, a terminal that is closed, a caller that is killed.
 
 Here they come to calls whose items are sent (over an iterator, as a stream, to fresh interpreters) and from a real
-terminal. The rest is held by `tests/engine/test_endings.py` (workers forked over a list: all of R8 and R9, and what was
-finished before Ctrl-C), `tests/engine/test_spawn_endings.py` (spawned workers that are busy, that rest and that start),
-`tests/test_threads.py` (Ctrl-C with threads) and the contract's `Endings` (SIGINT to all and to the caller, for every
-backend).
+terminal. The rest is held elsewhere. Workers forked over a list, all of R8 and R9, and what was finished before Ctrl-C:
+`tests/engine/test_endings.py`. Spawned workers that are busy, that rest and that start:
+`tests/engine/spawn/test_spawn_endings.py`. Ctrl-C with threads: `tests/test_threads.py`. SIGINT to all and to the
+caller, for every backend: the contract's `Endings`.
 
 All processes of a program share its standard output: that this ends shows that nobody is left.
 """
