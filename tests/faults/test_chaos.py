@@ -97,8 +97,8 @@ print(n_strikes, *[outcomes[name] for name in ("right", "died", "incomplete")])
     [
         pytest.param(1, 25, ["fork"], id="25 forks"),
         pytest.param(2, 200, ["fork"], id="200 forks", marks=pytest.mark.slow),
-        pytest.param(3, 40, ["fork", "spawn"], id="40 of both", marks=pytest.mark.slow),
-        pytest.param(4, 40, ["spawn"], id="40 spawned", marks=pytest.mark.slow),
+        pytest.param(3, 20, ["fork", "spawn"], id="20 of both", marks=pytest.mark.slow),
+        pytest.param(4, 20, ["spawn"], id="20 spawned", marks=pytest.mark.slow),
     ],
 )
 def test_whoever_is_killed_a_call_is_right_or_says_so_and_leaves_nothing_behind(
