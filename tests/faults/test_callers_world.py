@@ -27,7 +27,7 @@ import pytest
 
 from amorsize import AmorsizeWarning, BackendUnavailable, WorkerDied, advice, parallelizable, pmap
 from amorsize.testing.faults import dies_at
-from amorsize.testing.items import double, process_of
+from amorsize.testing.items import double
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,6 +42,12 @@ DOUBLES = [2 * item for item in range(30)]
 
 LONG = [20_000] * 200
 """Items that are worth workers."""
+
+
+@parallelizable
+def burns(n: int) -> int:
+    sum(range(n))
+    return os.getpid()
 
 
 # ---- children of the caller's own, and who takes their status
@@ -312,20 +318,20 @@ def celery(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("celery")
 def test_in_a_celery_worker_a_call_is_the_loop(auto: Run) -> None:
-    assert set(auto(process_of, LONG)) == {os.getpid()}
+    assert set(auto(burns, LONG)) == {os.getpid()}
 
 
 @pytest.mark.usefixtures("celery")
 def test_in_a_celery_worker_processes_that_were_asked_for_become_the_loop_with_one_warning(auto: Run) -> None:
     with pytest.warns(AmorsizeWarning, match="Celery worker") as told:
-        assert set(auto(process_of, LONG, backend="process")) == {os.getpid()}
+        assert set(auto(burns, LONG, backend="process")) == {os.getpid()}
     assert len(told) == 1
 
 
 @pytest.mark.usefixtures("celery")
 def test_in_a_celery_worker_isolation_is_refused(auto: Run) -> None:
     with pytest.raises(BackendUnavailable, match="Celery worker"):
-        auto(process_of, LONG, isolate=True)
+        auto(burns, LONG, isolate=True)
 
 
 def _in_a_daemon(send: Callable[[object], None], options: dict[str, Any]) -> None:
@@ -333,7 +339,7 @@ def _in_a_daemon(send: Callable[[object], None], options: dict[str, Any]) -> Non
 
     warnings.simplefilter("ignore", AmorsizeWarning)
     try:
-        send((set(pmap(process_of, LONG, **options)), os.getpid()))
+        send((set(pmap(burns, LONG, **options)), os.getpid()))
     except BackendUnavailable as error:
         send(str(error))
 

@@ -59,8 +59,13 @@ DEATHS = {
 WAYS = ("error", "sys.exit", *DEATHS)
 
 LIST, FED, SPAWN = "fork over a list", "fork over an iterator", "spawn"
-FORKED: OptionArgs = {"isolate": True, "n_jobs": 2, "chunksize": 1, "start_method": "fork"}
-OPTIONS: dict[str, OptionArgs] = {LIST: FORKED, FED: FORKED, SPAWN: {**FORKED, "start_method": "spawn"}}
+ONE_FORKED: OptionArgs = {"isolate": True, "n_jobs": 1, "chunksize": 1, "start_method": "fork"}
+OPTIONS: dict[str, OptionArgs] = {
+    LIST: {**ONE_FORKED, "n_jobs": 2},
+    FED: ONE_FORKED,
+    SPAWN: {**ONE_FORKED, "start_method": "spawn"},
+}
+"""Of two workers, one may not have begun with what is before the other's death when it has been waited for enough."""
 
 # ---- what a cell may say
 
@@ -287,7 +292,7 @@ def test_it_is_told_as_the_table_says_and_the_next_call_works(
         assert str(died) == f"a worker {told} {place}"
         assert (died.first, died.stop) == (cell.item, None if cell.item is None else cell.item + 1)
         assert (died.exitcode, died.signal) == (exitcode, number)
-        assert set(range(cell.item or 0)) <= set(died.finished)
+        assert where == LIST or set(range(cell.item or 0)) <= set(died.finished)
         assert all(is_right(index, died.finished[index]) for index in died.finished)
     else:
         with pytest.raises(cell.kind) as error:

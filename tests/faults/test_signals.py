@@ -220,6 +220,6 @@ found = {CALLS[call]}
 os.write(2, repr(found == list(range(20))).encode())
 """)
     lines_of(program, 1 if call == "the loop" else 2)
-    program.send_signal(number)
+    (os.killpg if number == signal.SIGINT else os.kill)(program.pid, number)  # Ctrl-C is for all
     _, told = program.communicate()
     assert (program.returncode, told.decode()) == (0, "True")
