@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from amorsize import AmorsizeWarning, BackendUnavailable, WorkerDied, advice, parallelizable, pmap
+from amorsize import AmorsizeWarning, BackendUnavailable, WorkerDied, errors, parallelizable, pmap
 from amorsize.testing.faults import dies_at
 from amorsize.testing.items import double
 
@@ -137,7 +137,7 @@ def uses_it(n: int) -> int:
 @pytest.fixture
 def handle(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Put a live handle into the global, and return what it is called in a warning."""
-    monkeypatch.setattr(advice, "_warned", set())
+    monkeypatch.setattr(errors, "_warned", set())
     kind: str = request.param
     made: dict[str, Callable[[], Any]] = {
         "socket.socket": socket.socket,
@@ -313,7 +313,7 @@ def celery(monkeypatch: pytest.MonkeyPatch) -> None:
     process.current_process = lambda: types.SimpleNamespace(name="ForkPoolWorker-1", daemon=True)
     monkeypatch.setitem(sys.modules, "billiard", types.ModuleType("billiard"))
     monkeypatch.setitem(sys.modules, "billiard.process", process)
-    monkeypatch.setattr(advice, "_warned", set())
+    monkeypatch.setattr(errors, "_warned", set())
 
 
 @pytest.mark.usefixtures("celery")

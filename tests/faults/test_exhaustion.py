@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from amorsize import BackendUnavailable, advice, pimap, pmap
+from amorsize import BackendUnavailable, errors, pimap, pmap
 from amorsize.engine.spawn import launch
 from amorsize.testing.items import double
 
@@ -41,7 +41,7 @@ PROCESS: dict[str, Any] = {"backend": "process", "n_jobs": 3, "cache": False}
 def told(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """What was warned about; what is imported on the way is there from here on."""
     pmap(double, iter(range(30)), **PROCESS)
-    monkeypatch.setattr(advice, "_warned", set())
+    monkeypatch.setattr(errors, "_warned", set())
     texts: list[str] = []
     with warnings.catch_warnings():
         warnings.simplefilter("always")
@@ -77,7 +77,7 @@ def with_free_descriptors(n_free: int, call: Callable[[], list[Any]]) -> list[An
 def test_any_number_of_free_descriptors_gives_the_right_answer(kind: str, start_method: Any, told: list[str]) -> None:
     n_told = 0
     for n_free in range(16):
-        advice._warned.clear()
+        errors._warned.clear()
         told.clear()
         found = with_free_descriptors(n_free, lambda: KINDS[kind](**PROCESS, start_method=start_method))
         assert found == DOUBLES
@@ -141,7 +141,7 @@ def test_a_limit_on_the_processes_of_a_user_gives_the_right_answer(
     n_processes: int, fresh_python: Callable[..., str]
 ) -> None:
     source = f"""{LIMITED}
-from amorsize import advice
+from amorsize import errors
 if os.getuid() == 0:  # whom nothing limits: become a user who has no other process
     os.setgroups([])
     os.setresgid(61_234, 61_234, 61_234)
@@ -149,7 +149,7 @@ if os.getuid() == 0:  # whom nothing limits: become a user who has no other proc
 resource.setrlimit(resource.RLIMIT_NPROC, ({n_processes}, {n_processes}))
 for call in CALLS:
     told.clear()
-    advice._warned.clear()
+    errors._warned.clear()
     right = call(**OPTIONS) == [2 * n for n in range(30)]
     print(right, len(told), {os.strerror(errno.EAGAIN)!r} in told[0])
 """
