@@ -278,7 +278,7 @@ print([(pid == worker, os.waitstatus_to_exitcode(status)) for pid, status in rea
 
 
 @pytest.mark.needs_fork
-@pytest.mark.parametrize("start_method", ["fork", "spawn"])
+@pytest.mark.parametrize("start_method", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
 def test_a_server_s_worker_that_is_killed_for_being_slow_takes_its_workers_along(
     start_method: str, start: Start, lines_of: Lines, watch: Watch
 ) -> None:

@@ -89,6 +89,7 @@ def test_any_number_of_free_descriptors_gives_the_right_answer(kind: str, start_
 # ---- processes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_launched", [0, 1])
 @pytest.mark.parametrize("kind", KINDS)
 def test_as_many_interpreters_run_as_can_be_launched(
