@@ -4,9 +4,10 @@
     python -m benchmarks run NAME...|all [--quick] [--json FILE] [--plot FILE]
     python -m benchmarks compare pkg.mod:func --data pkg.mod:data [--quick] [--json FILE] [--plot FILE]
     python -m benchmarks trace [--seed S] [--quick]
+    python -m benchmarks faults [NAME...] [--peer NAME] [--quick] [--json FILE]
 
 The table goes to stdout, progress to stderr. Exit status: 0 measured (whatever the verdicts), 1 amorsize failed or
-returned a wrong answer, 2 wrong usage.
+returned a wrong answer, hung or left something behind, 2 wrong usage.
 """
 
 from __future__ import annotations
@@ -51,6 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return 0
     try:
+        if asked.command == "faults":
+            return _faults(asked)
         if asked.command == "compare":
             benchmarks = [Benchmark("compare", "", asked.func, partial(own, asked.func, asked.data))]
         else:
@@ -67,6 +70,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             json.dump(json_of(rows, place), file, indent=1, allow_nan=False)
     draw(rows)
     return 1 if any(row.is_ours for row in rows) else 0
+
+
+def _faults(asked: argparse.Namespace) -> int:
+    from benchmarks.faults.table import faults
+
+    return faults(asked.names, asked.peer, is_quick=asked.quick, file=asked.json)
 
 
 def _drawing(file: str | None) -> Callable[[Sequence[Row]], None]:
@@ -93,6 +102,13 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--data", required=True, type=_place, help="the items, or what makes them: pkg.mod:name")
     trace = commands.add_parser("trace", help="ten runs of one function while cores, load, items and code change")
     trace.add_argument("--seed", type=int, default=1, metavar="S", help="of the items, which cost differently (1)")
+    faults = commands.add_parser(
+        "faults", help="kill, crash and interrupt amorsize and its peers, and see what is left"
+    )
+    faults.add_argument("names", nargs="*", metavar="NAME", help="faults; all of them for none")
+    faults.add_argument("--peer", action="append", default=[], metavar="NAME", help="only this one; may be repeated")
+    faults.add_argument("--quick", action="store_true", help="what is not done after 3 s hangs, instead of 12 s")
+    faults.add_argument("--json", metavar="FILE", help="also write everything that was seen")
     for command in (run, compare, trace):
         command.add_argument("--quick", action="store_true", help="seconds instead of minutes; judges nothing")
     for command in (run, compare):

@@ -39,12 +39,17 @@ def _short_s(seconds: float) -> str:
 
 
 def heading_of(place: Surroundings) -> str:
-    """Return what stands above the table: where the figures are from."""
+    """Return what stands above the table."""
+    return f"{surroundings_of(place)}\n{LEGEND}"
+
+
+def surroundings_of(place: Surroundings) -> str:
+    """Return where the figures are from, in a line."""
     cores = f"{place.n_cores} of {place.n_machine_cores} cores"
     packages = ", ".join(f"{name} {version}" for name, version in place.packages.items())
     return (
         f"amorsize {place.amorsize}, {place.python}, {place.system}, {cores} of {place.processor}, load {place.load:g};"
-        f" {packages}\n{LEGEND}"
+        f" {packages}"
     )
 
 
