@@ -5,6 +5,7 @@
     python -m benchmarks compare pkg.mod:func --data pkg.mod:data [--quick] [--json FILE] [--plot FILE]
     python -m benchmarks trace [--seed S] [--quick]
     python -m benchmarks faults [NAME...] [--peer NAME] [--quick] [--json FILE]
+    python -m benchmarks soak [--minutes N] [--seed S] [--run N] [--json FILE]
 
 The table goes to stdout, progress to stderr. Exit status: 0 measured (whatever the verdicts), 1 amorsize failed or
 returned a wrong answer, hung or left something behind, 2 wrong usage.
@@ -16,6 +17,7 @@ import argparse
 import json
 import sys
 from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING
 
 from benchmarks.catalog import CATALOG, Benchmark, chosen
@@ -54,6 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if asked.command == "faults":
             return _faults(asked)
+        if asked.command == "soak":
+            return _soak(asked)
         if asked.command == "compare":
             benchmarks = [Benchmark("compare", "", asked.func, partial(own, asked.func, asked.data))]
         else:
@@ -76,6 +80,12 @@ def _faults(asked: argparse.Namespace) -> int:
     from benchmarks.faults.table import faults
 
     return faults(asked.names, asked.peer, is_quick=asked.quick, file=asked.json)
+
+
+def _soak(asked: argparse.Namespace) -> int:
+    from benchmarks.soak.story import soak
+
+    return soak(minutes=asked.minutes, seed=asked.seed, numbers=asked.run or count(), file=asked.json)
 
 
 def _drawing(file: str | None) -> Callable[[Sequence[Row]], None]:
@@ -109,6 +119,11 @@ def _parser() -> argparse.ArgumentParser:
     faults.add_argument("--peer", action="append", default=[], metavar="NAME", help="only this one; may be repeated")
     faults.add_argument("--quick", action="store_true", help="what is not done after 3 s hangs, instead of 12 s")
     faults.add_argument("--json", metavar="FILE", help="also write everything that was seen")
+    soak = commands.add_parser("soak", help="seeded chaos: short runs whose workers are killed, stopped, interrupted")
+    soak.add_argument("--minutes", type=float, default=1.0, metavar="N", help="how long (1)")
+    soak.add_argument("--seed", type=int, default=1, metavar="S", help="what is done in which run follows from it (1)")
+    soak.add_argument("--run", type=int, action="append", metavar="N", help="only this run; may be repeated")
+    soak.add_argument("--json", metavar="FILE", help="also write everything that was seen")
     for command in (run, compare, trace):
         command.add_argument("--quick", action="store_true", help="seconds instead of minutes; judges nothing")
     for command in (run, compare):
