@@ -152,13 +152,20 @@ class _Exclusive:
         except ImportError:
             return False
         self._descriptor = os.open(self._directory, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            self._wait(lambda descriptor: fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB), self._descriptor)
+        except BaseException:  # Ctrl-C, or a file system without locks
+            os.close(self._descriptor)
+            raise
+        return True
+
+    def _wait(self, lock: Callable[[int], None], descriptor: int) -> None:
         while True:
             try:
-                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return True
+                lock(descriptor)
+                return
             except BlockingIOError as exc:
                 if not self._patience.left_s:
-                    os.close(self._descriptor)
                     raise StoreLocked("another process is beginning a store") from exc
             time.sleep(_RETRY_S)
 

@@ -118,10 +118,14 @@ def connect(directory: str, mode: str, patience: Patience) -> _sqlite3.Connectio
         connection = _sqlite3.connect(
             uri, timeout=patience.left_s, isolation_level=None, check_same_thread=False, cached_statements=8, uri=True
         )
-    except _sqlite3.Error as exc:
+    except (_sqlite3.Error, MemoryError) as exc:
         raise translated(exc) from exc
-    connection.set_progress_handler(lambda: not patience.left_s, _STEPS)
-    harden(connection)
+    try:
+        connection.set_progress_handler(lambda: not patience.left_s, _STEPS)
+        harden(connection)
+    except (_sqlite3.Error, MemoryError) as exc:
+        connection.close()
+        raise translated(exc) from exc
     return connection
 
 
@@ -159,12 +163,14 @@ def ask(connection: _sqlite3.Connection, query: str, arguments: tuple[str | int,
         return connection.execute(query, arguments).fetchall()
     except _sqlite3.DataError:
         return []
-    except (_sqlite3.Error, UnicodeDecodeError) as exc:  # the latter: SQLite's error quotes bytes that are no text
+    except (_sqlite3.Error, UnicodeDecodeError, MemoryError) as exc:  # SQLite's error may quote bytes that are no text
         raise translated(exc) from exc
 
 
 def translated(error: BaseException) -> StoreLocked | StoreForeign | StoreUnusable:
-    """Return what an error of SQLite means for the store."""
+    """Return what an error of SQLite means for the store; of its codes, Python makes one a MemoryError."""
+    if isinstance(error, MemoryError):
+        return StoreUnusable("out of memory")
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in _LOCKED:
         return StoreLocked("the database is locked by another process")

@@ -192,5 +192,5 @@ def _plainly() -> Iterator[None]:
         yield
     except diskcache.Timeout as exc:  # diskcache takes any failure to begin a transaction for a lock
         raise read.translated(exc.__context__ or exc) from exc
-    except Error as exc:
+    except (Error, MemoryError) as exc:
         raise read.translated(exc) from exc
