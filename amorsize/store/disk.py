@@ -140,9 +140,8 @@ class DiskStore:
     def entries(self) -> Iterator[tuple[str, Facts]]:
         with _lock:
             self._leave_parent()
-            stored = dict(self._all_stored())
-            stored.update(self._known(self._waiting))
-        yield from stored.items()
+            known = {**self._read(Reader.entries), **self._known(self._waiting)}
+        yield from known.items()
 
     def delete(self, keys: Iterable[str]) -> int:
         unwanted = set(keys)
@@ -173,18 +172,19 @@ class DiskStore:
         return {key: facts for key, facts in known if facts is not None}
 
     def _stored(self, keys: Iterable[str]) -> dict[str, Facts]:
+        return self._read(lambda reader: ((key, facts) for key in keys if (facts := reader.get(key)) is not None))
+
+    def _read(self, look: Callable[[Reader], Iterable[tuple[str, Facts]]]) -> dict[str, Facts]:
+        """Return what there is; what was read before an error stays."""
+        found: dict[str, Facts] = {}
         try:
-            reader = self._current_reader()
-            return {key: facts for key in keys if (facts := reader.get(key)) is not None}
+            found.update(look(self._current_reader()))
         except (OSError, StoreError):  # nothing there, or nothing that may be read: a miss; `_write` says why
             self._close_reader()
-            return {}
-
-    def _all_stored(self) -> Iterator[tuple[str, Facts]]:
-        try:
-            yield from self._current_reader().entries()
-        except (OSError, StoreError):  # as above; what was read before stays
+        except BaseException:  # Ctrl-C: no descriptor outlives the call that it ends
             self._close_reader()
+            raise
+        return found
 
     def _current_reader(self) -> Reader:
         if self._reader is not None and not self._reader.is_current:

@@ -13,7 +13,7 @@ import sys
 from _blake2 import blake2b
 
 from amorsize.store import place, rows
-from amorsize.store.base import Patience, StoreError, StoreForeign, StoreLocked, StoreUnusable
+from amorsize.store.base import Patience, StoreForeign, StoreLocked, StoreUnusable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -202,7 +202,7 @@ class Reader:
             except StoreUnusable:  # a transaction of a killed process has to be undone first, by who may write
                 _undo(directory, Patience(_LOOKUP_S, clock))
                 check_layout(self._connection)
-        except StoreError:
+        except BaseException:  # what is wrong with it, or Ctrl-C
             self._connection.close()
             raise
         self._connection.set_progress_handler(lambda: not self._patience.left_s, _STEPS)

@@ -17,6 +17,7 @@ import pytest
 
 from amorsize.store import base, disk, place, read, safe_disk
 from amorsize.store.disk import DiskStore
+from amorsize.testing import Holdings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -257,3 +258,42 @@ def test_whichever_operation_fails(home: Path, ration: Ration, is_old: bool, for
 def test_whatever_an_operation_fails_with(home: Path, ration: Ration, kind: tuple[Make, Make], for_ever: bool) -> None:
     step = 7 if for_ever else 5  # what fails once is the more varied
     hold_to_the_promise(home, ration, kind, is_old=True, for_ever=for_ever, step=step)
+
+
+ACTIONS: dict[str, Callable[[DiskStore], object]] = {
+    "read": lambda store: store.read(["old"]),
+    "entries": lambda store: list(store.entries()),
+    "update": lambda store: store.update({"new": count}),
+    "delete": lambda store: store.delete(["new"]),
+}
+
+
+@pytest.mark.parametrize("act", ACTIONS.values(), ids=ACTIONS)
+def test_ctrl_c_in_the_middle_leaves_nothing_open(directory: Path, act: Callable[[DiskStore], object]) -> None:
+    """The store looks at its clock before all that takes long: Ctrl-C comes at the first look, the second, ..."""
+    old_store(directory)
+    left = [0]
+
+    def clock() -> float:
+        left[0] -= 1
+        if left[0] == 0:
+            raise KeyboardInterrupt
+        return 0.0
+
+    act(DiskStore(str(directory)))  # loads diskcache
+    before = Holdings.now()
+    for number in range(1, 100):
+        left[0] = number
+        store = DiskStore(str(directory), clock=clock)
+        try:
+            act(store)
+        except KeyboardInterrupt:
+            pass
+        else:
+            break
+        assert Holdings.now().beyond(before) == [], number
+        left[0] = 0
+        act(store)
+        store.close()
+    assert number > 2
+    store.close()
