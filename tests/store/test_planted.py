@@ -141,6 +141,17 @@ def replace_by_link(path: Path) -> None:
     path.symlink_to(real)
 
 
+def full_of_links(directory: Path, victim: Path) -> None:
+    directory.mkdir()
+    for name in ("cache.db", "cache.db-journal", "x"):
+        (directory / name).symlink_to(victim)
+
+
+def replace_by_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path, 0o600)
+
+
 def json_row(body: str) -> str:
     return f'[1,"{rows._checksum("planted", body)}",{body}]'
 
@@ -206,10 +217,20 @@ AROUND_IT: dict[str, Callable[[Plant], object]] = {
     "linked directory": lambda plant: replace_by_link(plant.directory),
     "hard-linked database": lambda plant: os.link(plant.database, plant.victim.parent / "real"),
     "hard-linked journal": lambda plant: os.link(plant.directory / "cache.db-journal", plant.victim.parent / "real"),
+    "a pipe as journal": lambda plant: replace_by_pipe(plant.directory / "cache.db-journal"),
     "writable directory": lambda plant: plant.directory.chmod(0o777),
     "writable database": lambda plant: plant.database.chmod(0o666),
 }
 """Plants around the database: nothing there is used, and nothing is changed."""
+
+
+AT_ITS_NAMES: dict[str, Callable[[Plant], object]] = {
+    "linked quarantine": lambda plant: (plant.directory / "cache.db.quarantine").symlink_to(plant.victim),
+    "hard-linked quarantine": lambda plant: os.link(plant.victim, plant.directory / "cache.db.quarantine"),
+    "linked workshop": lambda plant: (plant.directory / "new").symlink_to(plant.victim.parent),
+    "workshop of links": lambda plant: full_of_links(plant.directory / "new", plant.victim),
+}
+"""Plants under names that the store uses when it puts a database aside and begins anew."""
 
 
 @pytest.fixture
@@ -265,6 +286,60 @@ def test_a_plant_around_the_database_stops_its_use(plant: Plant, spoil: Callable
     said = use(plant)
     assert said.startswith("[] nothing can be written to")
     assert plant.database.read_bytes() == before
+
+
+@POSIX
+@pytest.mark.parametrize("spoil", AT_ITS_NAMES.values(), ids=AT_ITS_NAMES)
+def test_a_plant_at_a_name_of_the_store_s_own_goes_and_what_it_leads_to_stays(
+    plant: Plant, spoil: Callable[[Plant], object]
+) -> None:
+    spoil(plant)
+    os.truncate(plant.database, 0)
+    assert use(plant) == "[] usable"
+    assert sorted(os.listdir(plant.directory)) == ["cache.db", "cache.db-journal"]
+
+
+LIES = """
+import amorsize
+from amorsize import knowledge
+from amorsize.store.disk import DiskStore
+
+def triangle(n):
+    return sum(range(n))
+
+def run():
+    for memo in (knowledge._profiles, knowledge._costs, knowledge._names):
+        memo.clear()
+    report = amorsize.parallelizable(triangle)
+    assert report.pmap(range(3000, 5000)) == [n * (n - 1) // 2 for n in range(3000, 5000)]
+    where = knowledge.directory()
+    knowledge.write(where)
+    return report.last_run.n_sampled, where
+
+def spoilt(name, value):
+    return lambda facts: {**facts, name: value(facts[name])}
+
+_, where = run()
+assert run()[0] == 0, "else the lies below would show nothing"
+store = DiskStore(where)
+for name, value in {
+    "runs": lambda runs: ["process", 10**9, 8, 100, 1.0, 1.0],
+    "item": lambda item: [*item[:2], -item[2], item[3]],
+    "longest_s": lambda _: -1.0,
+    "log_item": lambda item: [-1.0, *item[1:]],
+    "cpu_share": lambda _: 1e15,
+    "updated_s": lambda _: "now",
+}.items():
+    keys = [key for key, _ in store.entries() if key.startswith("profile:")]
+    assert keys and store.update({key: spoilt(name, value) for key in keys})
+    print(name, run()[0] > 0)
+store.close()
+"""
+
+
+def test_numbers_that_nothing_can_have_are_sampled_anew(fresh_python: Callable[..., str]) -> None:
+    said = fresh_python("-W", "error", "-c", LIES).splitlines()
+    assert said == [f"{name} True" for name in ("runs", "item", "longest_s", "log_item", "cpu_share", "updated_s")]
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give files away")
