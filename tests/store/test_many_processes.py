@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import sqlite3
 import subprocess
 import sys
@@ -94,6 +95,54 @@ def test_killed_in_the_middle_of_a_transaction_nobody_else_loses_anything(direct
     assert disk.update({"0": lambda facts: {"n": 1}})
     assert integrity(directory) == "ok"
     assert not (directory / "cache.db.quarantine").exists()
+
+
+TELLER = """
+import sys
+from amorsize.store.disk import DiskStore
+directory, own = sys.argv[1:]
+
+def count(facts):
+    return {"n": (facts or {"n": 0})["n"] + 1}
+
+store = DiskStore(directory)
+for number in range(1000):
+    is_written = store.update({own: count, "of all": count})
+    sys.stdout.write("." if is_written else "-")  # a dot: this and all before it are on the disk
+    sys.stdout.flush()
+assert store.flush(30.0), store.problem
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX")
+def test_killed_at_random_among_eight_times_a_thousand_updates_nobody_else_loses_anything(
+    directory: Path, disk: DiskStore
+) -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((ROOT, os.environ.get("PYTHONPATH", "")))}
+    tellers = {
+        str(own): subprocess.Popen(
+            [sys.executable, "-c", TELLER, str(directory), str(own)], stdout=subprocess.PIPE, env=environment, text=True
+        )
+        for own in range(8)
+    }
+    chance = random.Random(5)
+    told = {}
+    for own, teller in list(tellers.items())[:4]:
+        assert teller.stdout is not None
+        told[own] = teller.stdout.read(chance.randrange(1, 900))  # it goes on meanwhile: killed somewhere behind that
+        teller.kill()
+    for own, teller in tellers.items():
+        told[own] = told.get(own, "") + teller.communicate(timeout=50)[0]
+        assert teller.returncode == (-9 if int(own) < 4 else 0)
+    found = {own: int(str(facts["n"])) for own, facts in disk.read([*tellers, "of all"]).items()}
+    for own, said in told.items():
+        promised = 1000 if int(own) >= 4 else said.rfind(".") + 1
+        assert promised <= found.get(own, 0) <= len(said) + 1, own
+    assert found.pop("of all") == sum(found.values())
+    assert integrity(directory) == "ok"
+    assert not (directory / "cache.db.quarantine").exists()
+    print({own: (len(said), found.get(own)) for own, said in told.items()})
 
 
 HALF = """
