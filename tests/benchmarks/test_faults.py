@@ -61,6 +61,7 @@ def test_a_contender_that_hangs_is_a_cell_and_is_ended_with_all_of_its_processes
     assert survivors(home) == []
 
 
+@pytest.mark.slow
 def test_the_processes_that_outlive_a_killed_program_are_counted_and_ended(home: Path) -> None:
     (case,) = chosen(["parent_killed"])
     cell = cell_of(case, "ProcessPoolExecutor.map", limit_s=0.3)

@@ -104,6 +104,7 @@ def first_of(fault: Fault) -> str:
     return str(next(number for number in range(1000) if plan_of(1, number).fault is fault))
 
 
+@pytest.mark.slow
 @pytest.mark.needs_fork
 def test_a_short_soak_has_nothing_to_complain_about(tmp_path: Path) -> None:
     chosen = [argument for fault in Fault for argument in ("--run", first_of(fault))]
@@ -123,6 +124,7 @@ def test_a_short_soak_has_nothing_to_complain_about(tmp_path: Path) -> None:
     assert [check["left"] for check in seen["checks"]] == [[]]
 
 
+@pytest.mark.slow
 @pytest.mark.needs_fork
 def test_a_run_that_hangs_is_complained_about_and_the_next_one_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
