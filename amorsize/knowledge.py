@@ -39,10 +39,14 @@ WRITE_S = 0.001
 WRITE_SHARE = 0.01
 """A write may take this share of a call; otherwise it waits for a longer call, or for the end of the process."""
 
+MOST_ROWS = 1024
+"""Rows of which this process remembers what it knows, and for which it lets the store wait. One takes 2 KB of memory;
+who works with more functions at once is told by the store again."""
+
 _profiles: dict[str, Profile] = {}  # by row key: what this process knows, its own runs included
 _names: dict[str, str] = {}  # by row key: the function's name
 _costs: dict[str, Costs] = {}  # by row key
-_unwritten: dict[str, dict[str, Merge]] = {}  # by directory and row key: what the store has yet to be told
+_unwritten: dict[str, dict[str, tuple[Profile | Costs, Facts]]] = {}  # by directory and row key, with its labels
 _stores: dict[str, DiskStore] = {}  # by directory
 _owner_pid = 0  # a child forked by the user has a copy of all this, and must not write it a second time
 
@@ -89,8 +93,10 @@ class Knowledge:
         """Take from the store into the memo what this process does not know; what does not read as a profile is a
         miss."""
         store = open_store(where)
-        rows = store.read([*self._labels, self._costs_key])
-        store.close()  # no descriptor outlives a call
+        try:
+            rows = store.read([*self._labels, self._costs_key])
+        finally:
+            store.close()  # no descriptor outlives a call
         for key in self._labels:
             profile = Profile.from_facts(rows.get(key))
             if profile is not None and profile.is_known:
@@ -107,16 +113,18 @@ class Knowledge:
             return
         _costs[self._costs_key] = costs
         for key in self._labels:
-            _profiles[key] = _profiles.get(key, Profile.empty()).learn(seen)
+            known = _profiles.pop(key, Profile.empty())  # it moves to the end: the oldest is forgotten first
+            _profiles[key] = known.learn(seen)
             _names[key] = self.function.name
+        _forget_the_oldest()
         if self._directory is None:
             return
         for key, labels in self._labels.items():
-            _keep(self._directory, key, _merging(seen, labels))
+            _keep(self._directory, key, seen, labels)
         if costs != Costs():
-            _keep(self._directory, self._costs_key, lambda _facts: costs.to_facts())
+            _keep(self._directory, self._costs_key, costs, {})
         write_s = WRITE_S if "diskcache" in sys.modules else FIRST_WRITE_S
-        if write_s <= WRITE_SHARE * call_s:
+        if write_s <= WRITE_SHARE * call_s or len(_unwritten[self._directory]) > MOST_ROWS:
             write(self._directory)
 
 
@@ -139,24 +147,36 @@ def _labels(function: FunctionKey, place: Machine, kind: InputClass) -> Facts:
     return {"function": function.name, "input": kind.label, "machine": place.description}
 
 
-def _merging(seen: Profile, labels: Facts) -> Merge:
+def _merging(seen: Profile | Costs, labels: Facts) -> Merge:
     def merge(facts: Facts | None) -> Facts:
+        if not isinstance(seen, Profile):
+            return seen.to_facts()
         known = Profile.from_facts(facts) or Profile.empty()
         return {**known.learn(seen).to_facts(), **labels}
 
     return merge
 
 
-def _keep(where: str, key: str, merge: Merge) -> None:
-    """Remember what the store has yet to be told; several changes of one row become one."""
+def _forget_the_oldest() -> None:
+    """Keep the memo small where functions are made in a loop: a partial for every call, say."""
+    while len(_profiles) > MOST_ROWS:
+        oldest = next(iter(_profiles))
+        del _profiles[oldest]
+        _names.pop(oldest, None)
+
+
+def _keep(where: str, key: str, seen: Profile | Costs, labels: Facts) -> None:
+    """Remember what the store has yet to be told; what several calls have shown of one row becomes one."""
     global _owner_pid
     if _owner_pid != os.getpid():
         _owner_pid = os.getpid()
         _unwritten.clear()
         atexit.register(_write_at_exit, _owner_pid)
     waiting = _unwritten.setdefault(where, {})
-    before = waiting.get(key)
-    waiting[key] = merge if before is None else lambda facts: merge(before(facts))
+    before = waiting[key][0] if key in waiting else None
+    if isinstance(before, Profile) and isinstance(seen, Profile):
+        seen = before.learn(seen)
+    waiting[key] = seen, labels
 
 
 def open_store(where: str) -> DiskStore:
@@ -171,7 +191,7 @@ def write(where: str) -> None:
     waiting = _unwritten.pop(where, None)
     if waiting:
         store = open_store(where)
-        store.update(waiting)
+        store.update({key: _merging(seen, labels) for key, (seen, labels) in waiting.items()})
         store.close()
 
 

@@ -1,0 +1,42 @@
+"""What a process remembers of its calls: all of it, and no more of them than fit."""
+
+from __future__ import annotations
+
+from functools import partial
+from time import time
+from typing import TYPE_CHECKING
+
+from amorsize import knowledge, pmap
+from amorsize.calibration.costs import Costs
+from amorsize.calibration.profile import Profile
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+
+def test_what_thousands_of_short_calls_have_shown_is_written_by_a_long_one(home: Path) -> None:
+    known = knowledge.look_up(abs, [1], cache=True)
+    for _ in range(3000):
+        known.learn(Profile.of([(10, 1e-3)], time(), starts_cold=False), Costs(), 1e-3)
+    where = knowledge.directory()
+    assert where is not None
+    assert len(knowledge._unwritten[where]) == len(known._labels)
+    knowledge.write(where)
+    knowledge._profiles.clear()
+    assert knowledge.look_up(abs, [1], cache=True).profile.item.weight > 1000
+
+
+def power(exponent: int, base: int) -> int:
+    return int(base**exponent)
+
+
+def test_functions_made_in_a_loop_are_forgotten_oldest_first(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(knowledge, "MOST_ROWS", 8)
+    knowledge.look_up(power, [1], cache=True)  # from now on every call looks
+    for exponent in range(30):
+        pmap(partial(power, exponent), range(100), n_jobs=1)
+        assert len(knowledge._profiles) <= 8
+    assert set(knowledge._names) == set(knowledge._profiles)
+    assert all(len(waiting) <= 12 for waiting in knowledge._unwritten.values())
