@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any, TypeAlias
 
-    from amorsize.engine.room import Buffer
-
     Dumps: TypeAlias = Callable[[Any, list[memoryview] | None], bytes]
 
 SIMPLE = frozenset((int, float, bool, type(None), str, bytes))
@@ -64,7 +62,7 @@ def plain(value: object, buffers: list[memoryview] | None = None) -> bytes:
     return pickled
 
 
-def unpickled(payload: Buffer | bytes, buffers: Iterable[Buffer] = ()) -> Any:
+def unpickled(payload: bytes | bytearray, buffers: Iterable[bytearray] = ()) -> Any:
     """Return what was pickled."""
     return _pickle().loads(payload, buffers=buffers)
 
@@ -104,7 +102,7 @@ def beside(buffers: list[memoryview]) -> Callable[[pickle.PickleBuffer], bool]:
     return keep_in_band
 
 
-def decode(encoding: bytes, payload: Buffer | bytes, buffers: list[Buffer]) -> Any:  # Any: as `Message.load`
+def decode(encoding: bytes, payload: bytes | bytearray, buffers: list[bytearray]) -> Any:  # Any: as `Message.load`
     """Return the results that `encode` was given.
 
     Without the garbage collector: making a million objects that all stay would set it off a thousand times for nothing
@@ -128,20 +126,19 @@ def trial(results: list[object]) -> tuple[float | None, int]:
     n_bytes = len(payload) + sum(buffer.nbytes for buffer in buffers)
     if encoding == MARSHALLED and n_bytes < TIMED_FROM_BYTES:
         return None, n_bytes
-    from amorsize.engine.room import Room, copy_to_new
-
     began = perf_counter()
     encoding, payload, buffers = encode(results)
-    room = Room()
-    arrived: list[Buffer] = []
-    for buffer in buffers:
-        arrived.append(room.take(buffer.nbytes))
-        arrived[-1][:] = buffer.cast("B")
-    decode(encoding, payload, arrived)
+    decode(encoding, payload, [bytearray(buffer) for buffer in buffers])
     coded_s = perf_counter() - began
-    if len(payload) < TIMED_FROM_BYTES:
-        return coded_s, n_bytes
-    part = memoryview(payload)[:TOUCHED_BYTES]
-    began = perf_counter()
-    copy_to_new(part)
-    return coded_s + SIDES * (perf_counter() - began) * len(payload) / len(part), n_bytes
+    return coded_s + (SIDES * _new_memory_s(n_bytes) if n_bytes >= TIMED_FROM_BYTES else 0.0), n_bytes
+
+
+def _new_memory_s(n_bytes: int) -> float:
+    """Return the seconds that it takes to write so much memory that no process has used yet."""
+    import mmap
+
+    part = bytes(min(n_bytes, TOUCHED_BYTES))
+    with mmap.mmap(-1, len(part)) as pages:
+        began = perf_counter()
+        pages.write(part)
+        return (perf_counter() - began) * n_bytes / len(part)

@@ -8,7 +8,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from amorsize.engine.room import Buffer
 
 RESULTS, ERROR, DONE, BEGUN, UNREAD = b"R", b"E", b"D", b"B", b"U"
 """Of a worker: results of a range; the exception of an item; it takes no further range; it has begun with a task; it
@@ -38,8 +37,8 @@ class Message:
         count: int,
         seconds: float,
         encoding: bytes,
-        payload: Buffer | bytes,
-        buffers: list[Buffer],
+        payload: bytes | bytearray,
+        buffers: list[bytearray],
     ) -> None:
         self.kind = kind
         self.start = start

@@ -26,7 +26,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from amorsize.engine.room import Buffer, Room
 
 assert sys.platform == "linux"
 
@@ -150,7 +149,6 @@ class Inbox:
         self._cells = cells
         self._cell = cell
         self._unparsed = bytearray()
-        self._room: Room | None = None
         self.at_end = False
 
     def receive(self) -> Iterator[Message]:
@@ -173,7 +171,7 @@ class Inbox:
                 break
             payload = bytes(data[HEADER.size : end]) if offset == IN_PIPE else self._fetch(offset, n_bytes)
             del data[:end]
-            buffers: list[Buffer] = []
+            buffers: list[bytearray] = []
             if encoding == PICKLED_WITH_BUFFERS:
                 payload, places = marshal.loads(payload)
                 buffers = [self._fetch_buffer(*place) for place in places]
@@ -186,12 +184,8 @@ class Inbox:
         self._cells[self._cell] += n_bytes
         return data
 
-    def _fetch_buffer(self, offset: int, n_bytes: int) -> Buffer:
-        if self._room is None:
-            from amorsize.engine.room import Room
-
-            self._room = Room()
-        buffer = self._room.take(n_bytes)
+    def _fetch_buffer(self, offset: int, n_bytes: int) -> bytearray:
+        buffer = bytearray(n_bytes)
         view = memoryview(buffer)
         while view:
             n_bytes = os.preadv(self._arena, [view], offset)

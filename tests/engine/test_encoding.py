@@ -98,3 +98,12 @@ def test_a_trial_raises_what_pickling_raises_and_says_what_sending_costs() -> No
     assert n_bytes >= 1000
     with pytest.raises((TypeError, AttributeError)):
         trial([lambda: None])
+
+
+def test_large_results_of_simple_types_are_timed_and_small_ones_are_not() -> None:
+    small_s, small_bytes = trial([b"x" * 100])
+    large_s, large_bytes = trial([b"x" * 10**6])
+    assert small_s is None
+    assert large_s is not None
+    assert large_s > 0
+    assert small_bytes < 200 < 10**6 < large_bytes

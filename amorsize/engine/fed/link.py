@@ -17,7 +17,6 @@ from struct import Struct
 
 from amorsize.engine.encoding import MARSHALLED, encode
 from amorsize.engine.message import RESULTS, Message
-from amorsize.engine.room import Room
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from amorsize.engine.encoding import Dumps
-    from amorsize.engine.room import Buffer
 else:
     from _collections import deque  # the C half is all that is needed; `collections` itself costs 2 ms
 
@@ -77,7 +75,7 @@ class Link:
     """
 
     has_arrived = False  # nothing is ever here but in the socket
-    __slots__ = ("_at", "_filled", "_frame", "_parts", "_room", "_sending", "_unparsed", "at_end", "dumps", "end")
+    __slots__ = ("_at", "_filled", "_frame", "_parts", "_sending", "_unparsed", "at_end", "dumps", "end")
 
     def __init__(self, end: socket.socket, dumps: Dumps | None = None) -> None:
         self.end = end
@@ -86,8 +84,7 @@ class Link:
         self._sending: deque[memoryview] = deque()
         self._unparsed = bytearray()
         self._frame: tuple[bytes, bytes, int, int, float] | None = None
-        self._parts: list[Buffer] = []
-        self._room = Room()
+        self._parts: list[bytearray] = []
         self._at = self._filled = 0
 
     # Sending.
@@ -193,7 +190,7 @@ class Link:
         sizes = [int.from_bytes(self._unparsed[at : at + 8], "little") for at in range(HEADER.size, end, 8)]
         del self._unparsed[:end]
         self._frame = kind, encoding, start, count, seconds
-        self._parts = [bytearray(n_bytes), *map(self._room.take, sizes)]
+        self._parts = [bytearray(size) for size in (n_bytes, *sizes)]
         self._at = self._filled = 0
         return True
 
