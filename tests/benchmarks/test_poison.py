@@ -38,7 +38,7 @@ def test_an_impossible_number_of_workers_does_not_read_as_a_profile() -> None:
 
 
 def test_a_store_is_poisoned_where_a_measured_process_will_look(tmp_path: Path) -> None:
-    size = spinning(1e-3, 0.02)
+    size = spinning(1e-3, 0.1)  # long enough for a look into the store
     with Child("pmap", home=str(tmp_path)) as child:
         child.call("loop_1ms", size)
     assert poison(str(tmp_path), Lie.LONGER) > 0

@@ -95,7 +95,8 @@ def terminal() -> Iterator[list[int]]:
 
 
 IN_TERMINAL = """
-import fcntl, termios
+import fcntl, signal, termios
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored where nohup runs these tests
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # it leads a session of its own: from here on, this is the terminal of all of it
 """
 
