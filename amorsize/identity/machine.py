@@ -96,7 +96,9 @@ def capacity(now_s: float) -> Capacity:
         True
     """
     global _believed
-    cpus = frozenset(os.sched_getaffinity(0)) if sys.platform == "linux" else None
+    cpus: frozenset[int] | None = None
+    if sys.platform == "linux":
+        cpus = frozenset(os.sched_getaffinity(0))
     if _believed is None or cpus != _believed[1] or not 0 <= now_s - _believed[0] < _BELIEVED_S:
         _believed = now_s, cpus, _read_anew(cpus)
     read_s, _, known = _believed
