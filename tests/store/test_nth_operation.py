@@ -102,7 +102,11 @@ def ration(monkeypatch: pytest.MonkeyPatch) -> Ration:
             return self
 
         def fetchall(self) -> list[Any]:
-            ration.take("fetchall", is_sqlite=True)
+            try:
+                ration.take("fetchall", is_sqlite=True)
+            except sqlite3.Error:
+                self.close()  # a step that fails ends its statement, and gives its lock back
+                raise
             return super().fetchall()
 
     class Connection(sqlite3.Connection):
