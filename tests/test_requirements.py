@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from amorsize.records import RunReport
 
+CAN_FORK = hasattr(os, "fork") and hasattr(os, "memfd_create")
 N_CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 needs_two_cores = pytest.mark.skipif(N_CORES < 2, reason="on one core no call leaves the caller")
 
@@ -92,7 +93,7 @@ def test_start_cost_is_that_of_the_operating_system_s_own_method_and_of_the_one_
     asked: dict[str, Any] = {"backend": "process", "n_jobs": 2}
     usual, fresh = burn.options(**asked).explain(LONG), burn.options(start_method="spawn", **asked).explain(LONG)
     assert fresh.start_method == "spawn"
-    assert usual.start_method == ("fork" if sys.platform == "linux" else "spawn")
+    assert usual.start_method == ("fork" if CAN_FORK else "spawn")
     assert usual.predicted_s is not None
     assert fresh.predicted_s is not None
     if usual.start_method == "fork":

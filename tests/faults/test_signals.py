@@ -11,6 +11,7 @@ All processes of a program share its standard output: that this ends shows that 
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
 from typing import TYPE_CHECKING
@@ -93,6 +94,8 @@ def terminal() -> Iterator[list[int]]:
     for end in ends:
         os.close(end)
 
+
+CAN_END_C_CODE = importlib.util.find_spec("fcntl") is not None and hasattr(os, "pidfd_open")
 
 IN_TERMINAL = """
 import fcntl, signal, termios
@@ -181,6 +184,7 @@ def test_a_terminal_that_is_closed_ends_everything(
 @pytest.mark.parametrize(
     "to_group", [pytest.param(True, marks=pytest.mark.slow), False], ids=["to all", "to the caller"]
 )
+@pytest.mark.skipif(not CAN_END_C_CODE, reason="only Linux ends a worker in C code that holds the GIL")
 @pytest.mark.parametrize("call", cases(SENT))
 def test_sigterm_ends_a_program_silently_and_its_workers_with_it(
     call: str, to_group: bool, start: Start, lines_of: Lines

@@ -293,6 +293,7 @@ def test_a_plant_around_the_database_stops_its_use(plant: Plant, spoil: Callable
 def test_a_plant_at_a_name_of_the_store_s_own_goes_and_what_it_leads_to_stays(
     plant: Plant, spoil: Callable[[Plant], object]
 ) -> None:
+    pytest.importorskip("fcntl", reason="without locks nobody knows whose the workshop is, and it stays")
     spoil(plant)
     os.truncate(plant.database, 0)
     assert use(plant) == "[] usable"

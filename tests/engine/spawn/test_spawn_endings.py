@@ -280,6 +280,7 @@ def test_ctrl_c_to_the_group_while_workers_start_gives_one_traceback(start: Star
     assert errors.decode().count("Traceback") == 1
 
 
+@pytest.mark.needs_fork
 def test_a_forked_child_neither_uses_nor_ends_its_parent_s_workers(start: Start) -> None:
     call = """
 first = feed(lambda _: os.getpid(), range(2))
@@ -294,6 +295,7 @@ print(feed(lambda _: os.getpid(), range(2)) == first)
     assert (out.decode(), errors.decode()) == ("True\n", "")
 
 
+@pytest.mark.needs_fork
 def test_a_forked_child_in_the_middle_of_a_call_leaves_the_workers_alone(start: Start) -> None:
     call = """
 workers = feeding["hire"](lambda _: os.getpid())
