@@ -3,7 +3,6 @@
 Loaded before the first item runs, so it imports nothing heavier than `time`.
 """
 
-import gc
 import sys
 from time import perf_counter, process_time, thread_time
 
@@ -100,11 +99,15 @@ class Uncollected:
     __slots__ = ("_was_on",)
 
     def __enter__(self) -> None:
+        import gc
+
         self._was_on = gc.isenabled()
         gc.disable()
 
     def __exit__(self, *error: object) -> None:
         if self._was_on:
+            import gc
+
             gc.enable()
 
 
