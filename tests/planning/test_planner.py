@@ -72,7 +72,7 @@ def test_half_a_million_items_of_a_tenth_of_a_microsecond_are_split() -> None:
 def test_a_million_items_that_cost_less_than_receiving_their_results_stay_in_the_loop() -> None:
     plan = plan_after(0.02e-6, 4095, 10**6)
     assert plan.backend == "serial"
-    assert plan.reason == "an item takes 0.02 us, and receiving its result from another process 0.03 us"
+    assert plan.reason == "an item takes 0.02 us, and receiving its result from another process 0.06 us"
 
 
 def test_a_large_program_is_not_forked_for_20_ms_of_work() -> None:
