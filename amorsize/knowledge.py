@@ -20,14 +20,14 @@ from amorsize.identity.function import function_key
 from amorsize.identity.inputs import input_class
 from amorsize.identity.machine import machine
 from amorsize.options import cache_settings
-from amorsize.store.base import default_directory
-from amorsize.store.disk import DiskStore
+from amorsize.store.base import default_directory, temporary_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from amorsize.records import Facts, FunctionKey, InputClass, Machine
+    from amorsize.store.disk import DiskStore
     from amorsize.store.rows import Merge
 
 FIRST_WRITE_S = 0.025
@@ -92,6 +92,8 @@ class Knowledge:
     def _read(self, where: str) -> None:
         """Take from the store into the memo what this process does not know; what does not read as a profile is a
         miss."""
+        if where not in _stores and not _may_hold_rows(where):
+            return
         store = open_store(where)
         try:
             rows = store.read([*self._labels, self._costs_key])
@@ -179,9 +181,19 @@ def _keep(where: str, key: str, seen: Profile | Costs, labels: Facts) -> None:
     waiting[key] = seen, labels
 
 
+def _may_hold_rows(where: str) -> bool:
+    """Whether there is a store at all, there or where one goes whose directory is on a network file system.
+
+    Where nothing was ever kept, the first look of a process spares what opening it would load.
+    """
+    return any(map(os.path.lexists, (where, temporary_directory(os.environ))))
+
+
 def open_store(where: str) -> DiskStore:
     """Return this process's store in that directory."""
     if where not in _stores:
+        from amorsize.store.disk import DiskStore
+
         _stores[where] = DiskStore(where)
     return _stores[where]
 

@@ -110,6 +110,13 @@ def test_a_short_call_of_a_fresh_process_loads_little_of_ours(work: Path) -> Non
 
 
 @pytest.mark.needs_fork
+def test_sqlite_is_loaded_only_where_a_store_may_be(work: Path) -> None:
+    body = TUNED + "print('_sqlite3' in sys.modules)"
+    assert run_isolated(work, body) == "False"
+    assert run_isolated(work, body) == "True"
+
+
+@pytest.mark.needs_fork
 def test_a_tuned_run_of_a_fresh_process_loads_nothing_heavy(work: Path) -> None:
     run_isolated(work, TUNED)
     loaded = run_isolated(work, TUNED)
