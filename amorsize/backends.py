@@ -122,9 +122,7 @@ def fed_steps(
     Returns:
         False where the caller has to go on: no worker could be started, or they were slower than the caller alone.
     """
-    from amorsize.engine.collect import attach
     from amorsize.engine.fed.sink import OrderedSink, Sink
-    from amorsize.engine.finished import Finished
 
     n_left = source.n_left()
     n_items = None if n_left is None else source.n_taken + n_left
@@ -134,7 +132,7 @@ def fed_steps(
         feed = _feed(call, plan, work, source, sink)
         while not feed.is_over:
             feed.step()
-            _grow(call, feed, source)
+            _follow(call, feed, source)
             if sink.ready:
                 results += sink.take()
                 call.tell(sink.n_out, n_items)
@@ -149,31 +147,28 @@ def fed_steps(
         return False
     except KeyboardInterrupt as error:
         if error is not sink.error:
-            attach(error, Finished([*sink.waiting(), *sink.taken(results)]))
+            _attach_finished(error, sink, results)
         raise
     finally:
         if feed is not None:
-            _end(call, feed)
+            try:  # here: Ctrl-C on the way into a function of ours would be raised before that function's `try`
+                feed.close()
+            finally:
+                feed.close()  # where Ctrl-C came on the way into the first; else it finds nothing to do
     if feed.retreat is None or source.n_left() == 0:  # pyright: ignore[reportOptionalMemberAccess]  # made, or it has raised
         return True
     call.look_at_s = inf
     return False
 
 
-def _end(call: Call, feed: Feed) -> None:
-    try:
-        feed.close()
-    finally:
-        feed.close()  # where Ctrl-C came on the way into the first; else it finds nothing to do
-        if feed.n_started:
-            call.jobs.append(feed)
-
-
-def _grow(call: Call, feed: Feed, source: Source) -> None:
-    """Consider more workers for a stream, of which nobody knows how long it is, whenever it has lasted twice as long.
+def _follow(call: Call, feed: Feed, source: Source) -> None:
+    """Note that workers have begun; consider more of them for a stream, of which nobody knows how long it is, whenever
+    it has lasted twice as long.
 
     As many as so far is what is expected of it, and for that few workers are worth their start at first.
     """
+    if feed.n_started and feed not in call.jobs:
+        call.jobs.append(feed)
     computed_s = feed.timings.total_s
     if source.n_left() is None and feed.retreat is None and computed_s >= max(call.look_at_s, FIRST_GROWTH_S):
         feed.follow(call.known_adviser.more(call.timings, computed_s))
@@ -182,16 +177,22 @@ def _grow(call: Call, feed: Feed, source: Source) -> None:
 
 def _raise_failure(sink: Sink, source: Source, results: list[object]) -> None:
     """Raise the failure, if there was one, with what is known about it and the finished results on it."""
-    from amorsize.engine.collect import attach, name_iterable
-    from amorsize.engine.finished import Finished
+    from amorsize.engine.collect import name_iterable
 
     error = sink.error
     if error is None:
         return
     if error is source.error:
         name_iterable(error, source.n_taken)
-    attach(error, Finished([*sink.waiting(), *sink.taken(results)]))
+    _attach_finished(error, sink, results)
     raise Raised(error) if isinstance(error, StopIteration) else error
+
+
+def _attach_finished(error: BaseException, sink: Sink, results: list[object]) -> None:
+    from amorsize.engine.collect import attach
+    from amorsize.engine.finished import Finished
+
+    attach(error, Finished([*sink.waiting(), *sink.taken(results)]))
 
 
 def drained(made: Generator[None, None, bool | None]) -> bool:

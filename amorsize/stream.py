@@ -170,6 +170,7 @@ class Stream:
         finally:
             made.close()
             call.end(error)
+            error = None  # its traceback holds this frame, and both would wait for the garbage collector
 
     def __iter__(self) -> Iterator[object]:
         return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import signal
 import sys
@@ -10,10 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import amorsize
 from amorsize.engine.held import Held
+from amorsize.testing import Holdings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
     from types import FrameType
 
     from amorsize.engine.job import Job
@@ -93,10 +97,12 @@ def interrupting_at(moment: int, act: Callable[[], object]) -> int:
     """Run `act` and press Ctrl-C at the given call or return in it; return how many there were until the end."""
     count, caller = 0, os.getpid()
 
-    def press(frame: FrameType, _event: str, _argument: object) -> None:
+    def press(frame: FrameType, event: str, _argument: object) -> None:
         nonlocal count
         if not str(frame.f_globals.get("__name__")).startswith("amorsize."):
             return  # of a callback of the garbage collector, say, which nobody can raise out of
+        if event in ("call", "return") and frame.f_code.co_flags & inspect.CO_GENERATOR:
+            return  # also where one is closed or yields: no signal is looked for there, and no `finally` would run
         count += 1
         if count == moment and os.getpid() == caller:
             signal.raise_signal(signal.SIGINT)
@@ -137,6 +143,48 @@ def test_ctrl_c_at_any_moment_of_a_call_leaves_nothing_behind(
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
         with pytest.raises(ChildProcessError):
             os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        moment += every
+    assert n_interrupted
+
+
+def streamed(**options: Any) -> None:
+    with amorsize.pimap(abs, iter(range(12)), n_jobs=2, chunksize=2, retries=1, cache=False, **options) as stream:
+        assert sorted(stream) == list(range(12))
+
+
+def supervised(**options: Any) -> None:
+    assert amorsize.pmap(abs, range(12), n_jobs=2, chunksize=2, retries=1, cache=False, **options) == list(range(12))
+
+
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # Ctrl-C before `with`: closed by itself
+@pytest.mark.parametrize("every", [97, pytest.param(11, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("act", [streamed, supervised])
+@pytest.mark.parametrize(
+    "backend",
+    [
+        pytest.param({"backend": "process", "start_method": "fork"}, id="fork", marks=pytest.mark.needs_fork),
+        pytest.param({"backend": "process", "start_method": "spawn"}, id="spawn"),
+        pytest.param({"backend": "thread"}, id="thread"),
+    ],
+)
+def test_ctrl_c_at_any_moment_of_a_fed_call_leaves_nothing_behind(
+    act: Callable[..., None], backend: dict[str, Any], every: int, tmp_path: Path
+) -> None:
+    act(**backend)
+    amorsize.shutdown()
+    n_interrupted, moment = 0, 1
+    while True:
+        before = Holdings.now(tmp_path)
+        try:
+            n_moments = interrupting_at(moment, lambda: act(**backend))
+        except KeyboardInterrupt:
+            n_interrupted += 1
+        else:
+            if moment > n_moments:
+                break
+        amorsize.shutdown()
+        assert not Holdings.now(tmp_path).beyond(before), f"at moment {moment}"
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
         moment += every
     assert n_interrupted
 
