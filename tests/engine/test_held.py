@@ -149,7 +149,7 @@ def test_ctrl_c_at_any_moment_of_a_call_leaves_nothing_behind(
 
 def streamed(**options: Any) -> None:
     with amorsize.pimap(abs, iter(range(12)), n_jobs=2, chunksize=2, retries=1, cache=False, **options) as stream:
-        assert sorted(stream) == list(range(12))
+        assert list(stream) == list(range(12))
 
 
 def supervised(**options: Any) -> None:
