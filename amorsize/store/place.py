@@ -216,15 +216,17 @@ def _read(path: str, start: int, n_bytes: int) -> bytes:
     Closing it frees every lock that this process has on the file (POSIX), SQLite's too, so this happens only where no
     transaction of this process is under way: `disk` does one thing at a time.
     """
+    flags = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
+    opened: list[int] = []
     try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0))
+        opened.extend(map(os.open, (path,), (flags,)))  # in one step: Ctrl-C finds it noted, or not open yet
+        os.lseek(*opened, start, os.SEEK_SET)
+        return os.read(*opened, n_bytes)
     except FileNotFoundError:  # since it was looked at: a journal whose transaction ended, a database put aside
         return b""
-    try:
-        os.lseek(descriptor, start, os.SEEK_SET)
-        return os.read(descriptor, n_bytes)
     finally:
-        os.close(descriptor)
+        for descriptor in opened:
+            os.close(descriptor)
 
 
 def _remove(path: str) -> None:

@@ -126,6 +126,9 @@ def connect(directory: str, mode: str, patience: Patience) -> _sqlite3.Connectio
     except (_sqlite3.Error, MemoryError) as exc:
         connection.close()
         raise translated(exc) from exc
+    except BaseException:  # Ctrl-C: a connection refers to itself, and would wait for the garbage collector
+        connection.close()
+        raise
     return connection
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import os
 import signal
@@ -13,6 +14,7 @@ import pytest
 
 import amorsize
 from amorsize.engine.held import Held
+from amorsize.store.disk import DiskStore
 from amorsize.testing import Holdings
 
 if TYPE_CHECKING:
@@ -101,6 +103,8 @@ def interrupting_at(moment: int, act: Callable[[], object]) -> int:
         nonlocal count
         if not str(frame.f_globals.get("__name__")).startswith("amorsize."):
             return  # of a callback of the garbage collector, say, which nobody can raise out of
+        if event == "c_call":
+            return  # a signal is looked for when a function in C has returned, not before it is called
         if event in ("call", "return") and frame.f_code.co_flags & inspect.CO_GENERATOR:
             return  # also where one is closed or yields: no signal is looked for there, and no `finally` would run
         count += 1
@@ -185,6 +189,30 @@ def test_ctrl_c_at_any_moment_of_a_fed_call_leaves_nothing_behind(
         amorsize.shutdown()
         assert not Holdings.now(tmp_path).beyond(before), f"at moment {moment}"
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        moment += every
+    assert n_interrupted
+
+
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # Ctrl-C before `with`: closed by itself
+@pytest.mark.parametrize("every", [13, pytest.param(1, marks=pytest.mark.slow)])
+def test_ctrl_c_at_any_moment_of_a_look_into_the_store_leaves_nothing_open(every: int, tmp_path: Path) -> None:
+    written = DiskStore(str(tmp_path / "timings"))
+    assert written.update({"key": lambda _: {"count": 1}})
+    written.close()
+    n_interrupted, moment = 0, 1
+    while True:
+        store = DiskStore(str(tmp_path / "timings"))
+        before = Holdings.now()
+        try:
+            n_moments = interrupting_at(moment, lambda: store.read(["key"]))  # noqa: B023  # called at once
+        except KeyboardInterrupt:
+            n_interrupted += 1
+        else:
+            if moment > n_moments:
+                break
+        store.close()
+        gc.collect()  # of SQLite's connections, which refer to themselves
+        assert not Holdings.now().beyond(before), f"at moment {moment}"
         moment += every
     assert n_interrupted
 
