@@ -220,8 +220,8 @@ def _read(path: str, start: int, n_bytes: int) -> bytes:
     opened: list[int] = []
     try:
         opened.extend(map(os.open, (path,), (flags,)))  # in one step: Ctrl-C finds it noted, or not open yet
-        os.lseek(*opened, start, os.SEEK_SET)
-        return os.read(*opened, n_bytes)
+        os.lseek(opened[0], start, os.SEEK_SET)
+        return os.read(opened[0], n_bytes)
     except FileNotFoundError:  # since it was looked at: a journal whose transaction ended, a database put aside
         return b""
     finally:
