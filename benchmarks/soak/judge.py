@@ -112,7 +112,11 @@ def _is_death_of(plan: Plan, index: int, died: WorkerDied) -> bool:
     """Tell whether an item may have been lost with its worker: without `retries`, nothing is called a second time to
     find out which of the items that were not yet back has done it.
     """
-    if plan.on_error != "return" or died.first is None or died.stop is None or not died.first <= index < died.stop:
+    if plan.on_error != "return":
+        return False
+    if died.first is None or died.stop is None:  # again and again before it could run anything: all of its items
+        return plan.fault is Fault.KILL
+    if not died.first <= index < died.stop:
         return False
     if plan.fault is Fault.KILL:
         return True

@@ -31,6 +31,7 @@ PLAIN = Plan(
 )  # fmt: skip
 SQUARES = [0, 1, 4, 9, 16, 25]
 DIED = WorkerDied("", first=2, stop=4)
+DIED_EARLY = WorkerDied("", first=None, stop=None)
 
 
 def test_a_seed_says_what_is_done_in_each_run() -> None:
@@ -55,6 +56,7 @@ def plan(kind: Kind = Kind.INTS, fault: Fault = Fault.NONE, **options: object) -
         (plan(fault=Fault.KILL), SQUARES, None),
         (plan(fault=Fault.KILL), [], DIED),
         (plan(fault=Fault.KILL, on_error="return"), [0, 1, DIED, DIED, 16, 25], None),
+        (plan(fault=Fault.KILL, on_error="return"), [0, 1, DIED_EARLY, DIED_EARLY, 16, 25], None),
         (plan(fault=Fault.KILL, on_error="skip"), [0, 1, 16, 25], None),
         (plan(fault=Fault.INTERRUPT), [], KeyboardInterrupt()),
         (plan(Kind.RAISES), [], ValueError()),
@@ -84,6 +86,7 @@ def test_the_loop_s_results_and_errors_that_say_what_has_happened_are_right(
         (plan(fault=Fault.KILL, on_error="return"), [], DIED, "raised WorkerDied"),
         (plan(fault=Fault.KILL, on_error="return"), [DIED, *SQUARES[1:]], None, "result 0 is WorkerDied"),
         (plan(on_error="return"), [0, 1, DIED, DIED, 16, 25], None, "result 2 is WorkerDied"),
+        (plan(on_error="return"), [0, 1, DIED_EARLY, DIED_EARLY, 16, 25], None, "result 2 is WorkerDied"),
         (plan(on_error="skip"), [0, 1, 16, 25], None, "result 2 is 16, not 4"),
         (plan(Kind.RAISES), looped(plan(Kind.RAISES)), None, "returned, though an item fails"),
         (plan(Kind.INPUT_FAILS), SQUARES, None, "returned, though the input raises"),
