@@ -3,12 +3,16 @@
 A test starts with an empty HOME, cache and temp directory and without any setting in the environment. When it ends, no
 child process, thread, descriptor, memory file, temp file or signal handler may be left that was not there before.
 Programs that are to be interrupted or killed are started here, too.
+
+`python -m pytest -m fault --fault-table` prints how each fault was met on every backend; with `-v`, which tests say so.
+It takes minutes: most tests of fresh interpreters are slow ones, which `-m "fault and not slow"` leaves out.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 import select
 import signal
 import subprocess
@@ -35,9 +39,49 @@ END_MS = 10_000
 SETTINGS = ("AMORSIZE_", "PYTEST_XDIST_", "SLURM_", "XDG_", "PYTHON_CPU_COUNT")
 """Beginnings of the names of environment variables that change what amorsize does."""
 
+FAULTS = {
+    "R1": "a worker is killed, exits or crashes: WorkerDied names item, code and signal; the next call works",
+    "R2": "an item kills again and again: as many more deaths as it has retries, and no other item is lost",
+    "R3": "an argument or result cannot be pickled: ItemNotPicklable names index, type and path",
+    "R4": "an exception cannot be pickled or rebuilt: as itself where it can be, else RemoteError tells it in words",
+    "R5": "an item fails: its exception with a note, nothing above it starts, the lowest failing item is raised",
+    "R6": "an item raises SystemExit, KeyboardInterrupt, GeneratorExit, MemoryError, RecursionError: as itself",
+    "R7": "the input raises: its exception, after the results before it",
+    "R8": "Ctrl-C to all or to the caller, SIGTERM: one traceback at most, the user's handler stands, nobody is left",
+    "R9": "the caller is killed: its workers die with it, in C code too, and leave nothing",
+    "R10": "an endless input: never further ahead of the results than the window",
+    "R11": "threads live in the caller, one holds a lock for ever: no bare fork, no hang",
+    "R12": "no guard, -c, stdin, session, notebook, every kind of function: works, by its current definition",
+    "R13": "calls inside calls, in two threads, in other libraries' workers: the loop or a share; no harm to the other",
+    "R14": "descriptors, processes, memory files, memory, file sizes run out: fewer workers, one warning, right answer",
+    "R15": "the store is damaged, locked, read-only, full or gone: right answer, nothing raised",
+    "R16": "the store was planted: no code of theirs runs, no file outside is touched, bad values are a miss",
+    "R17": "processes that keep the store are killed at random: no survivor's update is lost, the store opens",
+    "R18": "random workers are killed in many runs: right or a typed error, no hang, nothing left behind",
+    "R19": "the nth operation of the system fails, once or for ever: as R14 and R15",
+    "R20": "an item takes too long: ItemTimeout, its worker is ended, the others finish",
+    "R21": "handles, signals and children of the caller's own: the loop and a warning; nobody's child is reaped",
+}
+"""What a test does to amorsize, and what comes of it: a test that is marked with a name holds part of what it says."""
+
+BACKENDS = {
+    "fork": r"^(?!.*(iter|stream|pimap|fed/)).*fork|^tests/engine/test_(?!thread)",
+    "fork, fed": r"fork",
+    "spawn": r"spawn",
+    "threads": r"thread",
+    "loop": r"serial|the loop",
+}
+"""How a test's class, parameters or file tell the backend; the first that is found counts."""
+OTHER = "other"
+"""Where none is: what chooses by itself, or several in one test, or none at all, as in tests of the store."""
+
 # A shared machine may stall for a second: a slow example is no failure. Nothing is kept between runs.
 hypothesis.settings.register_profile("amorsize", deadline=None, database=None)
 hypothesis.settings.load_profile("amorsize")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fault-table", action="store_true", help="print fault x backend at the end")
 
 
 def pytest_configure() -> None:
@@ -53,6 +97,62 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if item.get_closest_marker("needs_fork"):
                 item.add_marker(skip)
+    for item in items:
+        for mark in item.iter_markers("fault"):
+            if not FAULTS.keys() >= set(mark.args):
+                raise pytest.UsageError(f"{item.nodeid} is marked with a fault that there is not: {mark.args}")
+            item.user_properties += [("fault", row) for row in mark.args]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print what was asked for: for each fault and backend the number of tests passed, and seconds of the longest."""
+    if not config.getoption("--fault-table"):
+        return
+    table = table_of(terminalreporter.stats)
+    terminalreporter.section("fault x backend: tests passed, and seconds of the longest")
+    terminalreporter.line(_line("", [*BACKENDS, OTHER]))
+    for row, words in FAULTS.items():
+        reports = table[row]
+        cells = [_cell_of([each for each in reports if backend_of(each.nodeid) == name]) for name in (*BACKENDS, OTHER)]
+        terminalreporter.line(_line(row, cells if any(cells) else ["no test ran"]))
+        terminalreporter.line(f"    {words}")
+        if config.get_verbosity() > 0:
+            for name in dict.fromkeys(each.nodeid.partition("[")[0] for each in reports):
+                terminalreporter.line(f"      {name}")
+
+
+def table_of(stats: dict[str, list[object]]) -> dict[str, list[pytest.TestReport]]:
+    """Return the reports of each fault's tests, those that were skipped with them."""
+    table: dict[str, list[pytest.TestReport]] = {row: [] for row in FAULTS}
+    for outcome in ("passed", "skipped", "failed", "error"):
+        for report in stats.get(outcome, []):
+            if isinstance(report, pytest.TestReport):
+                for row in [str(value) for name, value in report.user_properties if name == "fault"]:
+                    table[row].append(report)
+    return table
+
+
+def backend_of(nodeid: str) -> str:
+    """Return the backend that a test is about."""
+    path, _, name = nodeid.partition("::")
+    named = name if name.startswith("Test") else name.partition("[")[2]
+    for text in (named.lower(), path):
+        for backend, pattern in BACKENDS.items():
+            if re.search(pattern, text):
+                return backend
+    return OTHER
+
+
+def _cell_of(reports: list[pytest.TestReport]) -> str:
+    n_failed = sum(report.failed for report in reports)
+    seconds = [report.duration for report in reports if report.passed]
+    if n_failed:
+        return f"{n_failed} FAIL"
+    return f"{len(seconds)}  {max(seconds):.2f} s" if seconds else "skipped" * bool(reports)
+
+
+def _line(row: str, cells: list[str]) -> str:
+    return f"{row:<4}" + "".join(f"{cell:<14}" for cell in cells).rstrip()
 
 
 @pytest.fixture(autouse=True)

@@ -146,6 +146,7 @@ def nest(n: int) -> tuple[int, str]:
     return n, report(burn).reason
 
 
+@pytest.mark.fault("R13")
 @pytest.mark.needs_fork
 def test_a_call_inside_a_worker_stays_in_the_loop() -> None:
     for index, (n, reason) in enumerate(pmap(nest, range(4), isolate=True, n_jobs=2)):
@@ -153,6 +154,7 @@ def test_a_call_inside_a_worker_stays_in_the_loop() -> None:
         assert "inside another" in reason
 
 
+@pytest.mark.fault("R21")
 @pytest.mark.needs_fork
 def test_a_live_socket_keeps_the_call_in_the_loop_and_is_named() -> None:
     left, right = socket.socketpair()
@@ -195,6 +197,7 @@ def test_results_that_cannot_be_pickled_keep_the_call_in_the_loop() -> None:
     assert len(pmap(lock, [20_000] * 200)) == 200
 
 
+@pytest.mark.fault("R11")
 @pytest.mark.needs_fork
 def test_other_threads_forbid_forks_and_fresh_interpreters_take_over_where_they_pay() -> None:
     done = threading.Event()

@@ -67,6 +67,7 @@ print([value for value, _ in found] == [3 * n for n in range(20)], os.getpid() i
 """
 
 
+@pytest.mark.fault("R12")
 def test_a_function_of_a_cell_runs_in_workers_and_after_an_edit_the_new_code_runs(notebook: Notebook) -> None:
     assert notebook.run(DEFINE) == "True False\n"
     assert notebook.run(DEFINE.replace("3 * n, os", "3 * n + 1, os").replace("[3 * n for", "[3 * n + 1 for")) == (
@@ -75,6 +76,7 @@ def test_a_function_of_a_cell_runs_in_workers_and_after_an_edit_the_new_code_run
     assert "fresh interpreters" in notebook.run("print(tripled.last_run.reason)")
 
 
+@pytest.mark.fault("R8")
 def test_a_cell_can_be_interrupted_and_the_next_one_runs(notebook: Notebook) -> None:
     notebook.run(DEFINE)
     interrupt = """

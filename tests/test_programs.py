@@ -13,6 +13,8 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.fault("R12")
+
 PROCESSES = 'n_jobs=2, backend="process"'
 
 PROGRAM = """

@@ -53,6 +53,7 @@ def broken_after(n_items: int) -> Iterator[int]:
 # ---- lazy
 
 
+@pytest.mark.fault("R10")
 @pytest.mark.parametrize("plan", PLANS)
 def test_nothing_is_pulled_before_a_result_is_asked_for(plan: Any) -> None:
     pulled: list[int] = []
@@ -62,12 +63,14 @@ def test_nothing_is_pulled_before_a_result_is_asked_for(plan: Any) -> None:
     assert pulled == []
 
 
+@pytest.mark.fault("R10")
 @pytest.mark.parametrize("plan", PLANS)
 def test_an_endless_iterator_gives_its_first_results(plan: Any) -> None:
     with ten_times.pimap(itertools.count(), **plan) as stream:
         assert list(itertools.islice(stream, 1000)) == [10 * x for x in range(1000)]
 
 
+@pytest.mark.fault("R10")
 @pytest.mark.parametrize("plan", PLANS)
 @pytest.mark.parametrize("size", [1, 2, 7])
 def test_pulled_is_never_further_ahead_of_returned_than_buffersize(plan: Any, size: int) -> None:
@@ -78,6 +81,7 @@ def test_pulled_is_never_further_ahead_of_returned_than_buffersize(plan: Any, si
             assert next(stream) == 10 * returned
 
 
+@pytest.mark.fault("R10")
 @pytest.mark.slow
 @pytest.mark.parametrize("plan", PLANS)
 @pytest.mark.parametrize("ordered", [True, False])
@@ -91,6 +95,7 @@ def test_a_million_items_stay_within_the_window(plan: Any, ordered: bool) -> Non
     assert total == 10 * sum(range(10**6))
 
 
+@pytest.mark.fault("R10")
 @pytest.mark.parametrize("plan", PLANS)
 def test_a_consumer_may_feed_the_iterator_that_it_consumes(plan: Any) -> None:
     """With a window of one item each result is handed out before the next item is asked for."""
@@ -146,6 +151,7 @@ def test_an_error_comes_after_the_results_before_it(plan: Any, items: Callable[[
     assert any("item 7: 7" in note for note in caught.value.__notes__)
 
 
+@pytest.mark.fault("R7")
 @pytest.mark.parametrize("plan", PLANS)
 @pytest.mark.parametrize("n_items", [0, 1, 30])
 def test_an_iterator_that_raises_does_so_after_the_results_before_it(plan: Any, n_items: int) -> None:
@@ -258,6 +264,7 @@ def test_two_streams_can_be_read_side_by_side(plan: Any) -> None:
     assert list(zip(there, back, strict=True)) == [(10 * x, 490 - 10 * x) for x in range(50)]
 
 
+@pytest.mark.fault("R1")
 @pytest.mark.needs_fork
 def test_a_stream_goes_on_after_the_death_of_an_idle_worker() -> None:
     """Who is killed while the consumer takes its time has no item, and no item may be blamed."""
@@ -274,6 +281,7 @@ def test_a_stream_goes_on_after_the_death_of_an_idle_worker() -> None:
     assert seen == [10 * x for x in range(40)]
 
 
+@pytest.mark.fault("R1")
 @pytest.mark.needs_fork
 def test_a_worker_that_dies_ends_the_stream_after_the_results_before_it() -> None:
     def dies_at_seven(x: int) -> int:

@@ -44,6 +44,7 @@ def middle(n: int) -> list[tuple[int, set[int]]]:
     return pmap(innermost, [n] * 3)
 
 
+@pytest.mark.fault("R13")
 @pytest.mark.needs_fork
 def test_calls_three_deep_start_workers_only_outside() -> None:
     found = pmap(middle, [20_000] * 6, isolate=True, n_jobs=2)
@@ -54,6 +55,7 @@ def test_calls_three_deep_start_workers_only_outside() -> None:
             assert inner == {pid}
 
 
+@pytest.mark.fault("R13")
 @pytest.mark.needs_fork
 def test_a_call_inside_an_item_of_the_caller_runs_in_the_caller() -> None:
     def call_inside(n: int) -> tuple[int, set[int]]:
@@ -63,6 +65,7 @@ def test_a_call_inside_an_item_of_the_caller_runs_in_the_caller() -> None:
         assert inner == {pid}
 
 
+@pytest.mark.fault("R13")
 @pytest.mark.needs_fork
 def test_calls_of_two_threads_at_once_give_each_its_own_results() -> None:
     def work(n: int) -> int:
@@ -73,6 +76,7 @@ def test_calls_of_two_threads_at_once_give_each_its_own_results() -> None:
     assert found == [[3 * n for n in range(at, at + 300)] for at in range(4)]
 
 
+@pytest.mark.fault("R13")
 @pytest.mark.needs_fork
 def test_a_failing_call_of_one_thread_does_not_touch_the_other() -> None:
     def fail(n: int) -> int:
@@ -92,6 +96,7 @@ def call_in_a_worker_of_somebody_else(_: int) -> tuple[int, set[int], str]:
     return os.getpid(), set(whose.pmap(LONG)), reason()
 
 
+@pytest.mark.fault("R13")
 @pytest.mark.needs_fork
 def test_in_a_worker_of_multiprocessing_a_call_is_the_loop() -> None:
     with multiprocessing.get_context("fork").Pool(2) as pool:
@@ -103,6 +108,7 @@ def test_in_a_worker_of_multiprocessing_a_call_is_the_loop() -> None:
         assert "multiprocessing worker" in why
 
 
+@pytest.mark.fault("R13")
 @pytest.mark.needs_fork
 def test_in_a_worker_of_an_executor_a_call_is_the_loop() -> None:
     context = multiprocessing.get_context("fork")
@@ -128,6 +134,7 @@ def test_a_process_that_the_user_forked_may_call_too() -> None:
     os.waitpid(pid, 0)
 
 
+@pytest.mark.fault("R11")
 @pytest.mark.needs_fork
 def test_a_library_that_does_not_survive_a_fork_keeps_the_call_in_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "grpc", types.ModuleType("grpc"))
@@ -135,6 +142,7 @@ def test_a_library_that_does_not_survive_a_fork_keeps_the_call_in_the_loop(monke
     assert "gRPC" in reason()
 
 
+@pytest.mark.fault("R11")
 @pytest.mark.needs_fork
 def test_a_thread_that_holds_a_lock_for_ever_hangs_nobody() -> None:
     lock, is_held, done = threading.Lock(), threading.Event(), threading.Event()
@@ -163,6 +171,7 @@ def test_a_thread_that_holds_a_lock_for_ever_hangs_nobody() -> None:
 LOCK = threading.Lock()
 
 
+@pytest.mark.fault("R21")
 @pytest.mark.needs_fork
 def test_a_lock_of_the_users_own_keeps_the_call_in_the_loop_and_is_named() -> None:
     def guarded(n: int) -> int:
@@ -173,6 +182,7 @@ def test_a_lock_of_the_users_own_keeps_the_call_in_the_loop_and_is_named() -> No
         assert set(pmap(guarded, LONG)) == {os.getpid()}
 
 
+@pytest.mark.fault("R21")
 @pytest.mark.needs_fork
 def test_an_open_file_keeps_the_call_in_the_loop_and_is_named(tmp_path: Path) -> None:
     with (tmp_path / "log").open("w") as log:
@@ -198,6 +208,7 @@ class Table:
         return whose(n)
 
 
+@pytest.mark.fault("R21")
 @pytest.mark.needs_fork
 def test_a_connection_of_a_methods_object_keeps_the_call_in_the_loop() -> None:
     table = Table()
@@ -243,6 +254,7 @@ def alarm() -> Iterator[list[int]]:
     signal.signal(signal.SIGPROF, before)
 
 
+@pytest.mark.fault("R21")
 @pytest.mark.needs_fork
 def test_a_timer_of_the_users_own_goes_on_in_the_caller_and_harms_no_worker(alarm: list[int]) -> None:
     assert set(whose.pmap(LONG, backend="process", n_jobs=2)) > {os.getpid()}

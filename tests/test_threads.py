@@ -87,6 +87,7 @@ def test_each_item_is_called_exactly_once() -> None:
         assert sorted(calls) == list(range(60))
 
 
+@pytest.mark.fault("R11")
 @pytest.mark.usefixtures("another_thread")
 def test_beside_other_threads_a_function_that_waits_still_gets_its_own() -> None:
     assert len(threads_of(wait.pmap(range(60)))) > 2
@@ -114,6 +115,7 @@ def test_results_that_cannot_be_pickled_are_no_obstacle() -> None:
 LOCK = threading.Lock()
 
 
+@pytest.mark.fault("R21")
 def test_a_lock_of_the_users_own_keeps_the_call_in_the_loop_and_is_named() -> None:
     def guarded(n: int) -> tuple[int, int]:
         with LOCK:
@@ -137,6 +139,7 @@ def nest(n: int) -> tuple[int, set[int], str]:
     return threading.get_ident(), threads_of(wait.pmap(range(20))), report().reason
 
 
+@pytest.mark.fault("R13")
 def test_a_call_inside_an_item_of_a_thread_runs_in_that_thread() -> None:
     for ident, inner, _ in pmap(nest, range(6), backend="thread", n_jobs=3):
         assert inner == {ident}
@@ -159,6 +162,7 @@ def test_isolated_threads_are_refused_with_the_cure() -> None:
         pmap(abs, [1], backend="thread", isolate=True)
 
 
+@pytest.mark.fault("R6")
 @pytest.mark.parametrize(
     "error", [SystemExit, KeyboardInterrupt, GeneratorExit, MemoryError, RecursionError, StopIteration]
 )
@@ -195,6 +199,7 @@ def test_an_item_that_never_ends_is_left_behind_with_a_warning(monkeypatch: pyte
             time.sleep(1e-4)
 
 
+@pytest.mark.fault("R8")
 @pytest.mark.skipif(sys.platform == "win32", reason="no process of Windows can be sent SIGINT alone")
 def test_ctrl_c_ends_the_program_with_one_traceback(fresh_python: Callable[..., str]) -> None:
     source = f"""

@@ -36,6 +36,7 @@ def die_at_20(number: int) -> object:
     return work
 
 
+@pytest.mark.fault("R1")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGTERM])
 def test_a_worker_that_a_signal_ends_is_told_with_its_item_and_signal(number: signal.Signals) -> None:
     with pytest.raises(WorkerDied, match=number.name) as caught:
@@ -47,6 +48,7 @@ def test_a_worker_that_a_signal_ends_is_told_with_its_item_and_signal(number: si
     assert all(died.finished[index] == index for index in died.finished)
 
 
+@pytest.mark.fault("R1")
 @pytest.mark.parametrize("exitcode", [0, 1, 7, 255])
 def test_a_worker_that_exits_is_told_with_its_item_and_code(exitcode: int) -> None:
     def leave_at_20(item: int) -> int:
@@ -59,12 +61,14 @@ def test_a_worker_that_exits_is_told_with_its_item_and_code(exitcode: int) -> No
     assert (caught.value.first, caught.value.exitcode, caught.value.signal) == (20, exitcode, None)
 
 
+@pytest.mark.fault("R1")
 def test_the_next_call_works() -> None:
     with pytest.raises(WorkerDied):
         pmap(os._exit, [1, 2, 3], isolate=True)
     assert pmap(abs, [-1, -2], isolate=True) == [1, 2]
 
 
+@pytest.mark.fault("R1")
 def test_one_workers_death_does_not_take_what_the_others_finish(gates: Gates) -> None:
     def die_when_the_other_is_busy(item: int) -> int:
         if item == 0:
@@ -81,6 +85,7 @@ def test_one_workers_death_does_not_take_what_the_others_finish(gates: Gates) ->
     assert caught.value.finished == {0: 0}
 
 
+@pytest.mark.fault("R1")
 def test_a_worker_that_dies_while_its_result_is_pickled_is_a_death() -> None:
     class Deadly:
         def __reduce__(self) -> str:
@@ -100,6 +105,7 @@ def test_a_worker_whose_descriptors_the_function_closes_ends_in_an_error() -> No
         pmap(close_everything, range(4), isolate=True, n_jobs=2)
 
 
+@pytest.mark.fault("R1")
 def test_a_process_that_an_item_leaves_behind_does_not_keep_the_call_waiting(gates: Gates) -> None:
     left_behind, done = gates
 
@@ -119,6 +125,7 @@ def test_a_process_that_an_item_leaves_behind_does_not_keep_the_call_waiting(gat
     done.wait()
 
 
+@pytest.mark.fault("R3")
 def test_an_unpicklable_result_is_told_with_item_type_and_path() -> None:
     with pytest.raises(ItemNotPicklable) as caught:
         pmap(lambda item: {"guard": threading.Lock()} if item == 7 else item, range(20), isolate=True, n_jobs=2)

@@ -46,6 +46,7 @@ def work(item):
 """
 
 
+@pytest.mark.fault("R9")
 @pytest.mark.parametrize("busy", BUSY.values(), ids=BUSY.keys())
 def test_workers_die_with_a_caller_that_is_killed(busy: str, start: Start, lines_of: Lines, watch: Watch) -> None:
     program = start(busy_program(busy))
@@ -54,6 +55,7 @@ def test_workers_die_with_a_caller_that_is_killed(busy: str, start: Start, lines
     assert [end() for end in ends] == [True, True, True]
 
 
+@pytest.mark.fault("R9")
 def test_workers_die_with_a_caller_that_computes_and_is_killed(start: Start, lines_of: Lines, watch: Watch) -> None:
     call = 'pmap(work, range(100), backend="process", n_jobs=2, chunksize=1, cache=False)'
     program = start(busy_program("sum(range(10**12))", call))
@@ -63,6 +65,7 @@ def test_workers_die_with_a_caller_that_computes_and_is_killed(start: Start, lin
     assert [end() for end in ends] == [True] * len(ends) != []
 
 
+@pytest.mark.fault("R8")
 def test_workers_die_with_a_caller_whose_sigterm_has_no_handler(start: Start, lines_of: Lines, watch: Watch) -> None:
     program = start(busy_program("sum(range(10**12))"))
     ends = [watch(int(pid)) for pid in lines_of(program, 3)]
@@ -71,6 +74,7 @@ def test_workers_die_with_a_caller_whose_sigterm_has_no_handler(start: Start, li
     assert program.wait() == -signal.SIGTERM
 
 
+@pytest.mark.fault("R8")
 def test_a_sigterm_handler_of_the_users_own_decides(start: Start, lines_of: Lines) -> None:
     program = start(
         "signal.signal(signal.SIGTERM, lambda *_: exit(9))\n" + busy_program("sum(range(10**12))"),
@@ -81,6 +85,7 @@ def test_a_sigterm_handler_of_the_users_own_decides(start: Start, lines_of: Line
     assert (program.returncode, errors) == (9, b"")
 
 
+@pytest.mark.fault("R8")
 @pytest.mark.parametrize("to", ["the group", "the caller only"])
 @pytest.mark.parametrize("busy", ["time.sleep(600)", "sum(range(10**12))"])
 def test_ctrl_c_ends_everything_with_one_traceback(to: str, busy: str, start: Start, lines_of: Lines) -> None:
@@ -96,6 +101,7 @@ def test_ctrl_c_ends_everything_with_one_traceback(to: str, busy: str, start: St
     assert program.returncode == -signal.SIGINT
 
 
+@pytest.mark.fault("R8")
 def test_ctrl_c_while_the_caller_computes_ends_everything_with_one_traceback(start: Start, lines_of: Lines) -> None:
     call = 'pmap(work, range(100), backend="process", n_jobs=2, chunksize=1, cache=False)'
     program = start(busy_program("time.sleep(600)", call))
@@ -106,6 +112,7 @@ def test_ctrl_c_while_the_caller_computes_ends_everything_with_one_traceback(sta
     assert b"KeyboardInterrupt" in errors
 
 
+@pytest.mark.fault("R8")
 def test_after_ctrl_c_the_finished_results_are_in_reach(start: Start, lines_of: Lines) -> None:
     program = start(f"""{ANNOUNCE}
 def work(item):
@@ -143,6 +150,7 @@ except ValueError as error:
     assert (printed, errors) == (b"the first\n", b"")
 
 
+@pytest.mark.fault("R9")
 def test_workers_of_two_streams_at_once_do_not_keep_each_other_alive(start: Start, watch: Watch) -> None:
     """The second worker of the first stream was forked where the line to those of the second one is open."""
     program = start("""

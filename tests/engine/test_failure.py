@@ -91,11 +91,13 @@ class HoldsALock(Exception):
         self.lock = threading.Lock()
 
 
+@pytest.mark.fault("R4")
 def test_an_exception_whose_init_takes_other_arguments_comes_back_as_itself() -> None:
     back = travelled(TwoArguments("localhost", 80))
     assert (type(back), str(back)) == (TwoArguments, "localhost:80")
 
 
+@pytest.mark.fault("R4")
 def test_an_exception_whose_init_changes_its_message_keeps_it() -> None:
     assert str(travelled(Prefixed("x"))) == "pre x"
 
@@ -123,6 +125,7 @@ def test_a_chain_without_end_is_cut() -> None:
     assert str(travelled(error)) == "one"
 
 
+@pytest.mark.fault("R4")
 def test_a_class_that_only_the_worker_has_becomes_a_remote_error() -> None:
     module = types.ModuleType("only_in_the_worker")
     sys.modules[module.__name__] = module
@@ -143,6 +146,7 @@ def test_what_a_call_inside_the_item_had_finished_does_not_travel() -> None:
     assert not hasattr(travelled(error), "finished")
 
 
+@pytest.mark.fault("R4")
 @pytest.mark.parametrize("error", [ChangesItsType("it"), ReprFails()])
 def test_an_exception_with_a_reduce_of_its_own_that_fails_comes_back_as_itself(error: Exception) -> None:
     back = travelled(error)
@@ -154,6 +158,7 @@ class CannotBeShown(HoldsALock):
         raise RuntimeError("no name")
 
 
+@pytest.mark.fault("R4")
 @pytest.mark.parametrize("error", [HoldsALock("it"), CannotBeShown("it")])
 def test_an_exception_that_cannot_be_rebuilt_becomes_a_remote_error(error: Exception) -> None:
     back = travelled(error)
@@ -169,6 +174,7 @@ def test_an_exception_group_comes_back_whole() -> None:
     assert [type(inner) for inner in back.exceptions] == [ValueError, KeyError]
 
 
+@pytest.mark.fault("R3")
 @pytest.mark.parametrize(
     ("value", "path", "type_name"),
     [
@@ -182,6 +188,7 @@ def test_the_innermost_culprit_is_named(value: object, path: str, type_name: str
     assert failure.culprit(value, "result") == (path, type_name)
 
 
+@pytest.mark.fault("R3")
 def test_an_attribute_that_cannot_be_pickled_is_named() -> None:
     class Local:
         pass
@@ -199,6 +206,7 @@ def test_a_value_that_contains_itself_is_searched_only_so_deep() -> None:
     assert path.startswith("result[")
 
 
+@pytest.mark.fault("R3")
 def test_the_first_result_that_cannot_be_pickled_is_blamed() -> None:
     results = ["fine", Refuses(), threading.Lock()]
     error = failure.not_picklable("result", results, start=4, offset=100, cause=RuntimeError("stays here"))
@@ -208,6 +216,7 @@ def test_the_first_result_that_cannot_be_pickled_is_blamed() -> None:
     assert "stays here" in str(error)
 
 
+@pytest.mark.fault("R3")
 def test_results_that_cannot_be_rebuilt_name_their_items() -> None:
     error = failure.not_rebuilt("result", Message(RESULTS, 2, 3, 0.0, MARSHALLED, b"", []), 10, ValueError("bad state"))
     assert error.index == 12
@@ -215,6 +224,7 @@ def test_results_that_cannot_be_rebuilt_name_their_items() -> None:
     assert "bad state" in str(error)
 
 
+@pytest.mark.fault("R1")
 def test_a_death_names_signal_items_and_the_likely_cause() -> None:
     died = failure.worker_died(3, 5, 10, (None, signal.SIGKILL))
     assert (died.first, died.stop, died.signal, died.exitcode) == (13, 15, signal.SIGKILL, None)
@@ -223,6 +233,7 @@ def test_a_death_names_signal_items_and_the_likely_cause() -> None:
     assert "memory" in str(died)
 
 
+@pytest.mark.fault("R1")
 def test_a_death_by_a_real_time_signal_is_named_too() -> None:
     if not hasattr(signal, "SIGRTMIN"):
         pytest.skip("no real-time signals")
@@ -230,18 +241,21 @@ def test_a_death_by_a_real_time_signal_is_named_too() -> None:
     assert str(int(number)) in str(failure.worker_died(0, 1, 0, (None, int(number))))
 
 
+@pytest.mark.fault("R1")
 def test_a_death_by_exit_names_the_code() -> None:
     died = failure.worker_died(3, 4, 0, (7, None))
     assert (died.exitcode, died.signal) == (7, None)
     assert "exit code 7 in item 3" in str(died)
 
 
+@pytest.mark.fault("R1")
 def test_a_death_whose_status_somebody_else_took_says_so() -> None:
     died = failure.worker_died(3, 4, 0, (None, None))
     assert (died.exitcode, died.signal) == (None, None)
     assert "taken by somebody else" in str(died)
 
 
+@pytest.mark.fault("R1")
 def test_a_death_between_two_items_blames_none() -> None:
     died = failure.worker_died(4, 4, 0, (1, None))
     assert (died.first, died.stop) == (None, None)

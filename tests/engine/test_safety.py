@@ -30,6 +30,7 @@ def test_nothing_is_refused_in_an_ordinary_program(fresh_python: Callable[..., s
     assert fresh_python("-c", "from amorsize.engine import safety; print(safety.refusal())") == "None\n"
 
 
+@pytest.mark.fault("R11")
 def test_another_thread_is_a_reason() -> None:
     done = threading.Event()
     thread = threading.Thread(target=done.wait)
@@ -41,6 +42,7 @@ def test_another_thread_is_a_reason() -> None:
         thread.join()
 
 
+@pytest.mark.fault("R11")
 def test_a_thread_that_is_not_the_main_one_does_not_fork() -> None:
     found: list[str | None] = []
     thread = threading.Thread(target=lambda: found.append(safety.refusal()))
@@ -49,6 +51,7 @@ def test_a_thread_that_is_not_the_main_one_does_not_fork() -> None:
     assert found[0] is not None
 
 
+@pytest.mark.fault("R11")
 def test_a_native_thread_that_nobody_knows_is_a_reason(fresh_python: Callable[..., str]) -> None:
     source = """
 import faulthandler
@@ -93,6 +96,7 @@ def test_a_debugger_that_uses_the_monitoring_events_is_a_reason() -> None:
         sys.monitoring.free_tool_id(sys.monitoring.DEBUGGER_ID)
 
 
+@pytest.mark.fault("R13")
 def test_a_worker_of_multiprocessing_stays_in_its_loop() -> None:
     context = multiprocessing.get_context("fork")
     mine, theirs = context.Pipe(duplex=False)
@@ -145,6 +149,7 @@ def test_a_python_without_memory_files_is_a_reason(monkeypatch: pytest.MonkeyPat
     assert "memory files" in reason()
 
 
+@pytest.mark.fault("R21")
 def test_children_of_the_users_own_are_no_reason() -> None:
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     try:
@@ -153,6 +158,7 @@ def test_children_of_the_users_own_are_no_reason() -> None:
         child.communicate(b"\n")
 
 
+@pytest.mark.fault("R11")
 def test_threads_of_the_program_are_not_waited_for_like_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     """Beside a thread of the user's, every call after one with threads of ours would take 20 ms longer."""
     done = threading.Event()

@@ -15,7 +15,7 @@ from amorsize import BackendUnavailable, WorkerDied, errors, pmap
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-pytestmark = pytest.mark.needs_fork
+pytestmark = [pytest.mark.fault("R14"), pytest.mark.needs_fork]
 
 ITEMS = range(30)
 SQUARES = [item * item for item in ITEMS]
@@ -54,6 +54,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         yield texts
 
 
+@pytest.mark.fault("R19")
 @pytest.mark.parametrize("once", [True, False], ids=["once", "for ever"])
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_whatever_is_refused_the_answer_is_right_and_one_warning_tells(
@@ -69,6 +70,7 @@ def test_whatever_is_refused_the_answer_is_right_and_one_warning_tells(
         assert not told or os.strerror(errno.EAGAIN) in told[0]
 
 
+@pytest.mark.fault("R19")
 @pytest.mark.parametrize("once", [True, False], ids=["once", "for ever"])
 @pytest.mark.parametrize("name", OPERATIONS)
 @pytest.mark.usefixtures("told")

@@ -100,6 +100,7 @@ def test_a_caller_whose_items_turn_out_long_stops_computing(job: MakeJob, gates:
     assert pids.count(caller) == 1
 
 
+@pytest.mark.fault("R5")
 def test_the_lowest_failing_item_is_raised_though_a_later_one_failed_first(job: MakeJob, gates: Gates) -> None:
     def fail(item: int) -> None:
         if item == 4:
@@ -115,6 +116,7 @@ def test_the_lowest_failing_item_is_raised_though_a_later_one_failed_first(job: 
     assert caught.value.args == (4,)
 
 
+@pytest.mark.fault("R5")
 def test_no_item_far_above_a_failing_one_is_called(job: MakeJob, calls: Calls) -> None:
     def fail_at_10(item: int) -> None:
         if item == 10:
@@ -128,6 +130,7 @@ def test_no_item_far_above_a_failing_one_is_called(job: MakeJob, calls: Calls) -
     assert max(calls.items) < 500  # 11 or 12 on a quiet machine
 
 
+@pytest.mark.fault("R5")
 def test_no_item_far_above_one_that_failed_in_the_caller_is_called(job: MakeJob, calls: Calls) -> None:
     caller = os.getpid()
 
@@ -142,6 +145,7 @@ def test_no_item_far_above_one_that_failed_in_the_caller_is_called(job: MakeJob,
     assert len(calls.items) < 500
 
 
+@pytest.mark.fault("R5")
 def test_an_endless_item_above_the_failing_one_does_not_hold_its_error(job: MakeJob, gates: Gates) -> None:
     def fail_below(item: int) -> None:
         if item == 0:
@@ -154,6 +158,7 @@ def test_an_endless_item_above_the_failing_one_does_not_hold_its_error(job: Make
         results_of(job(fail_below, range(2)))
 
 
+@pytest.mark.fault("R5")
 def test_an_item_below_the_failing_one_is_finished(job: MakeJob, gates: Gates) -> None:
     def fail_above(item: int) -> int:
         if item == 0:

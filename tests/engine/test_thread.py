@@ -101,6 +101,7 @@ def test_no_more_threads_are_started_than_there_are_items(job: MakeJob) -> None:
     assert task.n_started <= 4
 
 
+@pytest.mark.fault("R5")
 def test_the_lowest_failing_item_is_raised_though_a_later_one_failed_first(job: MakeJob) -> None:
     def fail(item: int) -> None:
         if item == 4:
@@ -114,6 +115,7 @@ def test_the_lowest_failing_item_is_raised_though_a_later_one_failed_first(job: 
     assert caught.value.args == (4,)
 
 
+@pytest.mark.fault("R5")
 def test_no_item_above_a_failing_one_is_started(job: MakeJob) -> None:
     calls: list[int] = []
     is_above = threading.Event()
@@ -133,6 +135,7 @@ def test_no_item_above_a_failing_one_is_started(job: MakeJob) -> None:
     assert sorted(calls) == [0, 1, 2, 5]
 
 
+@pytest.mark.fault("R5")
 def test_items_below_a_failing_one_in_ranges_already_taken_are_finished(job: MakeJob) -> None:
     def fail_at_5(item: int) -> int:
         if item == 0:
@@ -147,6 +150,7 @@ def test_items_below_a_failing_one_in_ranges_already_taken_are_finished(job: Mak
     assert vars(caught.value)["finished"] == {item: item for item in range(5)}
 
 
+@pytest.mark.fault("R5")
 @pytest.mark.usefixtures("impatience")
 def test_items_below_a_failing_one_are_waited_for_however_long_they_take(job: MakeJob) -> None:
     def fail_at_1(item: int) -> int:
@@ -163,6 +167,7 @@ def test_items_below_a_failing_one_are_waited_for_however_long_they_take(job: Ma
     assert task.left_behind is None
 
 
+@pytest.mark.fault("R5")
 @pytest.mark.usefixtures("impatience")
 def test_an_endless_item_above_the_failing_one_does_not_hold_its_error(job: MakeJob, gate: threading.Event) -> None:
     calls: list[int] = []
@@ -190,6 +195,7 @@ def test_an_endless_item_above_the_failing_one_does_not_hold_its_error(job: Make
     assert task.collector.n_done == 1
 
 
+@pytest.mark.fault("R6")
 @pytest.mark.parametrize(
     "error", [SystemExit, KeyboardInterrupt, GeneratorExit, MemoryError, RecursionError, StopIteration]
 )
@@ -212,6 +218,7 @@ def interruptible() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
+@pytest.mark.fault("R8")
 @pytest.mark.usefixtures("interruptible")
 def test_after_ctrl_c_no_item_is_started_and_what_is_finished_is_kept(job: MakeJob) -> None:
     calls: list[int] = []
@@ -243,6 +250,7 @@ def test_after_ctrl_c_no_item_is_started_and_what_is_finished_is_kept(job: MakeJ
     assert task.left_behind is None
 
 
+@pytest.mark.fault("R8")
 @pytest.mark.usefixtures("interruptible", "impatience")
 def test_ctrl_c_does_not_wait_for_an_endless_item(job: MakeJob, gate: threading.Event) -> None:
     def hang(item: int) -> int:

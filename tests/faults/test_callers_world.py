@@ -77,11 +77,13 @@ def foreign_reaper() -> Iterator[None]:
     signal.signal(signal.SIGCHLD, before)
 
 
+@pytest.mark.fault("R21")
 @pytest.mark.usefixtures("ignored_children")
 def test_a_program_that_ignores_its_children_gets_its_results(run: Run) -> None:
     assert run(double, range(30)) == DOUBLES
 
 
+@pytest.mark.fault("R21")
 @pytest.mark.usefixtures("ignored_children")
 def test_a_death_in_a_program_that_ignores_its_children_is_told_without_a_status(run: Run) -> None:
     with pytest.raises(WorkerDied) as caught:
@@ -91,12 +93,14 @@ def test_a_death_in_a_program_that_ignores_its_children_is_told_without_a_status
     assert (died.first, died.exitcode, died.signal) == (3, None, None)
 
 
+@pytest.mark.fault("R21")
 @pytest.mark.usefixtures("foreign_reaper")
 def test_a_program_that_reaps_all_children_itself_gets_its_results(run: Run) -> None:
     for _ in range(3):
         assert run(double, range(30)) == DOUBLES
 
 
+@pytest.mark.fault("R21")
 @pytest.mark.usefixtures("foreign_reaper")
 def test_a_death_beside_a_foreign_reaper_is_told_with_or_without_its_status(run: Run) -> None:
     for _ in range(3):
@@ -106,6 +110,7 @@ def test_a_death_beside_a_foreign_reaper_is_told_with_or_without_its_status(run:
         assert caught.value.exitcode in (7, None)
 
 
+@pytest.mark.fault("R21")
 @pytest.mark.parametrize("ends_before", [True, False], ids=["has ended", "goes on"])
 def test_the_users_own_child_is_left_to_the_user(run: Run, *, ends_before: bool) -> None:
     child = subprocess.Popen(["/bin/sh", "-c", "read line; exit 7"], stdin=subprocess.PIPE)
@@ -154,6 +159,7 @@ def handle(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
 HANDLES = ["socket.socket", "sqlite3.Connection", "_thread.lock", "_io.TextIOWrapper"]
 
 
+@pytest.mark.fault("R21")
 @pytest.mark.parametrize("handle", HANDLES, indirect=True)
 def test_a_global_handle_keeps_a_call_in_the_loop_with_one_warning_that_names_it(handle: str) -> None:
     with pytest.warns(AmorsizeWarning) as told:
@@ -164,6 +170,7 @@ def test_a_global_handle_keeps_a_call_in_the_loop_with_one_warning_that_names_it
     assert "Open it inside the function" in str(warning.message)
 
 
+@pytest.mark.fault("R21")
 @pytest.mark.slow
 @pytest.mark.parametrize("handle", HANDLES, indirect=True)
 def test_so_it_is_with_an_input_of_unknown_length(handle: str, auto: Run) -> None:
@@ -173,6 +180,7 @@ def test_so_it_is_with_an_input_of_unknown_length(handle: str, auto: Run) -> Non
     assert f"it uses {handle}, which two workers must not share" in str(warning.message)
 
 
+@pytest.mark.fault("R21")
 @pytest.mark.slow
 @pytest.mark.parametrize("handle", HANDLES, indirect=True)
 def test_a_handle_that_a_fresh_interpreter_cannot_have_is_refused_with_the_cure(handle: str) -> None:
@@ -249,6 +257,7 @@ for number in (signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR1, signal.SIGHUP, si
 """
 
 
+@pytest.mark.fault("R21")
 def test_a_worker_forked_by_a_server_calls_as_it_likes_and_its_parent_reaps_its_own_child_only(start: Start) -> None:
     if not hasattr(os, "fork"):
         pytest.skip("needs os.fork, which this platform lacks or hides")
@@ -277,6 +286,7 @@ print([(pid == worker, os.waitstatus_to_exitcode(status)) for pid, status in rea
     assert (told.decode(), errors.decode()) == (f"{[True] * 5}\n{[(True, 3)]}\n", "")
 
 
+@pytest.mark.fault("R9", "R21")
 @pytest.mark.needs_fork
 @pytest.mark.parametrize("start_method", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
 def test_a_server_s_worker_that_is_killed_for_being_slow_takes_its_workers_along(
@@ -316,11 +326,13 @@ def celery(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(errors, "_warned", set())
 
 
+@pytest.mark.fault("R13", "R21")
 @pytest.mark.usefixtures("celery")
 def test_in_a_celery_worker_a_call_is_the_loop(auto: Run) -> None:
     assert set(auto(burns, LONG)) == {os.getpid()}
 
 
+@pytest.mark.fault("R13", "R21")
 @pytest.mark.usefixtures("celery")
 def test_in_a_celery_worker_processes_that_were_asked_for_become_the_loop_with_one_warning(auto: Run) -> None:
     with pytest.warns(AmorsizeWarning, match="Celery worker") as told:
@@ -328,6 +340,7 @@ def test_in_a_celery_worker_processes_that_were_asked_for_become_the_loop_with_o
     assert len(told) == 1
 
 
+@pytest.mark.fault("R13", "R21")
 @pytest.mark.usefixtures("celery")
 def test_in_a_celery_worker_isolation_is_refused(auto: Run) -> None:
     with pytest.raises(BackendUnavailable, match="Celery worker"):
@@ -344,13 +357,22 @@ def _in_a_daemon(send: Callable[[object], None], options: dict[str, Any]) -> Non
         send(str(error))
 
 
+def _in_a_thread_of_a_daemon(send: Callable[[object], None], options: dict[str, Any]) -> None:
+    """Call where dask runs its tasks: a thread of a daemonic process."""
+    thread = threading.Thread(target=_in_a_daemon, args=(send, options))
+    thread.start()
+    thread.join()
+
+
+@pytest.mark.fault("R13")
 @pytest.mark.needs_fork
+@pytest.mark.parametrize("call", [_in_a_daemon, _in_a_thread_of_a_daemon], ids=["main thread", "another thread"])
 @pytest.mark.parametrize("options", [{}, {"backend": "process"}, {"isolate": True}], ids=["auto", "process", "isolate"])
-def test_a_daemonic_process_starts_no_workers(options: dict[str, Any]) -> None:
+def test_a_daemonic_process_starts_no_workers(call: Callable[..., None], options: dict[str, Any]) -> None:
     context = multiprocessing.get_context("fork")
     reading, writing = context.Pipe(duplex=False)
     with reading, writing:
-        process = context.Process(target=_in_a_daemon, args=(writing.send, options), daemon=True)
+        process = context.Process(target=call, args=(writing.send, options), daemon=True)
         process.start()
         told = reading.recv()
         process.join()
@@ -362,6 +384,7 @@ def test_a_daemonic_process_starts_no_workers(options: dict[str, Any]) -> None:
         assert pids == {pid}
 
 
+@pytest.mark.fault("R11", "R13", "R21")
 def test_beside_the_threads_of_a_test_runner_s_worker_nothing_hangs(start: Start) -> None:
     """As pytest-xdist has it: a thread reads from the pipe to the parent, and the main thread runs the tests."""
     program = start(
@@ -391,6 +414,7 @@ receiver.join()
 # ---- a running event loop
 
 
+@pytest.mark.fault("R21")
 def test_inside_a_running_event_loop_a_call_works_and_the_loop_goes_on(run: Run) -> None:
     async def main() -> tuple[list[Any], list[int]]:
         ticks: list[int] = []
@@ -411,6 +435,7 @@ def test_inside_a_running_event_loop_a_call_works_and_the_loop_goes_on(run: Run)
     assert sorted(ticks) == [1, 2]
 
 
+@pytest.mark.fault("R21")
 def test_a_subprocess_of_the_event_loop_keeps_its_status() -> None:
     async def main() -> tuple[list[int], int | None]:
         child = await asyncio.create_subprocess_exec("/bin/sh", "-c", "read line; exit 7", stdin=subprocess.PIPE)
@@ -424,6 +449,7 @@ def test_a_subprocess_of_the_event_loop_keeps_its_status() -> None:
 # ---- two threads at once
 
 
+@pytest.mark.fault("R13")
 def test_one_thread_s_crash_does_not_hurt_the_other_s_call() -> None:
     """Both calls have fresh interpreters: beside a second thread nothing is forked."""
     options: dict[str, Any] = {"isolate": True, "n_jobs": 2, "start_method": "spawn", "chunksize": 1}

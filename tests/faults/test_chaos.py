@@ -13,7 +13,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-pytestmark = pytest.mark.needs_fork
+pytestmark = [pytest.mark.fault("R18"), pytest.mark.needs_fork]
 
 PROGRAM = """
 import os, random, resource, signal, sys

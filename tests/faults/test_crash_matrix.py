@@ -261,10 +261,22 @@ def test_the_table_has_every_cell_once() -> None:
     assert len(CELLS) == len(TABLE) * len(WAYS)
 
 
+def row_of(what: str, when: str, how: str) -> str:
+    """Return which of the faults a cell is."""
+    if how in DEATHS:
+        return "R1"
+    if when == CALLED:
+        return "R5" if how == "error" else "R6"
+    return "R4" if what == "exception" else "R3"
+
+
 PARAMETERS = [
     pytest.param(
         *(what, when, where, how, cell),
-        marks=[pytest.mark.slow] if where == SPAWN else [pytest.mark.needs_fork],
+        marks=[
+            pytest.mark.fault(row_of(what, when, how)),
+            pytest.mark.slow if where == SPAWN else pytest.mark.needs_fork,
+        ],
         id=f"{how}, {what} {when}, {where}",
     )
     for (what, when, where, how), cell in CELLS.items()

@@ -59,6 +59,7 @@ def gate(tmp_path: Path) -> Iterator[Gate]:
 # ---- R1, R2: in a stream
 
 
+@pytest.mark.fault("R1", "R2")
 @ORDERS
 def test_an_item_of_a_stream_whose_worker_died_is_tried_again(streamed: Streamed, calls: Calls, ordered: bool) -> None:
     func = functools.partial(dies_at_first, calls, 2)
@@ -67,6 +68,7 @@ def test_an_item_of_a_stream_whose_worker_died_is_tried_again(streamed: Streamed
     assert calls.items().count(2) == 3
 
 
+@pytest.mark.fault("R1", "R2")
 @ORDERS
 def test_an_item_of_a_stream_that_kills_again_and_again_takes_no_other_along(
     streamed: Streamed, calls: Calls, ordered: bool
@@ -80,6 +82,7 @@ def test_an_item_of_a_stream_that_kills_again_and_again_takes_no_other_along(
     assert not ordered or found.index(died) == 2
 
 
+@pytest.mark.fault("R1")
 def test_a_death_in_a_stream_is_left_out_where_that_is_asked_for(streamed: Streamed) -> None:
     func = functools.partial(dies_at, "exit", 3)
     found = list(streamed(func, iter(range(12)), on_error="skip", chunksize=1))
@@ -102,6 +105,7 @@ class DiesSending:
         return int, (3,)
 
 
+@pytest.mark.fault("R1", "R2")
 def test_an_item_whose_result_kills_while_it_is_sent_is_tried_again(run: Run, calls: Calls) -> None:
     def work(item: int) -> object:
         return DiesSending(calls, 2) if item == 3 else item
@@ -109,6 +113,7 @@ def test_an_item_whose_result_kills_while_it_is_sent_is_tried_again(run: Run, ca
     assert run(work, range(12), retries=2, chunksize=1) == list(range(12))
 
 
+@pytest.mark.fault("R1", "R2")
 def test_an_item_whose_result_kills_whenever_it_is_sent_is_told_alone(run: Run, calls: Calls) -> None:
     def work(item: int) -> object:
         return DiesSending(calls, 99) if item == 3 else item
@@ -123,6 +128,7 @@ def test_an_item_whose_result_kills_whenever_it_is_sent_is_told_alone(run: Run, 
 # ---- R1: between calls and between items
 
 
+@pytest.mark.fault("R1")
 def test_workers_that_are_killed_while_they_rest_are_not_missed() -> None:
     options: OptionArgs = {"isolate": True, "n_jobs": 2, "start_method": "spawn", "chunksize": 1}
     for _ in range(3):
@@ -131,6 +137,7 @@ def test_workers_that_are_killed_while_they_rest_are_not_missed() -> None:
         assert pmap(double, range(20), **options) == [2 * n for n in range(20)]
 
 
+@pytest.mark.fault("R1")
 def test_workers_that_have_died_while_nothing_was_asked_of_them_are_not_missed(
     streamed: Streamed, watch: Callable[[int], Callable[[], bool]]
 ) -> None:
@@ -154,6 +161,7 @@ SOON_S = 0.6
 """As in the contract: an item that waits for ever is given this long."""
 
 
+@pytest.mark.fault("R20")
 def test_an_item_of_a_stream_that_takes_too_long_is_ended_after_the_results_before_it(
     streamed: Streamed, gate: Gate
 ) -> None:
@@ -164,6 +172,7 @@ def test_an_item_of_a_stream_that_takes_too_long_is_ended_after_the_results_befo
     assert (caught.value.index, caught.value.timeout_s) == (3, SOON_S)
 
 
+@pytest.mark.fault("R20")
 @pytest.mark.slow
 @ORDERS
 def test_the_others_of_a_stream_finish_where_an_item_takes_too_long(
@@ -176,6 +185,7 @@ def test_the_others_of_a_stream_finish_where_an_item_takes_too_long(
     assert sorted(result for result in found if result is not late) == [2 * n for n in range(12) if n != 3]
 
 
+@pytest.mark.fault("R20")
 @pytest.mark.slow
 def test_an_item_that_takes_too_long_is_ended_in_c_code_that_holds_the_gil(run: Run) -> None:
     def work(item: int) -> int:
@@ -186,6 +196,7 @@ def test_an_item_that_takes_too_long_is_ended_in_c_code_that_holds_the_gil(run: 
     assert found[:3] + found[4:] == [n for n in range(12) if n != 3]
 
 
+@pytest.mark.fault("R20")
 @pytest.mark.slow
 def test_a_stream_that_takes_longer_than_its_deadline_is_ended(streamed: Streamed, gate: Gate) -> None:
     with pytest.raises(ItemTimeout, match="deadline"):

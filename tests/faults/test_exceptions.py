@@ -57,6 +57,7 @@ def notes_of(error: BaseException) -> str:
 # ---- R5, R6
 
 
+@pytest.mark.fault("R5")
 def test_an_exception_names_its_item_and_shows_the_worker_s_traceback(run: Run) -> None:
     with pytest.raises(KeyError) as caught:
         run(functools.partial(fails_at, KeyError, ("lost", 7), 13), range(30))
@@ -68,6 +69,7 @@ def test_an_exception_names_its_item_and_shows_the_worker_s_traceback(run: Run) 
     assert "in fails_at" in notes
 
 
+@pytest.mark.fault("R6")
 @pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, GeneratorExit, MemoryError, RecursionError])
 def test_what_usually_ends_a_program_comes_as_itself(run: Run, kind: type[BaseException]) -> None:
     with pytest.raises(kind) as caught:
@@ -78,6 +80,7 @@ def test_what_usually_ends_a_program_comes_as_itself(run: Run, kind: type[BaseEx
 # ---- R7
 
 
+@pytest.mark.fault("R7")
 @pytest.mark.parametrize("error", [OSError("gone"), KeyboardInterrupt(), SystemExit(3), MemoryError()], ids=repr)
 def test_what_the_input_raises_comes_as_itself(options: dict[str, Any], error: BaseException) -> None:
     with pytest.raises(type(error)) as caught:
@@ -85,6 +88,7 @@ def test_what_the_input_raises_comes_as_itself(options: dict[str, Any], error: B
     assert caught.value is error
 
 
+@pytest.mark.fault("R7")
 @pytest.mark.parametrize("error", [OSError("gone"), KeyboardInterrupt(), SystemExit(3)], ids=repr)
 def test_what_the_input_of_a_stream_raises_comes_as_itself(options: dict[str, Any], error: BaseException) -> None:
     found: list[int] = []
@@ -94,6 +98,7 @@ def test_what_the_input_of_a_stream_raises_comes_as_itself(options: dict[str, An
     assert found == [2 * n for n in range(len(found))]
 
 
+@pytest.mark.fault("R5", "R7")
 def test_a_failing_item_before_the_end_of_a_broken_input_is_raised_as_in_the_loop(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="no 5"):
         pmap(functools.partial(fails_from, 5), broken(20, OSError("gone")), **options)
@@ -101,6 +106,7 @@ def test_a_failing_item_before_the_end_of_a_broken_input_is_raised_as_in_the_loo
         pmap(functools.partial(fails_from, 19), broken(20, OSError("gone")), **options)
 
 
+@pytest.mark.fault("R7")
 def test_a_broken_input_ends_a_call_that_goes_on_after_failing_items(options: dict[str, Any]) -> None:
     with pytest.raises(OSError, match="gone") as caught:
         pmap(functools.partial(fails_from, 5), broken(20, OSError("gone")), on_error="return", **options)
@@ -108,6 +114,7 @@ def test_a_broken_input_ends_a_call_that_goes_on_after_failing_items(options: di
     assert [finished[n] for n in range(5)] == [2 * n for n in range(5)]
 
 
+@pytest.mark.fault("R7")
 @pytest.mark.parametrize("ordered", [True, False], ids=["ordered", "as finished"])
 def test_a_stream_gives_all_results_before_its_input_breaks(options: dict[str, Any], ordered: bool) -> None:
     found: list[int] = []

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 resource = pytest.importorskip("resource")
 
-pytestmark = pytest.mark.needs_fork
+pytestmark = [pytest.mark.fault("R14"), pytest.mark.needs_fork]
 
 DOUBLES = [2 * item for item in range(30)]
 

@@ -33,18 +33,21 @@ def plain(found: list[Any]) -> list[Any]:
 # ---- R3
 
 
+@pytest.mark.fault("R3")
 def test_a_result_that_cannot_be_pickled_is_named(run: Run) -> None:
     with pytest.raises(ItemNotPicklable) as caught:
         run(lock_of, range(20))
     assert (caught.value.index, caught.value.type_name, caught.value.path) == (3, "_thread.lock", "result['lock']")
 
 
+@pytest.mark.fault("R3")
 def test_results_that_cannot_be_pickled_lose_no_other_where_the_call_goes_on(run: Run) -> None:
     found = run(lock_of, range(20), on_error="return")
     assert plain(found) == [ItemNotPicklable if n == 3 else n for n in range(20)]
     assert run(lock_of, range(20), on_error="skip") == [n for n in range(20) if n != 3]
 
 
+@pytest.mark.fault("R3")
 def test_an_argument_that_cannot_be_sent_loses_no_other_where_the_call_goes_on(run: Run) -> None:
     items = [[n] if n != 3 else [threading.Lock()] for n in range(12)]
     found = run(length, items, on_error="return")
@@ -54,6 +57,7 @@ def test_an_argument_that_cannot_be_sent_loses_no_other_where_the_call_goes_on(r
     assert (found[3].index, found[3].path) == (3, "argument[0]")
 
 
+@pytest.mark.fault("R3")
 @pytest.mark.parametrize("moment", [PICKLED, UNPICKLED])
 @pytest.mark.parametrize("start_method", START_METHODS)
 def test_a_stream_gives_the_results_before_an_argument_that_does_not_travel(start_method: Any, moment: str) -> None:
@@ -66,6 +70,7 @@ def test_a_stream_gives_the_results_before_an_argument_that_does_not_travel(star
     assert list(results) == []
 
 
+@pytest.mark.fault("R3")
 @pytest.mark.parametrize("start_method", START_METHODS)
 def test_a_stream_gives_the_results_before_one_that_does_not_travel(start_method: Any) -> None:
     results = pimap(lock_of, iter(range(12)), isolate=True, n_jobs=2, start_method=start_method, chunksize=1)
@@ -75,11 +80,13 @@ def test_a_stream_gives_the_results_before_one_that_does_not_travel(start_method
     assert list(results) == []
 
 
+@pytest.mark.fault("R3")
 def test_an_item_that_cannot_be_pickled_is_not_tried_again(run: Run) -> None:
     with pytest.raises(ItemNotPicklable):
         run(lock_of, range(20), retries=2, retry_on=OSError)
 
 
+@pytest.mark.fault("R3")
 def test_a_trap_that_nobody_springs_travels(run: Run) -> None:
     items = [Trap("kill", CALLED) if n == 3 else n for n in range(6)]
     found = run(same, items)
@@ -89,6 +96,7 @@ def test_a_trap_that_nobody_springs_travels(run: Run) -> None:
 # ---- R4
 
 
+@pytest.mark.fault("R4")
 def test_an_exception_that_its_arguments_do_not_rebuild_comes_as_itself(run: Run) -> None:
     with pytest.raises(TwoArguments) as caught:
         run(functools.partial(fails_at, TwoArguments, ("one", "two"), 3), range(20))
@@ -96,6 +104,7 @@ def test_an_exception_that_its_arguments_do_not_rebuild_comes_as_itself(run: Run
     assert str(caught.value) == "one and two"
 
 
+@pytest.mark.fault("R4")
 def test_an_exception_that_cannot_travel_is_told_in_words_with_its_traceback(run: Run) -> None:
     with pytest.raises(RemoteError) as caught:
         run(functools.partial(fails_at, Unpicklable, ("busy",), 3), range(20))
@@ -105,6 +114,7 @@ def test_an_exception_that_cannot_travel_is_told_in_words_with_its_traceback(run
     assert "busy" in str(error)
 
 
+@pytest.mark.fault("R4")
 def test_an_exception_that_cannot_travel_is_one_result_where_the_call_goes_on(run: Run) -> None:
     found = run(functools.partial(fails_at, Unpicklable, ("busy",), 3), range(12), on_error="return")
     assert plain(found) == [RemoteError if n == 3 else 2 * n for n in range(12)]

@@ -107,6 +107,7 @@ fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # it leads a session of its own: from here
 # ---- R9: the caller is killed
 
 
+@pytest.mark.fault("R9")
 @pytest.mark.parametrize("busy", [pytest.param(busy, marks=[pytest.mark.slow] * (busy != IN_C)) for busy in BUSY])
 @pytest.mark.parametrize("call", cases(SENT))
 def test_workers_die_with_a_caller_that_is_killed(
@@ -132,6 +133,7 @@ def assert_one_traceback(program: subprocess.Popen[bytes]) -> None:
     assert program.returncode == -signal.SIGINT
 
 
+@pytest.mark.fault("R8")
 @pytest.mark.parametrize("call", cases(tuple(CALLS), ("fork over a list", "spawn")))
 def test_ctrl_c_at_a_terminal_ends_everything_with_one_traceback(
     call: str, start: Start, lines_of: Lines, terminal: list[int]
@@ -143,6 +145,7 @@ def test_ctrl_c_at_a_terminal_ends_everything_with_one_traceback(
     assert_one_traceback(program)
 
 
+@pytest.mark.fault("R8")
 @pytest.mark.slow
 @pytest.mark.parametrize("call", cases(PROCESSES))
 def test_ctrl_c_at_a_terminal_does_not_wait_for_c_code_that_holds_the_gil(
@@ -155,6 +158,7 @@ def test_ctrl_c_at_a_terminal_does_not_wait_for_c_code_that_holds_the_gil(
     assert_one_traceback(program)
 
 
+@pytest.mark.fault("R8")
 @pytest.mark.slow
 @pytest.mark.parametrize("call", cases(SENT))
 @pytest.mark.parametrize("busy", BUSY)
@@ -167,6 +171,7 @@ def test_sigint_to_the_caller_only_ends_everything_with_one_traceback(
     assert_one_traceback(program)
 
 
+@pytest.mark.fault("R8")
 @pytest.mark.parametrize("call", cases(PROCESSES, ("fork over an iterator",)))
 def test_a_terminal_that_is_closed_ends_everything(
     call: str, start: Start, lines_of: Lines, watch: Watch, terminal: list[int]
@@ -181,6 +186,7 @@ def test_a_terminal_that_is_closed_ends_everything(
 # ---- R8: SIGTERM
 
 
+@pytest.mark.fault("R8")
 @pytest.mark.parametrize(
     "to_group", [pytest.param(True, marks=pytest.mark.slow), False], ids=["to all", "to the caller"]
 )
@@ -196,6 +202,7 @@ def test_sigterm_ends_a_program_silently_and_its_workers_with_it(
     assert (program.returncode, errors) == (-signal.SIGTERM, b"")
 
 
+@pytest.mark.fault("R8")
 @pytest.mark.slow
 @pytest.mark.parametrize("call", cases((*SENT, "the loop")))
 def test_a_handler_that_exits_ends_everything_with_its_status(call: str, start: Start, lines_of: Lines) -> None:
@@ -206,6 +213,7 @@ def test_a_handler_that_exits_ends_everything_with_its_status(call: str, start: 
     assert (program.returncode, errors.decode()) == (9, "")
 
 
+@pytest.mark.fault("R8")
 @pytest.mark.parametrize("call", cases(tuple(CALLS), ("fork over a list",)))
 @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_handler_that_takes_note_lets_the_call_go_on(

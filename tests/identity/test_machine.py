@@ -100,6 +100,7 @@ def test_resident_memory_is_read_each_time() -> None:
     assert after - before > len(held) // 2
 
 
+@pytest.mark.fault("R13")
 @pytest.mark.parametrize(
     ("environment", "n_cores"),
     [

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from amorsize.records import Facts
     from amorsize.store.rows import Merge
 
+pytestmark = pytest.mark.fault("R15")
+
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="owners, modes and limits are POSIX")
 
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from amorsize.records import Facts
     from amorsize.store.rows import Merge
 
+pytestmark = pytest.mark.fault("R15", "R16")
+
 N_FUNCTIONS = 40
 
 

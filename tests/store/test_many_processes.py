@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from amorsize.store.rows import Merge
 
+pytestmark = pytest.mark.fault("R17")
+
 NEEDS_FLOCK = pytest.mark.skipif(not hasattr(os, "fork"), reason="flock is missing or hidden together with fork")
 ROOT = str(Path(__file__).resolve().parents[2])
 

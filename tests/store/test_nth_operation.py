@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
     Make = Callable[[], BaseException]
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="descriptors and locks are those of POSIX")
+pytestmark = [
+    pytest.mark.fault("R19"),
+    pytest.mark.skipif(sys.platform == "win32", reason="descriptors and locks are those of POSIX"),
+]
 
 OPERATIONS = frozenset(
     ("getcwd", "lstat", "stat", "open", "lseek", "read", "close", "makedirs", "mkdir", "rename", "replace", "unlink",

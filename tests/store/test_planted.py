@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from amorsize.store.rows import Merge
 
+pytestmark = pytest.mark.fault("R16")
+
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="links, owners and modes are POSIX")
 JOURNAL = b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"  # what a journal begins with, and one with a super-journal ends with
 ROOT = str(Path(__file__).resolve().parents[2])

@@ -9,6 +9,8 @@ from diskcache.core import MODE_BINARY, MODE_PICKLE, MODE_RAW, MODE_TEXT, Disk
 
 from amorsize.store.safe_disk import TextDisk
 
+pytestmark = pytest.mark.fault("R16")
+
 EVIL = pickle.dumps(print)
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 pytestmark = [
+    pytest.mark.fault("R19"),
     pytest.mark.needs_fork,
     pytest.mark.skipif(
         not sys.platform.startswith("linux") or platform.machine() != "x86_64", reason="the numbers are of one machine"

@@ -379,6 +379,7 @@ def test_an_item_that_cannot_be_sent_ends_the_call_after_those_before_it() -> No
 # ---- how far it looks ahead
 
 
+@pytest.mark.fault("R10")
 @given(st.integers(1, 12), st.integers(1, 3), st.booleans(), st.lists(st.integers(0, 2), max_size=60))
 def test_no_more_is_pulled_than_the_window_allows(
     window: int,
@@ -498,6 +499,7 @@ def test_a_task_that_waits_at_a_dead_worker_is_given_to_another() -> None:
     assert office.out[1:] == tens(6)[1:]
 
 
+@pytest.mark.fault("R2")
 @pytest.mark.parametrize("retries", [0, 1, 2])
 def test_an_item_that_always_kills_takes_one_worker_more_than_it_has_retries(retries: int) -> None:
     office = Office(range(5), n_jobs=1, item_s=1.0, retries=retries)
@@ -543,6 +545,7 @@ def test_a_death_in_a_task_of_many_is_retried_item_by_item() -> None:
 # ---- failures
 
 
+@pytest.mark.fault("R5")
 def test_the_lowest_failure_counts_whichever_comes_first() -> None:
     office = Office(range(10), n_jobs=2)
     office.step()
@@ -555,6 +558,7 @@ def test_the_lowest_failure_counts_whichever_comes_first() -> None:
     assert office.out == []
 
 
+@pytest.mark.fault("R5")
 def test_after_a_failure_nothing_above_it_is_begun() -> None:
     office = Office(range(100), n_jobs=2)
     office.step()
@@ -564,6 +568,7 @@ def test_after_a_failure_nothing_above_it_is_begun() -> None:
     assert str(office.sink.error) == "zero"
 
 
+@pytest.mark.fault("R5")
 def test_a_task_below_a_failure_is_run_even_where_it_waits_behind_one_above(clock: Clock) -> None:
     """It came back from a worker that died, and its item may hold the failure that the loop would meet."""
     office = Office(range(20), n_jobs=3, retries=1, item_s=1.0)
@@ -620,6 +625,7 @@ def test_items_above_a_failure_may_end_for_a_moment(clock: Clock) -> None:
 # ---- the clock
 
 
+@pytest.mark.fault("R20")
 def test_an_item_that_takes_too_long_loses_its_worker_and_no_other(clock: Clock) -> None:
     office = Office(range(6), n_jobs=2, timeout_s=10.0, goes_on=True)
     office.step()

@@ -78,6 +78,7 @@ def test_each_item_is_called_once_and_comes_back_in_order(kind: Any, item_s: flo
     assert os.getpid() not in calls.pids
 
 
+@pytest.mark.fault("R1")
 @pytest.mark.parametrize("item_s", [1.0, 1e-5], ids=["one by one", "many at once"])
 @pytest.mark.parametrize("how", ["exits", "is killed"])
 def test_a_death_names_its_item_and_keeps_what_is_finished(item_s: float, how: str) -> None:
@@ -95,6 +96,7 @@ def test_a_death_names_its_item_and_keeps_what_is_finished(item_s: float, how: s
     assert out == [10 * x for x in range(len(out))]
 
 
+@pytest.mark.fault("R2")
 @pytest.mark.parametrize("item_s", [1.0, 1e-5], ids=["one by one", "many at once"])
 def test_with_retries_only_items_that_have_no_result_are_called_again(item_s: float, calls: Calls) -> None:
     def dies_once(x: int) -> int:
@@ -111,6 +113,7 @@ def test_with_retries_only_items_that_have_no_result_are_called_again(item_s: fl
     assert all(calls.items.count(x) <= 2 for x in range(40))
 
 
+@pytest.mark.fault("R1")
 def test_a_result_that_is_finished_survives_the_death_of_its_worker() -> None:
     def dies_second(x: int) -> int:
         if x == 1:
@@ -123,6 +126,7 @@ def test_a_result_that_is_finished_survives_the_death_of_its_worker() -> None:
     assert sink.error.first == 1
 
 
+@pytest.mark.fault("R1")
 def test_who_is_killed_between_two_items_takes_nothing_along() -> None:
     with feeding(ten_times, iter(range(6)), window=1) as (feed, sink):
         out: list[object] = []
@@ -203,6 +207,7 @@ def test_a_bound_that_no_system_call_takes_is_no_bound() -> None:
     assert out == [0, 10, 20]
 
 
+@pytest.mark.fault("R5")
 def test_a_worker_whose_item_has_failed_does_not_begin_the_task_that_waits_for_it(
     calls: Calls, gates: tuple[Gate, Gate]
 ) -> None:

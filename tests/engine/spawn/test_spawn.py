@@ -153,21 +153,25 @@ def program(source: str) -> str:
     return source.replace("FEEDING", repr(FEEDING))
 
 
+@pytest.mark.fault("R12")
 def test_every_kind_of_function_of_a_script_is_run(fresh_python: Callable[..., str], tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text("print('top')\n" + program(KINDS))
     assert fresh_python("script.py") == "top\ndone\n"
 
 
+@pytest.mark.fault("R12")
 def test_every_kind_of_function_of_the_command_line_is_run(fresh_python: Callable[..., str]) -> None:
     assert fresh_python("-c", program(KINDS)) == "done\n"
 
 
+@pytest.mark.fault("R12")
 def test_a_package_is_not_run_again(fresh_python: Callable[..., str], tmp_path: Path) -> None:
     (tmp_path / "package").mkdir()
     (tmp_path / "package" / "__main__.py").write_text("print('top')\n" + program(KINDS))
     assert fresh_python("-m", "package") == "top\ndone\n"
 
 
+@pytest.mark.fault("R12")
 def test_what_is_defined_now_is_run(fresh_python: Callable[..., str]) -> None:
     source = program("""
 import runpy
@@ -220,6 +224,7 @@ except Broken as error:
 """
 
 
+@pytest.mark.fault("R12")
 def test_items_results_and_errors_whose_class_is_of_main_travel(fresh_python: Callable[..., str]) -> None:
     expected = "[2, 3] {True} {<Color.BLUE: 2>}\n"
     assert fresh_python("-c", program(ITEMS)) == f"{expected}{expected}True\n[True]\n('as itself', 7)\n"

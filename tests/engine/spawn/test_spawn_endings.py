@@ -77,6 +77,7 @@ def test_a_worker_that_is_about_to_end_is_not_hired(feed: Feed, monkeypatch: pyt
     assert feed(pid, [0], 1) != feed(pid, [0], 1)
 
 
+@pytest.mark.fault("R1")
 @needs_pidfd
 def test_a_worker_that_was_killed_while_it_rested_is_replaced(feed: Feed, watch: Watch) -> None:
     (first,) = feed(pid, [0], 1)
@@ -119,6 +120,7 @@ def test_only_so_many_rest(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
 # ---- no room
 
 
+@pytest.mark.fault("R14")
 def test_as_many_are_hired_as_there_is_room_for(hire: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     start, rooms = launch.start, iter([True])
 
@@ -138,6 +140,7 @@ def test_as_many_are_hired_as_there_is_room_for(hire: Callable[..., Any], monkey
         hire(pid, 3)
 
 
+@pytest.mark.fault("R14")
 def test_no_descriptors_left_means_fewer_workers(start: Start) -> None:
     call = """
 import resource
@@ -151,6 +154,7 @@ print(os.listdir("/proc/self/fd") == ["0", "1", "2", "3"])
     assert (out.decode(), errors.decode()) == ("True\nTrue\n", "")
 
 
+@pytest.mark.fault("R14", "R19")
 @pytest.mark.parametrize("nth", range(4))
 def test_what_fails_in_a_launch_leaves_nothing_behind(nth: int, monkeypatch: pytest.MonkeyPatch) -> None:
     name, owner = [("socketpair", vars(launch)["socket"]), ("pipe", os), ("posix_spawn", os), ("getcwd", os)][nth]
@@ -166,6 +170,7 @@ def test_what_fails_in_a_launch_leaves_nothing_behind(nth: int, monkeypatch: pyt
         warm.hire(2, Errand(abs), Held())
 
 
+@pytest.mark.fault("R8", "R14")
 def test_a_signal_in_the_middle_of_a_launch_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     start = launch.start
 
@@ -192,6 +197,7 @@ def test_workers_that_nobody_knows_of_are_ended(hire: Callable[..., Any], watch:
     assert end()
 
 
+@pytest.mark.fault("R12")
 def test_interpreters_are_refused_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     for executable in ("", None, "/nowhere/python", "/bin/sh"):
         monkeypatch.setattr(sys, "executable", executable)
@@ -228,6 +234,7 @@ def program(busy: str, call: str = "feed(work, range(2))") -> str:
     return PROGRAM.replace("FEEDING", repr(FEEDING)).replace("BUSY", busy) + call + "\n"
 
 
+@pytest.mark.fault("R9")
 @needs_pidfd
 @pytest.mark.parametrize("busy", BUSY.values(), ids=BUSY.keys())
 def test_workers_die_with_a_caller_that_is_killed(busy: str, start: Start, lines_of: Lines, watch: Watch) -> None:
@@ -237,6 +244,7 @@ def test_workers_die_with_a_caller_that_is_killed(busy: str, start: Start, lines
     assert [end() for end in ends] == [True, True]
 
 
+@pytest.mark.fault("R9")
 @needs_pidfd
 def test_resting_workers_die_with_a_caller_that_is_killed(start: Start, lines_of: Lines, watch: Watch) -> None:
     running = start(program("return", "feed(work, range(2)); time.sleep(600)"))
@@ -262,6 +270,7 @@ workers += feed(lambda _: os.getpid(), range(2))
     assert (out.decode(), errors.decode()) == ("[False, False]\n", "")
 
 
+@pytest.mark.fault("R8")
 def test_ctrl_c_to_the_group_gives_one_traceback(start: Start, lines_of: Lines) -> None:
     running = start(program("time.sleep(600)"))
     lines_of(running, 2)
@@ -271,6 +280,7 @@ def test_ctrl_c_to_the_group_gives_one_traceback(start: Start, lines_of: Lines) 
     assert errors.decode().strip().endswith("KeyboardInterrupt")
 
 
+@pytest.mark.fault("R8")
 def test_ctrl_c_to_the_group_while_workers_start_gives_one_traceback(start: Start, lines_of: Lines) -> None:
     call = "workers = feeding['hire'](work, 2); print('launched', flush=True); time.sleep(600)"
     running = start(program("return", call))
@@ -311,6 +321,7 @@ warm.release(workers)
     assert (out.decode(), errors.decode()) == ("[False, False]\n", "")
 
 
+@pytest.mark.fault("R9")
 @needs_pidfd
 def test_a_forked_child_that_lives_on_does_not_keep_workers_alive(start: Start, lines_of: Lines, watch: Watch) -> None:
     call = "feed(work, range(2)); child = os.fork() or time.sleep(600); print(child, flush=True); time.sleep(600)"
@@ -330,6 +341,7 @@ def test_what_workers_print_appears_once_and_with_its_results(start: Start, monk
     assert errors == b""
 
 
+@pytest.mark.fault("R9")
 def test_without_the_kernel_s_help_a_thread_waits_for_the_caller_s_end(start: Start) -> None:
     running = start("""
 import os, time
