@@ -58,6 +58,7 @@ def test_what_a_worker_changes_does_not_reach_the_caller() -> None:
     assert seen == []
 
 
+@pytest.mark.fault("R8")
 def test_a_worker_leaves_ctrl_c_to_the_caller() -> None:
     def be_interrupted() -> str:
         signal.raise_signal(signal.SIGINT)

@@ -116,7 +116,14 @@ def test_the_lowest_failing_item_is_raised_though_a_later_one_failed_first(job: 
     assert caught.value.args == (4,)
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have workers that go on after a failure not be ended for it: they are to stop by themselves."""
+    monkeypatch.setattr("amorsize.engine.supervise.GRACE_S", 60.0)
+
+
 @pytest.mark.fault("R5")
+@pytest.mark.usefixtures("patient")
 def test_no_item_far_above_a_failing_one_is_called(job: MakeJob, calls: Calls) -> None:
     def fail_at_10(item: int) -> None:
         if item == 10:
@@ -131,6 +138,7 @@ def test_no_item_far_above_a_failing_one_is_called(job: MakeJob, calls: Calls) -
 
 
 @pytest.mark.fault("R5")
+@pytest.mark.usefixtures("patient")
 def test_no_item_far_above_one_that_failed_in_the_caller_is_called(job: MakeJob, calls: Calls) -> None:
     caller = os.getpid()
 

@@ -530,6 +530,7 @@ def test_only_items_without_a_result_are_called_again_after_a_death() -> None:
     assert office.out == tens(8)
 
 
+@pytest.mark.fault("R2")
 def test_a_death_in_a_task_of_many_is_retried_item_by_item() -> None:
     office = Office(range(8), n_jobs=1, item_s=5e-4, retries=1)
     office.step()
@@ -610,12 +611,15 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return made
 
 
-def test_items_above_a_failure_may_end_for_a_moment(clock: Clock) -> None:
+@pytest.mark.fault("R5")
+def test_items_above_a_failure_may_end_for_a_moment_and_no_other_is_given_out(clock: Clock) -> None:
     office = Office(range(10), n_jobs=2)
     office.step()
     office[0].fail(ValueError("zero"))
     office.step()
+    office.step()
     assert office[1] not in office.crew.dismissed
+    assert office.source.n_taken == 4
     clock.now_s += 1
     office.step()
     assert office[1] in office.crew.dismissed
