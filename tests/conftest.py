@@ -68,7 +68,7 @@ BACKENDS = {
     "fork": r"^(?!.*(iter|stream|pimap|fed/)).*fork|^tests/engine/test_(?!thread)",
     "fork, fed": r"fork",
     "spawn": r"spawn",
-    "threads": r"thread",
+    "threads": r"testthreads|\bthreads?\b|test_threads?\.py",
     "loop": r"serial|the loop",
 }
 """How a test's class, parameters or file tell the backend; the first that is found counts."""

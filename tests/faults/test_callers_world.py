@@ -366,7 +366,7 @@ def _in_a_thread_of_a_daemon(send: Callable[[object], None], options: dict[str, 
 
 @pytest.mark.fault("R13")
 @pytest.mark.needs_fork
-@pytest.mark.parametrize("call", [_in_a_daemon, _in_a_thread_of_a_daemon], ids=["main thread", "another thread"])
+@pytest.mark.parametrize("call", [_in_a_daemon, _in_a_thread_of_a_daemon], ids=["multiprocessing", "dask"])
 @pytest.mark.parametrize("options", [{}, {"backend": "process"}, {"isolate": True}], ids=["auto", "process", "isolate"])
 def test_a_daemonic_process_starts_no_workers(call: Callable[..., None], options: dict[str, Any]) -> None:
     context = multiprocessing.get_context("fork")
