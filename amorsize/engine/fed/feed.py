@@ -107,9 +107,9 @@ class Feed:
             return
         links = [chair.seat.link for chair in table.chairs]
         ends = [chair.seat.pidfd for chair in table.chairs if chair.seat.pidfd is not None]
-        wait_for(links, ends, self._taker.wait_s())
+        ready = wait_for(links, ends, self._taker.wait_s())
         with self._held:
-            for chair in list(table.chairs):
+            for chair in [chair for chair in table.chairs if _has_news(chair.seat, ready)]:
                 self._taker.hear(chair)
             self._taker.look_at_the_clock()
         if self.first_s is None and self._began_s is not None and self.timings.n_items:
@@ -183,3 +183,10 @@ class Feed:
             chairs, self._table.chairs = self._table.chairs, []
             self._table.crew.release([chair.seat for chair in chairs if not chair.tasks])
             self._table.crew.close()
+
+
+def _has_news(seat: Seat, ready: set[int]) -> bool:
+    """Tell whether a worker has sent something, can be sent what waits, or has ended; one without a descriptor for its
+    end may have."""
+    link = seat.link
+    return seat.pidfd is None or seat.pidfd in ready or link.has_arrived or link.end.fileno() in ready

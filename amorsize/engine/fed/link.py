@@ -43,24 +43,25 @@ MOST_PARTS = 64
 """Parts given to the kernel at once; it takes 1,024 on Linux, 16 are promised by POSIX."""
 
 
-def wait_for(links: Sequence[Link], others: Sequence[int], timeout_s: float | None) -> None:
-    """Wait until a link can be read, or written where it has something to send, or another descriptor can be read.
+def wait_for(links: Sequence[Link], others: Sequence[int], timeout_s: float | None) -> set[int]:
+    """Wait until a link can be read, or written where it has something to send, or another descriptor can be read;
+    return the descriptors that can. Where a message has arrived already, look at none.
 
     Without `selectors`, whose Linux flavour opens a descriptor each time (15 us).
     """
     if any(link.has_arrived for link in links):
-        return
+        return set()
     readable: list[int] = [*others, *[link.end.fileno() for link in links]]
     writable = [link.end.fileno() for link in links if link.is_sending]
     if sys.platform == "win32":  # which has no poll
-        select.select(readable, writable, [], timeout_s)
-        return
+        can_read, can_write, _ = select.select(readable, writable, [], timeout_s)
+        return {*can_read, *can_write}
     poll = select.poll()
     for fd in readable:
         poll.register(fd, select.POLLIN)
     for fd in writable:
         poll.register(fd, select.POLLIN | select.POLLOUT)
-    poll.poll(None if timeout_s is None else min(ceil(timeout_s * 1e3), LONGEST_MS))
+    return {fd for fd, _ in poll.poll(None if timeout_s is None else min(ceil(timeout_s * 1e3), LONGEST_MS))}
 
 
 class Link:
