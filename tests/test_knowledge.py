@@ -28,6 +28,16 @@ def test_what_thousands_of_short_calls_have_shown_is_written_by_a_long_one(home:
     assert knowledge.look_up(abs, [1], cache=True).profile.item.weight > 1000
 
 
+def test_a_row_is_taught_by_what_it_knew_itself_and_equal_rows_are_taught_once() -> None:
+    seen = Profile.of([(10, 1e-3), (10, 1e-3)], time(), starts_cold=False)
+    one = Profile.of([(100, 1e-2)], time(), starts_cold=False)
+    another = Profile.of([(1000, 1e-1)], time(), starts_cold=False)
+    lesson = knowledge.Lesson(seen)
+    assert lesson.taught(one) == one.learn(seen)
+    assert lesson.taught(another) == another.learn(seen)
+    assert lesson.taught(one) is lesson.taught(one)
+
+
 def power(exponent: int, base: int) -> int:
     return int(base**exponent)
 

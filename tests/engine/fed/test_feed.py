@@ -443,6 +443,33 @@ def test_a_small_window_is_shared_by_all_workers() -> None:
     assert [worker.given for worker in office.crew.hired] == [[(0, 1), (2, 1)], [(1, 1), (3, 1)]]
 
 
+@pytest.mark.parametrize(
+    ("item_s", "first", "second"),
+    [
+        (1e-7, [(0, 50)], [(50, 50)]),
+        (5e-6, [(0, 25), (45, 13)], [(25, 20), (58, 10)]),
+        (5e-3, [(0, 2), (4, 2)], [(2, 2), (6, 2)]),
+        (None, [(0, 1), (2, 1)], [(1, 1), (3, 1)]),
+    ],
+)
+def test_only_tiny_items_go_out_in_equal_shares(
+    item_s: float | None, first: list[tuple[int, int]], second: list[tuple[int, int]]
+) -> None:
+    office = Office([*range(100)], n_jobs=2, item_s=item_s)
+    office.step()
+    assert [worker.given for worker in office.crew.hired] == [first, second]
+
+
+def test_a_busy_worker_gets_no_equal_share_ahead() -> None:
+    office = Office([*range(100)], n_jobs=2)
+    office.step()
+    office.feed._giver._sizes.item_s = 1e-7  # as its first item has shown; what the other one is at may be long
+    office[0].finish()
+    office.step()
+    office.step()
+    assert sum(count for _, count in office[0].given) < 75
+
+
 # ---- input that ends otherwise than by its end
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amorsize.engine.fed.link import CHUNK_BYTES, Link
+from amorsize.engine.fed.link import CHUNK_BYTES, Link, wait_for
 from amorsize.engine.message import RESULTS, TASK
 
 if TYPE_CHECKING:
@@ -112,3 +112,20 @@ def test_a_worker_that_hears_nothing_for_its_timeout_is_at_the_end(links: tuple[
     worker.end.settimeout(0.001)
     assert list(worker.receive()) == []
     assert worker.at_end
+
+
+def test_who_waits_is_told_which_line_has_something_to_say(links: tuple[Link, Link]) -> None:
+    caller, worker = links
+    with socket.socket() as other:
+        assert wait_for([caller], [other.fileno()], 0.0) <= {other.fileno()}
+        worker.send(RESULTS)
+        assert caller.end.fileno() in wait_for([caller], [other.fileno()], 10.0)
+
+
+def test_who_has_more_to_send_is_told_when_there_is_room(links: tuple[Link, Link]) -> None:
+    caller, worker = links
+    while not caller.is_sending:
+        caller.send(TASK, payload=bytes(MB))
+    assert caller.end.fileno() not in wait_for([caller], [], 0.0)
+    worker.end.recv(MB)
+    assert caller.end.fileno() in wait_for([caller], [], 10.0)
