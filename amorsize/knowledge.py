@@ -238,8 +238,9 @@ def _write_at_exit(owner_pid: int) -> None:
     if os.getpid() == owner_pid:
         for where in list(_unwritten):
             write(where)
-            _stores[where].flush()
-            _stores[where].close()
+        for store in list(_stores.values()):  # what an earlier write found locked waits there
+            store.flush()
+            store.close()
 
 
 def forget(name: str) -> int:

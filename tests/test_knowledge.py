@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import closing
 from functools import partial
+from sqlite3 import connect
 from time import time
 from typing import TYPE_CHECKING
 
@@ -50,3 +53,17 @@ def test_functions_made_in_a_loop_are_forgotten_oldest_first(home: Path, monkeyp
         assert len(knowledge._profiles) <= 8
     assert set(knowledge._names) == set(knowledge._profiles)
     assert all(len(waiting) <= 12 for waiting in knowledge._unwritten.values())
+
+
+def test_what_a_locked_store_could_not_take_is_kept_at_the_end_of_the_process(home: Path) -> None:
+    knowledge.look_up(abs, [1], cache=True).learn(Profile.of([(10, 1e-3)], time()), Costs(), call_s=60.0)
+    known = knowledge.look_up(len, ["a"], cache=True)
+    where = knowledge.directory()
+    assert where is not None
+    with closing(connect(f"{where}/cache.db", isolation_level=None)) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        known.learn(Profile.of([(10, 1e-3)], time()), Costs(), call_s=60.0)
+    knowledge._write_at_exit(os.getpid())
+    with closing(connect(f"{where}/cache.db")) as database:
+        ((n_rows,),) = database.execute("SELECT count(*) FROM Cache")
+    assert n_rows == 4  # of each function one for its kind of input, and one for all kinds
