@@ -96,11 +96,6 @@ def function_key(func: object) -> FunctionKey:
     return made
 
 
-def digest_of(func: object) -> str:
-    """Return the digest alone: what two processes compare to know that they mean the same function."""
-    return function_key(func).digest
-
-
 class _Walk:
     """One walk over all that a function reaches."""
 
