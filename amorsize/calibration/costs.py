@@ -124,15 +124,6 @@ class Costs(Record):
             return self
         return self.replace(spawn_s=_price(self.spawn_s * _step(seconds / self.spawn_s)))
 
-    def crowded(self, n_jobs: int, slowdown: float) -> Self:
-        """Return the costs after items took `slowdown` times as long with `n_jobs` processes as alone."""
-        if n_jobs < 2 or not is_number(slowdown, 1e-3, 1e3):
-            return self
-        known = dict(self.crowding)
-        before = known.get(n_jobs, 1.0)
-        known[n_jobs] = max(1.0, before * _step(slowdown / before))
-        return self.replace(crowding=tuple(sorted(known.items())[-MAX_CROWDING:]))
-
     def to_facts(self) -> Facts:
         """Return them as plain JSON values; `from_facts` turns them back."""
         return {
