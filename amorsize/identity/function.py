@@ -30,15 +30,13 @@ from amorsize.identity.loads import (
     MethodType,
     ModuleType,
     cells,
-    class_attributes,
     defaults,
     inner_parts,
     instance_attributes,
     is_class,
     is_code,
     is_defined_by_a_module,
-    loaded_globals,
-    module_attributes,
+    named_in,
     special_methods,
 )
 from amorsize.identity.naming import function_name, own_name, own_value
@@ -220,7 +218,7 @@ class _Walk:
         self.tokens.append(facts.digest)
         self.written |= facts.globals_written if function.__name__ in _CONSTRUCTORS else facts.written
         self.globals_written |= facts.globals_written
-        for name, value in loaded_globals(function, facts):
+        for name, value in named_in(function.__globals__, facts):
             if name not in facts.globals_written and name not in self.late_globals:
                 self.globals_met.add(name)
                 self._meet(facts, name, value)
@@ -244,7 +242,7 @@ class _Walk:
         origin = library(module.__dict__)
         self.tokens.append(origin)
         if origin is None:
-            for name, value in module_attributes(module, facts):
+            for name, value in named_in(module.__dict__, facts):
                 is_imported = type(value) is ModuleType and f"{module.__name__}.{name}" in facts.imports
                 if not is_imported:  # or it was there only once the code had run; it is read anyway
                     self._meet(facts, name, value)
@@ -254,7 +252,7 @@ class _Walk:
             origin = module_library(base.__module__)
             self.tokens.append(base.__qualname__ if origin is None else f"{origin}:{base.__qualname__}")
             if origin is None:
-                named = special_methods(base) if facts is _NO_FACTS else class_attributes(base, facts)
+                named = special_methods(base) if facts is _NO_FACTS else named_in(base.__dict__, facts)
                 for name, value in named:
                     self._meet_attribute(facts, name, value, kind)
         if facts is not _NO_FACTS:

@@ -14,7 +14,11 @@ from amorsize.identity.values import PLAIN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import FunctionType, MemberDescriptorType, MethodType, ModuleType
+    from collections.abc import Mapping
+    from types import FunctionType as FunctionType
+    from types import MemberDescriptorType
+    from types import MethodType as MethodType
+    from types import ModuleType as ModuleType
     from typing import TypeGuard
 
     from amorsize.identity.code import CodeFacts
@@ -33,13 +37,6 @@ else:
     ModuleType = type(sys)
     MemberDescriptorType = type(_Sample.member)
 
-__all__ = [
-    "FunctionType", "MethodType", "ModuleType", "cells", "class_attributes", "defaults", "inner_parts",
-    "instance_attributes", "is_class", "is_code", "is_defined_by_a_module", "loaded_globals", "module_attributes",
-    "special_methods",
-]  # fmt: skip
-
-
 # Under which names the wrappers of functools, our own, NumPy's and Numba's keep what they wrap.
 _WRAPPED_AS = ("__wrapped__", "func", "__func__", "pyfunc", "py_func")
 
@@ -53,21 +50,8 @@ def is_class(value: object) -> TypeGuard[type]:
     return type in type(value).__mro__
 
 
-def loaded_globals(function: FunctionType, facts: CodeFacts) -> Named:
-    """List the globals that a function loads."""
-    namespace = function.__globals__
-    return [(name, namespace[name]) for name in facts.names if name in namespace]
-
-
-def module_attributes(module: ModuleType, facts: CodeFacts) -> Named:
-    """List the attributes of a module that the code names."""
-    namespace = module.__dict__
-    return [(name, namespace[name]) for name in facts.names if name in namespace]
-
-
-def class_attributes(kind: type, facts: CodeFacts) -> Named:
-    """List the attributes of one class, its bases apart, that the code names."""
-    namespace = kind.__dict__
+def named_in(namespace: Mapping[str, object], facts: CodeFacts) -> Named:
+    """List what the code names in a namespace: the globals of a function, the attributes of a module or a class."""
     return [(name, namespace[name]) for name in facts.names if name in namespace]
 
 

@@ -17,13 +17,11 @@ from amorsize.identity.loads import (
     MethodType,
     ModuleType,
     cells,
-    class_attributes,
     defaults,
     inner_parts,
     instance_attributes,
     is_class,
-    loaded_globals,
-    module_attributes,
+    named_in,
     special_methods,
 )
 from amorsize.identity.origin import library, module_library
@@ -97,7 +95,7 @@ class _Walk:
             self._read_function(value, own=own)
         elif type(value) is ModuleType:
             if self._is_ours(value.__dict__):
-                self._meet_all(path, module_attributes(value, facts), facts)
+                self._meet_all(path, named_in(value.__dict__, facts), facts)
         elif is_class(value):
             self._read_class(value, facts)
         elif not _CONTAINERS.isdisjoint(type(value).__mro__):
@@ -126,7 +124,7 @@ class _Walk:
             self.home = str(namespace.get("__name__")).partition(".")[0]
         if self._is_ours(namespace):
             self.writes |= facts.globals_written
-            self._meet_all("", loaded_globals(function, facts), facts, own=library(namespace) is None)
+            self._meet_all("", named_in(namespace, facts), facts, own=library(namespace) is None)
             if facts.imports:
                 self._meet_all("", _imported(namespace, facts), facts, own=library(namespace) is None)
             self._meet_all("", defaults(function), facts, own=own)
@@ -139,7 +137,7 @@ class _Walk:
         for base in kind.__mro__[:-1]:
             if module_library(base.__module__) is not None:
                 continue
-            named = class_attributes(base, facts) + special_methods(base)
+            named = named_in(base.__dict__, facts) + special_methods(base)
             self._meet_all(base.__name__, named, facts)
             for _, value in named:
                 if type(value) is FunctionType:  # what a method names may be another attribute of its class
