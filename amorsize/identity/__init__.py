@@ -4,7 +4,7 @@
     likeness.py   likeness: whether two processes have the same function, state included
     reach.py      reach: live handles that a second process must not share
     inputs.py     input_class: what kind of item
-    machine.py    machine, capacity, native_threads: what this computer is, and how much of it is ours
+    machine.py    machine, capacity: what this computer is, and how much of it is ours
 
     code.py, loads.py, origin.py   what both walks over a function stand on
     naming.py, values.py           objects and plain values as something that every process writes alike

@@ -115,10 +115,8 @@ class CodeFacts:
                 constants[-1] = None
             elif operation:
                 self._note(operation, operand)
-                loaded = (
-                    loaded[1],
-                    operand,
-                )  # the level of an import, in a Python that loads small numbers without constants
+                # It may be the level of an import: newer Pythons load small numbers without a constant.
+                loaded = loaded[1], operand
         return bytes(blanked), tuple(constants)
 
     def _note(self, operation: int, operand: int) -> None:
@@ -165,3 +163,7 @@ def code_facts(code: CodeType) -> CodeFacts:
             _remembered.clear()
         known = _remembered[id(code)] = CodeFacts(code)
     return known
+
+
+NO_FACTS = code_facts((lambda: None).__code__)
+"""Of code that names nothing: for what is reached without a name."""

@@ -24,7 +24,7 @@ from __future__ import annotations
 import sys
 from _blake2 import blake2b
 
-from amorsize.identity.code import CodeFacts, code_facts
+from amorsize.identity.code import NO_FACTS, CodeFacts, code_facts
 from amorsize.identity.loads import (
     FunctionType,
     MethodType,
@@ -41,7 +41,7 @@ from amorsize.identity.loads import (
 )
 from amorsize.identity.naming import function_name, own_name, own_value
 from amorsize.identity.origin import library, module_library
-from amorsize.identity.values import CONTAINERS, MAX_DEPTH, MUTABLE, PLAIN, elements, value_token, written
+from amorsize.identity.values import CONTAINERS, MUTABLE, PLAIN, elements, value_token, written
 from amorsize.records import FunctionKey
 
 # Functions, classes, modules and objects read for one key: a bound on the time of a key (about 2 ms). Code beyond it
@@ -59,7 +59,6 @@ _MAX_KEYS = 1024
 _CONSTRUCTORS = frozenset({"__init__", "__new__", "__post_init__", "__setstate__"})
 
 _UNREADABLE = ("?",)  # stands for what fails when it is looked at
-_NO_FACTS = code_facts((lambda: None).__code__)
 
 _keys: dict[tuple[str, bytes], FunctionKey] = {}
 
@@ -77,7 +76,7 @@ def function_key(func: object) -> FunctionKey:
     """
     try:
         name = function_name(func)
-        walk = _Walk(func)
+        walk = Walk(func)
         said = walk.written_down()
         known = _keys.get((name, said))
         if known is not None:
@@ -94,7 +93,7 @@ def function_key(func: object) -> FunctionKey:
     return made
 
 
-class _Walk:
+class Walk:
     """One walk over all that a function reaches."""
 
     __slots__ = (
@@ -122,7 +121,7 @@ class _Walk:
         self.globals_met: set[str] = set()
         self.state_met: set[str] = set()
         self.root_is_read = False  # the function asked about is read even where it belongs to a library
-        self._meet(_NO_FACTS, "", func)
+        self._meet(NO_FACTS, "", func)
         for reached, facts, owner in self.queue:  # grows while it is walked
             try:
                 self._read(reached, facts, owner)
@@ -183,14 +182,14 @@ class _Walk:
             self.tokens += (name, type(value).__name__)
         else:
             self.values.append((facts, name, value))
-        for element in elements(value, MAX_DEPTH):
+        for element in elements(value):
             if not is_filled or is_defined_by_a_module(element):
                 self.tokens += (name, self._enqueue(facts, element, None))
 
     def _enqueue(self, facts: CodeFacts, value: object, owner: type | None) -> int:
         """Return the place in the queue of something to be read; -1 for what is beyond the bound."""
         if type(value) is FunctionType:
-            facts = _NO_FACTS  # it brings its own
+            facts = NO_FACTS  # it brings its own
         spot = (id(value), id(facts), id(owner))
         place = self.places.get(spot, -1)
         if place < 0 and len(self.queue) < _MAX_REACHED:
@@ -252,13 +251,13 @@ class _Walk:
             origin = module_library(base.__module__)
             self.tokens.append(base.__qualname__ if origin is None else f"{origin}:{base.__qualname__}")
             if origin is None:
-                named = special_methods(base) if facts is _NO_FACTS else named_in(base.__dict__, facts)
+                named = special_methods(base) if facts is NO_FACTS else named_in(base.__dict__, facts)
                 for name, value in named:
                     self._meet_attribute(facts, name, value, kind)
-        if facts is not _NO_FACTS:
-            self.tokens.append(self._enqueue(_NO_FACTS, kind, None))
+        if facts is not NO_FACTS:
+            self.tokens.append(self._enqueue(NO_FACTS, kind, None))
         elif type(kind) is not type:
-            self.tokens.append(self._enqueue(_NO_FACTS, type(kind), None))
+            self.tokens.append(self._enqueue(NO_FACTS, type(kind), None))
 
     def _meet_attribute(self, facts: CodeFacts, name: str, value: object, kind: type) -> None:
         """Take in an attribute of a class; one that is no method or property may be state, kept when first needed."""
@@ -287,4 +286,4 @@ class _Walk:
         for name, held in instance_attributes(value):
             is_value = type(held) in PLAIN or type(held) in CONTAINERS
             if is_root if is_value else is_code(held):
-                self._meet_attribute(_NO_FACTS, name, held, type(value))
+                self._meet_attribute(NO_FACTS, name, held, type(value))

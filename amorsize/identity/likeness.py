@@ -13,20 +13,27 @@ from __future__ import annotations
 import sys
 from _blake2 import blake2b
 
-from amorsize.identity.code import CodeFacts
-from amorsize.identity.function import _NO_FACTS, _Walk
+from amorsize.identity.code import NO_FACTS, CodeFacts
+from amorsize.identity.function import Walk
 from amorsize.identity.loads import FunctionType, MethodType, ModuleType, inner_parts, instance_attributes
 from amorsize.identity.naming import own_name
 from amorsize.identity.origin import module_library
-from amorsize.identity.values import CONTAINERS, MAX_DEPTH, MAX_ELEMENTS, PLAIN, elements, value_token, written
+from amorsize.identity.values import (
+    CONTAINERS,
+    MAX_DEPTH,
+    MAX_ELEMENTS,
+    MAX_INT_BITS,
+    MAX_TEXT,
+    PLAIN,
+    elements,
+    value_token,
+    written,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
-
-_WHOLE_TEXT = 1024  # characters or bytes up to which `value_token` takes text as it is
-_WHOLE_BITS = 1024
 
 _PLAIN_COPIES: dict[type, Callable[[Any], object]] = {
     dict: dict.copy,
@@ -54,7 +61,7 @@ def likeness(func: object) -> str:
     return blake2b(written((sys.implementation.cache_tag, said)), digest_size=16).hexdigest()
 
 
-class _State(_Walk):
+class _State(Walk):
     """One walk over all that a function reaches, and what that holds."""
 
     __slots__ = ()
@@ -66,7 +73,7 @@ class _State(_Walk):
 
     def _meet_container(self, facts: CodeFacts, name: str, value: object) -> None:
         self.values.append((facts, name, value))
-        for element in elements(value, MAX_DEPTH):
+        for element in elements(value):
             self.tokens += (name, self._enqueue(facts, element, None))
 
     def _read_object(self, value: object, facts: CodeFacts, owner: type | None) -> None:
@@ -81,7 +88,7 @@ class _State(_Walk):
                 self.tokens.append(_content(copy_of(value)))
         for name, held in sorted(instance_attributes(value), key=lambda named: named[0]):
             if name not in self.written:
-                self._meet(_NO_FACTS, name, held)
+                self._meet(NO_FACTS, name, held)
 
 
 def _token(value: object) -> object:
@@ -92,9 +99,9 @@ def _token(value: object) -> object:
 def _is_whole(value: object, deep: int) -> bool:
     """Tell whether a value's token says all of it."""
     if isinstance(value, int):
-        return value.bit_length() <= _WHOLE_BITS
+        return value.bit_length() <= MAX_INT_BITS
     if isinstance(value, str | bytes):
-        return len(value) <= _WHOLE_TEXT
+        return len(value) <= MAX_TEXT
     if type(value) in PLAIN:
         return True
     if type(value) not in CONTAINERS:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from itertools import islice
 
-from amorsize.identity.code import CodeFacts, code_facts
+from amorsize.identity.code import NO_FACTS, CodeFacts, code_facts
 from amorsize.identity.handles import HANDLE, LOCK, ORDINARY, is_live, judge, type_name
 from amorsize.identity.loads import (
     FunctionType,
@@ -45,7 +45,6 @@ _MAX_ELEMENTS = 16
 
 _CONTAINERS = frozenset({dict, list, tuple, set, frozenset})
 
-_NO_FACTS = code_facts((lambda: None).__code__)
 _NOTHING = Reach()
 
 
@@ -57,7 +56,7 @@ def reach(func: object) -> Reach:
         Reach(handles=(), writes=())
     """
     walk = _Walk()
-    walk.meet("", func, _NO_FACTS, 0, own=True)
+    walk.meet("", func, NO_FACTS, 0, own=True)
     for path, value, facts, steps, own in walk.queue:  # grows while it is walked
         try:
             walk.read(path, value, facts, steps, own=own)
@@ -145,7 +144,7 @@ class _Walk:
 
     def _read_method(self, method: MethodType) -> None:
         facts = getattr(method.__func__, "__code__", None)
-        named = _NO_FACTS if facts is None else code_facts(facts)
+        named = NO_FACTS if facts is None else code_facts(facts)
         self.meet("", method.__func__, named, 0, own=True)
         self.meet("self", method.__self__, named, 0, own=True)
 

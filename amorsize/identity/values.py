@@ -20,11 +20,11 @@ MAX_ELEMENTS = 32
 MAX_DEPTH = 3
 
 # Characters or bytes up to which text is taken whole; of longer text, the length and both ends.
-_MAX_TEXT = 1024
+MAX_TEXT = 1024
 _TEXT_END = 256
 
 # Bits up to which an integer is taken whole.
-_MAX_INT_BITS = 1024
+MAX_INT_BITS = 1024
 
 
 def value_token(value: object, deep: int = MAX_DEPTH) -> object:
@@ -42,11 +42,11 @@ def value_token(value: object, deep: int = MAX_DEPTH) -> object:
 
 def _int_token(value: int) -> object:
     bits = value.bit_length()
-    return value if bits <= _MAX_INT_BITS else ("int", bits)
+    return value if bits <= MAX_INT_BITS else ("int", bits)
 
 
 def _text_token(text: str | bytes) -> object:
-    return text if len(text) <= _MAX_TEXT else (type(text).__name__, len(text), text[:_TEXT_END], text[-_TEXT_END:])
+    return text if len(text) <= MAX_TEXT else (type(text).__name__, len(text), text[:_TEXT_END], text[-_TEXT_END:])
 
 
 def _container_token(
@@ -65,7 +65,7 @@ def _container_token(
     return (kind.__name__, tuple(tokens))
 
 
-def elements(container: object, deep: int) -> list[object]:
+def elements(container: object, deep: int = MAX_DEPTH) -> list[object]:
     """List what is neither plain nor a container in a small container; sets have no order to list it in."""
     if not isinstance(container, dict | list | tuple) or len(container) > MAX_ELEMENTS or not deep:
         return []
