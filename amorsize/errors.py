@@ -34,10 +34,11 @@ class AmorsizeError(Exception):
     """
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _rebuild, (type(self), self.args, self.__dict__)
+        return made_anew, (type(self), self.args, self.__dict__)
 
 
-def _rebuild(kind: type[AmorsizeError], arguments: tuple[object, ...], attributes: dict[str, object]) -> AmorsizeError:
+def made_anew(kind: type[BaseException], arguments: tuple[object, ...], attributes: dict[str, object]) -> BaseException:
+    """Return an exception as it was, without a call of its `__init__`."""
     made = kind.__new__(kind, *arguments)
     made.__dict__.update(attributes)
     return made

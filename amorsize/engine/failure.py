@@ -13,7 +13,7 @@ import traceback
 from amorsize.engine import encoding
 from amorsize.engine.collect import add_note
 from amorsize.engine.finished import Finished
-from amorsize.errors import ItemNotPicklable, RemoteError, WorkerDied
+from amorsize.errors import ItemNotPicklable, RemoteError, WorkerDied, made_anew
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -111,13 +111,7 @@ class _AsItIs:
         self._error = error
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _remake, (type(self._error), self._error.args, self._error.__dict__)
-
-
-def _remake(kind: type[BaseException], arguments: tuple[object, ...], attributes: dict[str, object]) -> BaseException:
-    made = kind.__new__(kind, *arguments)
-    made.__dict__.update(attributes)
-    return made
+        return made_anew, (type(self._error), self._error.args, self._error.__dict__)
 
 
 def _is_same(error: BaseException, original: BaseException) -> bool:
@@ -218,7 +212,7 @@ def worker_died(first: int, stop: int, offset: int, status: tuple[int | None, in
         first: index of the first item that it may have been in.
         stop: index after the last such item.
         offset: index of the block's first item in the caller's whole input.
-        status: exit code and signal, as `ForkedWorker.end` returns them.
+        status: exit code and signal, as `Process.end` returns them.
     """
     exitcode, number = status
     if number is not None:
