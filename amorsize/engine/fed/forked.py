@@ -40,11 +40,8 @@ class ForkedSeat(Process):
         return [self.link.end.fileno(), *super().descriptors()]
 
     def close(self) -> None:
-        self.kill()
-        self.end()
-        if self._is_open:
-            super().close()
-            self.link.end.detach()  # its descriptor was among those that have just been closed
+        super().close()
+        self.link.end.detach()  # its descriptor was among those that have just been closed
 
 
 class ForkedCrew:

@@ -6,6 +6,7 @@ from math import ceil, inf
 from time import perf_counter
 
 from amorsize.engine.message import TASK
+from amorsize.planning.chunks import SHARES_LEFT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,9 +35,6 @@ GROWTH = 1 / 25
 
 MOST_BYTES = 64 << 20
 """Bytes of arguments that may be on their way: beyond, a worker gets a task only when it has none."""
-
-SHARES_LEFT = 2
-"""As in `planning.chunks`: a task is at most this part of a worker's equal share of what is left."""
 
 
 SHORTEST_S = 1e-9

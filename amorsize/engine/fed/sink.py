@@ -17,6 +17,7 @@ class Sink:
         goes_on: an item's exception is its result.
 
     Attributes:
+        goes_on: the same.
         ready: results for the consumer.
         n_out: results that were taken, and the items before the first.
         error: the failure of the lowest item that failed; None while none has.
@@ -24,7 +25,7 @@ class Sink:
     """
 
     def __init__(self, first: int, *, goes_on: bool) -> None:
-        self._goes_on = goes_on
+        self.goes_on = goes_on
         self.n_out = first
         self.ready: list[object] = []
         self.error: BaseException | None = None
@@ -45,14 +46,9 @@ class Sink:
         if self.failed_at is None or index < self.failed_at:
             self.failed_at, self.error = index, error
 
-    @property
-    def survives(self) -> bool:
-        """Whether the call goes on after an item's failure."""
-        return self._goes_on
-
     def survive(self, index: int, error: BaseException) -> bool:
         """Take an item's failure as its result, where the call is to go on; return whether it is."""
-        if not self._goes_on or not isinstance(error, Exception):
+        if not self.goes_on or not isinstance(error, Exception):
             return False
         self.add(index, [Failed(error)])
         return True

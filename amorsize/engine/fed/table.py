@@ -166,7 +166,7 @@ class Table:
 
     def fail_all(self, start: int, stop: int, error: BaseException) -> None:
         """Note that what befell these items cannot be told apart: each has failed, where the call goes on."""
-        for index in range(start, stop if self.sink.survives else start + 1):
+        for index in range(start, stop if self.sink.goes_on else start + 1):
             self.fail(index, error)
 
     def give_up(self, index: int, error: BaseException) -> None:

@@ -80,7 +80,7 @@ class Taker:
     def _failed(self, chair: Chair, message: Message) -> None:
         """Note an item's failure; where the call goes on, the items behind it are given out again."""
         table, task, index = self._table, chair.finish(), message.start
-        if not table.sink.survives:
+        if not table.sink.goes_on:
             chair.forget_from(index)
         error = message.error()
         name_item(error, index, lambda: table.source.item(task, index))
@@ -161,20 +161,19 @@ class Taker:
         table.dismiss(chair)
         index = task.start
         why = f"item {index} took longer than timeout={timeout_s:g} seconds; its worker was ended"
-        table.fail(task.start, ItemTimeout(why, index=index, timeout_s=timeout_s))
+        table.fail(index, ItemTimeout(why, index=index, timeout_s=timeout_s))
 
     def _end_all(self) -> None:
         """End everything where the whole call has taken too long."""
         table = self._table
         tasks = [*table.again, *[task for chair in table.chairs for task in chair.tasks]]
-        lowest = min([task.start for task in tasks], default=table.source.n_taken)
-        index = lowest
+        index = min([task.start for task in tasks], default=table.source.n_taken)
         why = f"the call took longer than its deadline allows; item {index} is the first that is not finished"
         for chair in list(table.chairs):
             chair.tasks.clear()
             table.dismiss(chair)
         table.again.clear()
-        table.give_up(lowest, ItemTimeout(why, index=index, timeout_s=None))
+        table.give_up(index, ItemTimeout(why, index=index, timeout_s=None))
 
     def _dismiss_useless(self, waited_s: float) -> None:
         """End the workers whose items the plain loop would not have reached.

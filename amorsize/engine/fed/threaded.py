@@ -188,7 +188,7 @@ class ThreadSeat:
             return
         failed_at: int | None = None
         while (task := self.link.tasks.get()) is not None and not self.link.is_dismissed:
-            if failed_at is None or task[0] < failed_at:  # as `fed.run_task` does
+            if failed_at is None or task[0] < failed_at:  # as `serve.run_task` does
                 failed_at = self._run(*task) or failed_at
 
     def _run(self, start: int, values: list[object] | None, count: int) -> int | None:
