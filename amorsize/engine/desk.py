@@ -32,10 +32,6 @@ PUBLISH_EVERY_S = 0.02
 """A finished result is in the caller's reach after at most this many seconds of computing."""
 
 
-if sys.platform != "win32":
-    _COMPUTING = signal.SIGVTALRM, signal.ITIMER_VIRTUAL
-
-
 class Desk:
     """A worker's side of what it shares with the caller.
 
@@ -108,7 +104,9 @@ class Desk:
         moment, and are not to lose what was finished before an item that waits.
         """
         if sys.platform != "win32":
-            number, clock = (signal.SIGALRM, signal.ITIMER_REAL) if counts_waiting else _COMPUTING
+            number, clock = signal.SIGVTALRM, signal.ITIMER_VIRTUAL
+            if counts_waiting:
+                number, clock = signal.SIGALRM, signal.ITIMER_REAL
             signal.signal(number, self.publish_on_timer)
             signal.setitimer(clock, PUBLISH_EVERY_S, PUBLISH_EVERY_S)
 

@@ -7,10 +7,6 @@ import sys
 from _contextvars import ContextVar
 from time import perf_counter, sleep
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from types import ModuleType
-
 FORK_UNSAFE = {
     "grpc": "gRPC's threads do not survive a fork",
     "mpi4py.MPI": "MPI does not support a fork",
@@ -39,10 +35,11 @@ ENDED_S = 0.005
 """For how long native threads that may be on their way out are waited for, once, before a fork is refused."""
 
 _n_that_stay = 1
+"""How many native threads were left the last time that they were waited for: for these, nobody waits again."""
 
 ENDING_S = 0.1
-"""For how long they are waited for, each time that there are fewer of them, before a fork is refused because of them.
-100 of them take 2 ms in all on an idle machine, and 50 times that on one with four other programs for each core."""
+"""For how long threads of ours are waited for, each time that there are fewer, before a fork is refused because of
+them. 100 of them take 2 ms in all on an idle machine, and 50 times that with four other programs for each core."""
 
 
 def refusal() -> str | None:
@@ -66,7 +63,7 @@ def no_fork() -> str | None:
 
 def thread_refusal() -> str | None:
     """Return why "auto" starts no threads here, in words; None where it may."""
-    return nested() or watched() or _greenlets()
+    return no_workers() or _greenlets()
 
 
 def nested() -> str | None:
@@ -198,10 +195,6 @@ def _unsafe_modules() -> str | None:
         if name in sys.modules:
             return f"{name} is loaded: {why}"
     torch = sys.modules.get("torch.cuda")
-    if torch is not None and _cuda_is_up(torch):
+    if torch is not None and torch.is_initialized():
         return "torch has a CUDA context, which does not survive a fork"
     return None
-
-
-def _cuda_is_up(torch_cuda: ModuleType) -> bool:
-    return bool(torch_cuda.is_initialized())

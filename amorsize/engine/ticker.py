@@ -100,7 +100,6 @@ def advance_ticking(
     ticker = Ticker()
     if not ticker.start():
         return advance(work, results, timings, size, until_s), None
-    share = None
     try:
         size = advance(work, results, timings, size, until_s)
     finally:

@@ -19,7 +19,7 @@ import select
 import sys
 from struct import Struct
 
-from amorsize.engine.encoding import MARSHAL_VERSION, MARSHALLED, PICKLED, PICKLED_WITH_BUFFERS, encode
+from amorsize.engine.encoding import MARSHAL_VERSION, MARSHALLED, PICKLED, PICKLED_WITH_BUFFERS, encode, plain
 from amorsize.engine.message import RESULTS, Message
 
 TYPE_CHECKING = False
@@ -80,9 +80,7 @@ class Outbox:
             if places:
                 payload = marshal.dumps((payload, places), MARSHAL_VERSION)
             else:
-                import pickle
-
-                encoding, payload = PICKLED, pickle.dumps(results, 5)
+                encoding, payload = PICKLED, plain(results)
         self.send(RESULTS, start, len(results), seconds, payload, encoding)
 
     def send(
