@@ -128,9 +128,10 @@ class Mapper:
         Example:
             >>> n_records = score.forget()
         """
-        from amorsize.knowledge import forget, name_of
+        from amorsize.identity.function import function_key
+        from amorsize.knowledge import forget
 
-        return forget(name_of(self._func))
+        return forget(function_key(self._func).name)
 
     def _run(
         self, iterables: "tuple[Iterable[Any], ...]", options: "Mapping[str, object]", *, star: bool

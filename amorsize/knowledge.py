@@ -258,8 +258,3 @@ def forget(name: str) -> int:
     gone = store.delete([key for key, facts in store.entries() if facts.get("function") == name])
     store.close()
     return max(gone, len(known))
-
-
-def name_of(func: object) -> str:
-    """Return the name under which the store knows a function: `module:qualname`."""
-    return function_key(func).name

@@ -22,6 +22,7 @@ from amorsize.identity.machine import capacity
 from amorsize.identity.reach import reach
 from amorsize.options import resolve
 from amorsize.planning.limits import Limits, worker_limit_by_memory
+from amorsize.planning.model import WAITS_BELOW
 from amorsize.planning.pool import choose_pool_plan
 from amorsize.planning.words import items as counted
 from amorsize.planning.words import span
@@ -51,9 +52,6 @@ LENGTH_UNKNOWN = f"nobody knows how many items come, so {span(EXPECTED_S)} of wo
 STREAM_CHUNK_S = 0.02
 """Seconds of a chunk where nobody knows how many items come. Sending one takes 0.1 ms; longer chunks would leave
 workers without work if the items are fewer than expected."""
-
-WAITS_BELOW = 0.5
-"""CPU share from which down a function is told to wait rather than to compute."""
 
 SENDS_FROM = 0.25
 """Share of an item's own seconds from which on sending it is worth a word: the caller does half of it, alone, so that

@@ -121,8 +121,8 @@ class Plan(Record):
         predicted_s: predicted seconds for the items at hand; None where too little is known.
         serial_s: predicted seconds of the plain loop for the same items.
         reason: the decision in words.
-        start_method: `fork` for processes, None for the loop and for threads.
-        caller_computes: False where the caller only supervises (items longer than 5 ms, or `isolate=True`).
+        start_method: `fork` or `spawn` for processes, None for the loop and for threads.
+        caller_computes: False where the caller runs no items: it only supervises long ones, or hands all of them out.
         alternatives: what was rejected.
     """
 

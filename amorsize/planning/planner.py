@@ -140,8 +140,6 @@ def loop_plan(reason: str, n_items: int | None, serial_s: float | None, rejected
         reason=reason,
         predicted_s=serial_s,
         serial_s=serial_s,
-        start_method=None,
-        caller_computes=True,
         alternatives=rejected,
     )
 

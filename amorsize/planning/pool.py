@@ -11,7 +11,7 @@ from math import ceil
 from amorsize.planning.chunks import fixed_size
 from amorsize.planning.limits import candidates, most_jobs
 from amorsize.planning.model import Model
-from amorsize.planning.planner import STANDARD_ERRORS, START_MARGIN, loop_plan
+from amorsize.planning.planner import NOTHING_KNOWN, STANDARD_ERRORS, START_MARGIN, loop_plan
 from amorsize.planning.words import items, span
 from amorsize.records import Alternative, Plan
 
@@ -44,7 +44,7 @@ def choose_pool_plan(
             show: that the mean is shorter than the shortest of five happens once in 32 times, if half are shorter.
     """
     if not profile.is_known or not n_items:
-        return loop_plan("nothing known yet" if n_items else "no item to run", n_items, None)
+        return loop_plan(NOTHING_KNOWN if n_items else "no item to run", n_items, None)
     item_s, serial_s = profile.item.mean, n_items * profile.item.mean
     most, bound = most_jobs(profile.worker_bytes, capacity, n_items, limits)
     if limits.refusal is not None or most == 1:
