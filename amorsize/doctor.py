@@ -7,6 +7,7 @@ import sys
 from time import perf_counter
 
 from amorsize.engine import safety
+from amorsize.engine.spawn import launch
 from amorsize.identity.machine import capacity, machine
 from amorsize.options import Options, resolve
 from amorsize.report.diagnosis import Diagnosis, Workers
@@ -37,6 +38,7 @@ def examine(store: StoreState) -> Diagnosis:
         load=load,
         start_methods=_start_methods(),
         refusal=refusal,
+        launch_refusal=launch.refusal(),
         workers=_workers(room, refusal),
         n_jobs_ceiling=options.n_jobs_ceiling,
         is_disabled=options.disabled,

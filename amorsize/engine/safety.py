@@ -55,7 +55,7 @@ def no_workers() -> str | None:
 def no_fork() -> str | None:
     """Return why workers must not be forked, where fresh interpreters may still do."""
     if sys.platform != "linux" or not hasattr(os, "fork"):
-        return f"processes are started by fork, which {sys.platform} does not offer safely"
+        return f"{sys.platform} does not offer a fork that is safe"
     if not hasattr(os, "memfd_create"):
         return "this Python was built without memory files"
     return _unwanted() or _other_threads() or _unsafe_modules()

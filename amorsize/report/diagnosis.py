@@ -78,6 +78,7 @@ class Diagnosis(Record):
         load: processes that want to run, averaged over the last minute.
         start_methods: ways to start a process that Python has here.
         refusal: why workers cannot be forked here, in words; None where they can.
+        launch_refusal: why fresh interpreters cannot be launched in their place, in words; None where they can.
         workers: what starting some has shown; None where that is refused.
         n_jobs_ceiling: set by the environment.
         is_disabled: whether the environment turns every call into the loop.
@@ -95,6 +96,7 @@ class Diagnosis(Record):
     load: float | None
     start_methods: tuple[str, ...]
     refusal: str | None
+    launch_refusal: str | None
     workers: Workers | None
     n_jobs_ceiling: int | None
     is_disabled: bool
@@ -113,10 +115,12 @@ def _settings(seen: Diagnosis) -> Iterator[tuple[str, str]]:
         yield seen.wrong_setting, "correct it: until then every pmap raises this"
     if seen.is_disabled:
         yield "every pmap is the plain loop: AMORSIZE_DISABLE is set", "unset it"
-    if seen.refusal is not None:
+    if seen.refusal is not None and seen.launch_refusal is not None:
+        yield f"no worker can be started: {seen.launch_refusal}", "none here: pmap is the plain loop"
+    elif seen.refusal is not None:
         yield (
-            f"no worker can be started: {seen.refusal}",
-            "none here: pmap is the plain loop; on Linux it uses all cores",
+            f"no worker can be forked: {seen.refusal}",
+            "none needed: workers are fresh interpreters, which start later and stay for the next call",
         )
     if seen.workers is not None and seen.workers.counter_fault is not None:
         yield f"this kernel fails workers: {seen.workers.counter_fault}", "set AMORSIZE_DISABLE=1, and report it"
@@ -224,6 +228,7 @@ def describe(seen: Diagnosis) -> list[str]:
             ("load", if_known(seen.load, "{:.1f}".format)),
             ("start methods", ", ".join(seen.start_methods)),
             ("fork", seen.refusal or "safe in a plain script"),
+            ("spawn", seen.launch_refusal or "fresh interpreters can be launched"),
             ("counter", if_known(seen.workers, lambda workers: workers.counter)),
         ]
     )
