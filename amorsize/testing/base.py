@@ -36,6 +36,9 @@ INTERRUPTS = "a program is interrupted from its terminal"
 IN_ONE_PROCESS = (PROCESSES, PICKLING, DEATHS, TIMEOUTS)
 """What cannot occur where all items run in the caller's own process."""
 
+both_kinds = pytest.mark.parametrize("kind", [list, iter], ids=["list", "iterator"])
+"""Run a test with `kind(items)` that can be sliced, and with one that can only be iterated."""
+
 
 def only_where(*what: str) -> Callable[[TestT], TestT]:
     """Mark a behaviour that needs something which cannot occur everywhere."""

@@ -13,15 +13,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from amorsize import ItemTimeout, WorkerDied
-from amorsize.testing.base import DEATHS, PICKLING, TIMEOUTS, WITHOUT_TIMEOUTS, Contract, only_where
+from amorsize.testing.base import DEATHS, PICKLING, TIMEOUTS, WITHOUT_TIMEOUTS, Contract, both_kinds, only_where
 from amorsize.testing.faults import PICKLED, UNPICKLED, Trap, dies_at, dies_at_first, sets_a_trap_at, waits_at
 from amorsize.testing.items import Calls, Gate, double, same
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-KINDS = [list, iter]
-NAMES = ["list", "iterator"]
 
 WAYS = {
     "exit": (7, None),
@@ -43,7 +40,7 @@ class Deaths(Contract):
     """The part of the contract that is about workers that die, and items that take too long."""
 
     @only_where(DEATHS)
-    @pytest.mark.parametrize("kind", KINDS, ids=NAMES)
+    @both_kinds
     @pytest.mark.parametrize("how", WAYS)
     def test_a_worker_that_dies_is_told_with_its_item_and_status(self, how: str, kind: Callable[..., Any]) -> None:
         with pytest.raises(WorkerDied) as caught:
@@ -63,7 +60,7 @@ class Deaths(Contract):
         assert self.pmap_apart(double, range(20)) == [2 * n for n in range(20)]
 
     @only_where(DEATHS)
-    @pytest.mark.parametrize("kind", KINDS, ids=NAMES)
+    @both_kinds
     def test_an_item_whose_worker_died_is_tried_again_where_that_is_asked_for(
         self, kind: Callable[..., Any], calls: Calls
     ) -> None:
@@ -72,7 +69,7 @@ class Deaths(Contract):
         assert calls.items().count(2) == 3
 
     @only_where(DEATHS)
-    @pytest.mark.parametrize("kind", KINDS, ids=NAMES)
+    @both_kinds
     def test_an_item_that_kills_again_and_again_takes_no_other_along(
         self, kind: Callable[..., Any], calls: Calls
     ) -> None:
@@ -91,7 +88,7 @@ class Deaths(Contract):
         assert calls.items().count(2) == 2
 
     @only_where(DEATHS)
-    @pytest.mark.parametrize("kind", KINDS, ids=NAMES)
+    @both_kinds
     def test_a_death_is_a_result_or_left_out_where_that_is_asked_for(self, kind: Callable[..., Any]) -> None:
         func = functools.partial(dies_at, "exit", 3)
         found = self.pmap_apart(func, kind(range(12)), on_error="return", chunksize=1)
@@ -119,7 +116,7 @@ class Deaths(Contract):
         assert (caught.value.first, caught.value.exitcode) == (3, 7)
 
     @only_where(TIMEOUTS)
-    @pytest.mark.parametrize("kind", KINDS, ids=NAMES)
+    @both_kinds
     def test_an_item_that_takes_too_long_is_ended_and_the_others_finish(
         self, kind: Callable[..., Any], gate: Gate
     ) -> None:
@@ -136,7 +133,7 @@ class Deaths(Contract):
         assert (caught.value.index, caught.value.timeout_s) == (3, SOON_S)
 
     @only_where(TIMEOUTS)
-    @pytest.mark.parametrize("kind", KINDS, ids=NAMES)
+    @both_kinds
     def test_a_call_that_takes_too_long_is_ended(self, kind: Callable[..., Any], gate: Gate) -> None:
         with pytest.raises(ItemTimeout, match="deadline") as caught:
             self.pmap(functools.partial(waits_at, gate, 0), kind(range(12)), deadline=DEADLINE_S)

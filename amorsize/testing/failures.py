@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from amorsize import AmorsizeWarning, ItemNotPicklable, RemoteError
-from amorsize.testing.base import OVERLAP, PICKLING, Contract, only_where
+from amorsize.testing.base import OVERLAP, PICKLING, Contract, both_kinds, only_where
 from amorsize.testing.faults import (
     TwoArguments,
     Unpicklable,
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-KINDS = [list, iter]
-NAMES = ["list", "iterator"]
-
 
 def notes_of(error: BaseException) -> str:
     return "\n".join(getattr(error, "__notes__", []))
@@ -47,7 +44,7 @@ def breaks_at(n_items: int) -> Iterator[int]:
 class Failures(Contract):
     """The part of the contract that is about failures."""
 
-    @pytest.mark.parametrize("kind", KINDS, ids=NAMES)
+    @both_kinds
     def test_an_item_s_exception_comes_as_itself_and_names_the_item(self, kind: Callable[..., Any]) -> None:
         with pytest.raises(KeyError, match="lost") as caught:
             self.pmap(functools.partial(fails_at, KeyError, ("lost", 7), 37), kind(range(60)))
@@ -55,7 +52,7 @@ class Failures(Contract):
         assert caught.value.args == ("lost", 7)
         assert "item 37: 37" in notes_of(caught.value)
 
-    @pytest.mark.parametrize("kind", KINDS, ids=NAMES)
+    @both_kinds
     def test_results_below_a_failure_are_in_hand(self, kind: Callable[..., Any]) -> None:
         with pytest.raises(ValueError, match="no 37") as caught:
             self.pmap(functools.partial(fails_from, 37), kind(range(60)))
@@ -63,19 +60,19 @@ class Failures(Contract):
         assert [finished[index] for index in range(37)] == [2 * n for n in range(37)]
         assert 37 not in finished
 
-    @pytest.mark.parametrize("kind", KINDS, ids=NAMES)
+    @both_kinds
     def test_the_lowest_failing_item_is_raised_as_in_the_loop(self, kind: Callable[..., Any]) -> None:
         for lowest in (0, 1, 20):
             with pytest.raises(ValueError, match=rf"^no {lowest}\b"):
                 self.pmap(functools.partial(fails_from, lowest), kind(range(60)), chunksize=1)
 
     @only_where(OVERLAP)
-    @pytest.mark.parametrize("kind", KINDS, ids=NAMES)
+    @both_kinds
     def test_a_lower_item_that_fails_later_is_raised(self, kind: Callable[..., Any], gate: Gate) -> None:
         with pytest.raises(ValueError, match=r"^no 0\b"):
             self.pmap_apart(functools.partial(fails_late, gate), kind(range(20)), chunksize=1)
 
-    @pytest.mark.parametrize("kind", KINDS, ids=NAMES)
+    @both_kinds
     def test_after_a_failure_no_further_item_starts(
         self, kind: Callable[..., Any], calls: Calls, gate: Gate, tmp_path: Path
     ) -> None:
@@ -135,7 +132,7 @@ class Failures(Contract):
         assert "inner" in error.path
 
     @only_where(PICKLING)
-    @pytest.mark.parametrize("kind", KINDS, ids=NAMES)
+    @both_kinds
     def test_a_result_that_cannot_be_pickled_is_named(self, kind: Callable[..., Any]) -> None:
         with pytest.raises(ItemNotPicklable) as caught:
             self.pmap_apart(lock_of, kind(range(20)))
@@ -157,13 +154,13 @@ class Failures(Contract):
             collect(found, self.pimap(double, breaks_at(n_items)))
         assert found == [2 * n for n in range(n_items)]
 
-    @pytest.mark.parametrize("kind", KINDS, ids=NAMES)
+    @both_kinds
     def test_exceptions_are_results_where_that_is_asked_for(self, kind: Callable[..., Any]) -> None:
         found = self.pmap(functools.partial(fails_at, KeyError, ("lost",), 3), kind(range(20)), on_error="return")
         assert type(found[3]) is KeyError
         assert found[:3] + found[4:] == [2 * n for n in range(20) if n != 3]
 
-    @pytest.mark.parametrize("kind", KINDS, ids=NAMES)
+    @both_kinds
     def test_items_that_fail_are_left_out_where_that_is_asked_for(self, kind: Callable[..., Any]) -> None:
         func = functools.partial(fails_from, 13)
         assert self.pmap(func, kind(range(20)), on_error="skip") == [2 * n for n in range(13)]
@@ -173,7 +170,7 @@ class Failures(Contract):
         with pytest.raises(SystemExit):
             self.pmap(functools.partial(fails_at, SystemExit, (3,), 3), range(20), on_error="return")
 
-    @pytest.mark.parametrize("kind", KINDS, ids=NAMES)
+    @both_kinds
     def test_an_item_is_tried_again_where_that_is_asked_for(self, kind: Callable[..., Any], calls: Calls) -> None:
         func = functools.partial(fails_at_first, calls, 2)
         found = self.pmap(func, kind(range(6)), retries=2, retry_on=ConnectionError)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import amorsize
-from amorsize.testing.base import OVERLAP, PROCESSES, Contract, only_where
+from amorsize.testing.base import OVERLAP, PROCESSES, Contract, both_kinds, only_where
 from amorsize.testing.faults import waits_for_the_next
 from amorsize.testing.items import Calls, Gate, Travels, add, double, many_bytes, noted, process_of, same
 
@@ -123,7 +123,7 @@ class Results(Contract):
         waits = functools.partial(waits_for_the_next, gate)
         assert list(self.pimap(waits, iter(range(20)), chunksize=1)) == [2 * n for n in range(20)]
 
-    @pytest.mark.parametrize("kind", [list, iter], ids=["list", "iterator"])
+    @both_kinds
     def test_each_item_is_called_exactly_once(self, kind: Callable[..., Any], calls: Calls) -> None:
         func = functools.partial(noted, calls)
         assert self.pmap(func, kind(range(300))) == [2 * n for n in range(300)]

@@ -13,20 +13,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import amorsize
-from amorsize.testing.base import SEEDS, WITHOUT_SEEDS, Contract, only_where
+from amorsize.testing.base import SEEDS, WITHOUT_SEEDS, Contract, both_kinds, only_where
 from amorsize.testing.items import Calls, double, initialize, noted, number_of, refuse_to_start, token_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-KINDS = [list, iter]
-NAMES = ["list", "iterator"]
-
 
 class Settings(Contract):
     """The part of the contract that is about options."""
 
-    @pytest.mark.parametrize("kind", KINDS, ids=NAMES)
+    @both_kinds
     def test_an_initializer_runs_once_for_every_worker_before_its_first_item(
         self, kind: Callable[..., Any], calls: Calls
     ) -> None:
