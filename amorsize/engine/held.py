@@ -28,6 +28,18 @@ def _handled() -> list[int]:
     return [number for number in signal.valid_signals() if callable(signal.getsignal(number))]
 
 
+def _answer(came: list[tuple[int, FrameType | None]]) -> None:
+    """Give the handler of each signal its turn, whatever those before it raise."""
+    for position, (number, frame) in enumerate(came, start=1):
+        handler = signal.getsignal(number)
+        if callable(handler):
+            try:
+                handler(number, frame)
+            except BaseException:  # Ctrl-C, say, must not swallow a SIGTERM that came with it
+                _answer(came[position:])
+                raise
+
+
 class Held:
     """A context in which signal handlers wait; inside itself, and in another thread than it was made in, it changes
     nothing: handlers run in the main thread alone, and only there can be changed."""
@@ -71,10 +83,7 @@ class Held:
                 self._raised = early
         raised, self._raised = self._raised, None
         came, self._came = self._came, []
-        for number, frame in came:
-            handler = signal.getsignal(number)
-            if callable(handler):
-                handler(number, frame)
+        _answer(came)
         if raised is not None:
             raise raised
 

@@ -62,6 +62,23 @@ def test_every_signal_that_came_is_answered_by_its_own_handler_with_its_frame() 
     assert came == [(signal.SIGTERM, here)] * 2
 
 
+def test_a_handler_that_raises_keeps_no_other_from_its_turn() -> None:
+    came: list[int] = []
+
+    def be_told_twice() -> None:
+        with Held():
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGTERM)
+
+    before = signal.signal(signal.SIGTERM, lambda number, _: came.append(number))
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            be_told_twice()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert came == [signal.SIGTERM]
+
+
 def test_what_the_block_raises_is_not_lost_behind_an_interrupt() -> None:
     def fail() -> None:
         with Held():
