@@ -71,8 +71,7 @@ class _Bar:
             from amorsize.errors import BackendUnavailable
 
             raise BackendUnavailable("progress=True draws with tqdm: pip install 'amorsize[progress]'") from error
-        tqdm.monitor_interval = 0
-        self._tqdm: Any = tqdm
+        self._tqdm: Any = type("Bar", (tqdm,), {"monitor_interval": 0})  # its own: other bars are the program's
         self._bar: Any = None
 
     def __call__(self, n_done: int, n_items: int | None) -> None:

@@ -87,6 +87,13 @@ def test_a_bar_shows_all_items(fresh_python: Callable[..., str]) -> None:
     assert "30/30" in fresh_python("-c", program)
 
 
+def test_a_bar_starts_no_thread_and_leaves_the_settings_of_other_bars_alone(fresh_python: Callable[..., str]) -> None:
+    pytest.importorskip("tqdm")
+    program = "from amorsize import pmap; import sys, tqdm; pmap(abs, range(30), progress=True)"
+    asked = "print(len(sys._current_frames()), tqdm.tqdm.monitor_interval)"
+    assert fresh_python("-c", f"{program}; {asked}").split() == ["1", "10"]
+
+
 PLANS: list[Any] = [
     pytest.param({"backend": "serial"}, id="serial"),
     pytest.param({"backend": "thread", "n_jobs": 2}, id="thread"),
