@@ -11,7 +11,7 @@ from time import perf_counter, time
 
 from amorsize.calibration.profile import Profile
 from amorsize.clearance import native_threads, sending, shared_handle
-from amorsize.identity.machine import capacity
+from amorsize.identity.machine import HAS_GIL, capacity
 from amorsize.planning.limits import MOST_THREADS, Limits
 from amorsize.planning.planner import choose_plan, loop_plan
 from amorsize.planning.threads import TICKER_FROM_S, worth_a_ticker
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from amorsize.records import Evidence, Plan
 
     Sample = Callable[[], Sequence[object]]
-
-HAS_GIL: bool = getattr(sys, "_is_gil_enabled", lambda: True)()
 
 
 class Adviser:

@@ -19,7 +19,7 @@ from amorsize.engine import pools
 from amorsize.engine.collect import explain
 from amorsize.engine.failure import culprit
 from amorsize.identity.cgroup import read_text
-from amorsize.inline import Work
+from amorsize.inline import TELLING_S, Work
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,9 +31,6 @@ X = TypeVar("X")
 WORKER_BYTES = 16 << 20
 """Memory of a worker apart from what items take: 4 MB when forked from a small program, 30 MB for a new interpreter
 with NumPy. Only where memory is about to run out does it matter."""
-
-TELLING_S = 1e-3
-"""Seconds that a sample must have lasted for its CPU share to mean anything."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

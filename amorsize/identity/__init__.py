@@ -9,6 +9,7 @@
     code.py, loads.py, origin.py   what both walks over a function stand on
     naming.py, values.py           objects and plain values as something that every process writes alike
     imports.py                     modules that code imports itself, loaded or not
+    handles.py                     types whose objects are live handles
     cgroup.py                      what the kernel's control groups allow
 
 Facts are read here, never measured.

@@ -28,6 +28,9 @@ _CPU_FIELDS = (
     "CPU implementer", "CPU architecture", "CPU variant", "CPU part", "Features",
 )  # fmt: skip
 
+HAS_GIL: bool = getattr(sys, "_is_gil_enabled", lambda: True)()
+"""Whether threads have to take turns at running Python code."""
+
 _machine: Machine | None = None
 _believed: tuple[float, frozenset[int] | None, Capacity] | None = None
 _physical: dict[tuple[frozenset[int], str], int | None] = {}
@@ -44,16 +47,15 @@ def machine() -> Machine:
     if _machine is None:
         cpu = cpu_facts(read_text("/proc/cpuinfo") or "") or _cpu_of_other_systems()
         architecture = _architecture()
-        has_gil = getattr(sys, "_is_gil_enabled", lambda: True)()
         is_debug = hasattr(sys, "gettotalrefcount")
-        python = (sys.implementation.name, sys.version, f"debug {is_debug}", f"GIL {has_gil}")
+        python = (sys.implementation.name, sys.version, f"debug {is_debug}", f"GIL {HAS_GIL}")
         facts = (*cpu.values(), sys.platform, architecture, *python)
         model = cpu.get("model name") or cpu.get("CPU part") or "unknown CPU"
         version = ".".join(map(str, sys.version_info[:3]))
         _machine = Machine(
             digest=blake2b("\0".join(facts).encode(), digest_size=16).hexdigest(),
             description=f"{model}, {sys.platform} {architecture}, {sys.implementation.name} {version}"
-            + ("" if has_gil else " without GIL"),
+            + ("" if HAS_GIL else " without GIL"),
         )
     return _machine
 
