@@ -84,10 +84,9 @@ class Crew:
         self.workers: list[ForkedWorker] = []
         self._n_items = job.work.n_items
         self._most = job.plan.n_jobs - 1 if job.plan.caller_computes else job.plan.n_jobs
-        self._memory = mmap.mmap(-1, job.plan.n_jobs * CELLS_PER_WORKER * 8)
-        self._cells = memoryview(self._memory).cast("q")
+        self._cells = memoryview(b"")
         self._held = Held()
-        self._opened: list[Lifeline | Counter] = []
+        self._opened: list[mmap.mmap | Lifeline | Counter] = []
         self._lifeline: Lifeline
         self._counter: Counter
         self._poll = select.poll()
@@ -100,6 +99,9 @@ class Crew:
         """Make what all share; return False where the system has no room for it."""
         try:
             with self._held:
+                memory = mmap.mmap(-1, self.job.plan.n_jobs * CELLS_PER_WORKER * 8)
+                self._opened.append(memory)
+                self._cells = memoryview(memory).cast("q")
                 self._lifeline = Lifeline()
                 self._opened.append(self._lifeline)
                 self._counter = open_counter()
@@ -292,7 +294,6 @@ class Crew:
                 worker.kill()  # all at once, before the first is waited for
             for worker in self.workers:
                 worker.close()
+            self._cells.release()
             while self._opened:
                 self._opened.pop().close()
-            self._cells.release()
-            self._memory.close()

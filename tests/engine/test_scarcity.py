@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import mmap
 import os
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -85,6 +86,12 @@ def test_isolated_items_stay_out_of_a_caller_that_gets_no_workers(
             with contextlib.suppress(BackendUnavailable, WorkerDied):
                 pids = pmap(lambda _: os.getpid(), ITEMS, isolate=True, n_jobs=3, cache=False)
         assert os.getpid() not in pids
+
+
+def test_without_memory_to_share_the_caller_runs_all_items(told: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mmap, "mmap", failing_from(1, mmap.mmap, once=False))
+    assert pmap(square, ITEMS, backend="process", n_jobs=3, cache=False) == SQUARES
+    assert os.strerror(errno.EAGAIN) in told[0]
 
 
 def test_isolated_items_without_a_worker_are_refused_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
