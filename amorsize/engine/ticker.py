@@ -60,12 +60,14 @@ class Ticker:
             start_new_thread(self._tick, ())
         except RuntimeError:  # no room for a thread: nothing is found out
             return False
-        if self._is_ready.acquire(timeout=PATIENCE_S) and self._tick_s < COARSE_S:
-            self._began_s = self._clock()
-            self._n_before = self._n_ticks
-            return True
-        self._end()
-        return False
+        can_tell = False
+        try:
+            can_tell = self._is_ready.acquire(timeout=PATIENCE_S) and self._tick_s < COARSE_S
+        finally:
+            if not can_tell:
+                self._end()  # where Ctrl-C came meanwhile, too
+        self._began_s, self._n_before = self._clock(), self._n_ticks
+        return can_tell
 
     def stop(self) -> float | None:
         """End the thread; return the share of the time since `start`, 0 to 1, in which it could have run Python code.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import _thread
+import signal
 import sys
 import threading
 import time
@@ -60,6 +62,25 @@ def test_a_time_too_short_for_a_tick_tells_nothing() -> None:
     by_hand = Time()
     assert by_hand.ticker.start()
     assert by_hand.ticker.stop() is None
+
+
+def test_ctrl_c_while_it_gets_ready_ends_it() -> None:
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 1:
+            _thread.interrupt_main()
+        time.sleep(seconds)
+
+    interrupted = Ticker(pause=pause)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            interrupted.start()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert not interrupted._is_wanted
 
 
 def test_where_there_is_no_room_for_a_thread_the_items_are_run_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
