@@ -40,13 +40,13 @@ def export_to(file: str, store: DiskStore) -> int:
     if os.path.lexists(file) and not os.path.isfile(file):  # a device or a pipe would be replaced
         raise OSError(EINVAL, "it is there, and no regular file")
     unfinished = f"{file}.{os.getpid()}.tmp"
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as whole:
+        with open(descriptor, "w", encoding="utf-8") as whole:
             whole.write(pack(kept))
         os.replace(unfinished, file)
-    except OSError:
-        if os.path.exists(unfinished):
-            os.unlink(unfinished)
+    except BaseException:  # a full disk, or Ctrl-C
+        os.unlink(unfinished)
         raise
     return len(kept)
 

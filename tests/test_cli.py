@@ -380,6 +380,16 @@ def test_a_file_that_cannot_be_read_or_written_is_told_with_the_reason(
     assert [str(path) for path in tmp_path.iterdir()] == [parcel]
 
 
+def test_a_file_of_somebody_else_s_at_the_name_of_an_unfinished_export_stays(
+    tmp_path: Path, failed: Callable[..., str]
+) -> None:
+    learn(FIRST)
+    other = tmp_path / f"timings.{os.getpid()}.tmp"
+    other.write_text("somebody else's")
+    assert "cannot be written: File exists" in failed("cache", "export", str(tmp_path / "timings"))
+    assert other.read_text() == "somebody else's"
+
+
 def test_a_corrupt_cache_is_neither_exported_nor_replaced_by_an_import(
     parcel: str, store: DiskStore, tmp_path: Path, failed: Callable[..., str]
 ) -> None:
