@@ -10,7 +10,7 @@ report, learn                    after the results are ready
 import sys
 from time import perf_counter
 
-from amorsize.inline import FIRST_LOOK_S, Timings, Uncollected, Work, advance, check_iterables, refuse_hidden
+from amorsize.inline import FIRST_LOOK_S, Timings, Work, advance, check_iterables, refuse_hidden, uncollected
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -238,8 +238,8 @@ class Call:
             if self.look_at_s and not self.timings.is_worth_a_look(n_left):
                 self._look_later()
                 return None
-            with Uncollected():  # 0.5 ms less, and 3 ms beside a list of 300,000 objects
-                self.adviser = self._look_up(sample())
+            # 0.5 ms less, and 3 ms beside a list of 300,000 objects
+            self.adviser = uncollected(lambda: self._look_up(sample()))
         plan = self.adviser.choose(n_left, self.timings, results, sample, feeds=feeds)
         self._look_later()
         return plan if plan.is_parallel else None

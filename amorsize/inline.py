@@ -9,9 +9,11 @@ from time import perf_counter, process_time, thread_time
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from typing import Any
+    from typing import Any, TypeVar
 
     from amorsize.engine.guard import Guard
+
+    R = TypeVar("R")
 
 BATCH_S = 0.0005
 """A batch grows until it lasts this long, in seconds.
@@ -92,22 +94,21 @@ def refuse_hidden(func: "Callable[..., object]") -> None:
             )
 
 
-class Uncollected:
-    """Keep the garbage collector off within a block that makes many objects which all stay: it would go through the
-    user's own, over and over, for nothing."""
+def uncollected(make: "Callable[[], R]") -> "R":
+    """Return what is made, with the garbage collector off meanwhile: for many objects which all stay it would go
+    through the user's own, over and over, for nothing.
 
-    __slots__ = ("_was_on",)
+    Where several threads are here at once, it is on again after the last: only who found it on turns it off.
+    """
+    import gc
 
-    def __enter__(self) -> None:
-        import gc
-
-        self._was_on = gc.isenabled()
-        gc.disable()
-
-    def __exit__(self, *error: object) -> None:
-        if self._was_on:
-            import gc
-
+    was_on = gc.isenabled()
+    try:  # no `with`: Ctrl-C on the way into an `__exit__` would leave it off for ever
+        if was_on:
+            gc.disable()
+        return make()
+    finally:
+        if was_on:
             gc.enable()
 
 
