@@ -97,8 +97,11 @@ class Knowledge:
         store = open_store(where)
         try:
             rows = store.read([*self._labels, self._costs_key])
-        finally:
-            store.close()  # no descriptor outlives a call
+        finally:  # no descriptor outlives a call
+            try:
+                store.close()
+            finally:
+                store.close()  # where Ctrl-C came on the way into the first
         for key in self._labels:
             profile = Profile.from_facts(rows.get(key))
             if profile is not None and profile.is_known:

@@ -38,6 +38,10 @@ def burn(n: int) -> tuple[int, int]:
     return sum(range(20_000)) * 0 + n, threading.get_ident()
 
 
+LONG_ENOUGH = range(3000)
+"""Items of `burn` for which a ticker pays on any machine: 0.5 s on a quick one."""
+
+
 def report(func: Any = wait) -> RunReport:  # Any: a decorated function
     last: RunReport | None = func.last_run
     assert last is not None
@@ -241,7 +245,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 @pytest.mark.usefixtures("another_thread")
 def test_a_function_that_frees_the_gil_gets_threads_where_nothing_may_fork(told: list[float]) -> None:
     told[:] = [1.0]
-    assert len(threads_of(burn.pmap(range(1000)))) > 1
+    assert len(threads_of(burn.pmap(LONG_ENOUGH))) > 1
     assert told == []
     if "back to the loop" not in report(burn).reason:  # as the function really holds the GIL
         assert report(burn).backend == "thread"
@@ -250,7 +254,7 @@ def test_a_function_that_frees_the_gil_gets_threads_where_nothing_may_fork(told:
 @pytest.mark.usefixtures("another_thread")
 def test_a_function_that_holds_the_gil_runs_in_no_threads_where_nothing_may_fork(told: list[float]) -> None:
     told[:] = [0.02]
-    burn.pmap(range(1000))
+    burn.pmap(LONG_ENOUGH)
     assert told == []
     assert report(burn).backend != "thread"
     assert "fresh interpreters, because" in report(burn).reason
@@ -260,7 +264,7 @@ def test_a_function_that_holds_the_gil_runs_in_no_threads_where_nothing_may_fork
 def test_what_a_ticker_has_told_is_known_to_the_next_call(told: list[float]) -> None:
     told[:] = [0.02]
     for _ in range(3):
-        burn.pmap(range(1000))
+        burn.pmap(LONG_ENOUGH)
     assert told == []
 
 
