@@ -86,7 +86,7 @@ class Crew:
         self._most = job.plan.n_jobs - 1 if job.plan.caller_computes else job.plan.n_jobs
         self._cells = memoryview(b"")
         self._held = Held()
-        self._opened: list[mmap.mmap | Lifeline | Counter] = []
+        self._opened: list[Lifeline | Counter] = []
         self._lifeline: Lifeline
         self._counter: Counter
         self._poll = select.poll()
@@ -99,9 +99,8 @@ class Crew:
         """Make what all share; return False where the system has no room for it."""
         try:
             with self._held:
-                memory = mmap.mmap(-1, self.job.plan.n_jobs * CELLS_PER_WORKER * 8)
-                self._opened.append(memory)
-                self._cells = memoryview(memory).cast("q")
+                n_bytes = self.job.plan.n_jobs * CELLS_PER_WORKER * 8
+                self._cells = memoryview(mmap.mmap(-1, n_bytes)).cast("q")  # given back with its last view
                 self._lifeline = Lifeline()
                 self._opened.append(self._lifeline)
                 self._counter = open_counter()
