@@ -179,7 +179,7 @@ def supervised(**options: Any) -> None:
     assert amorsize.pmap(abs, range(12), n_jobs=2, chunksize=2, retries=1, cache=False, **options) == list(range(12))
 
 
-@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # Ctrl-C before `with`: closed by itself
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # Ctrl-C right after `open`: closed by itself
 @pytest.mark.parametrize("every", [97, pytest.param(11, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("act", [streamed, supervised])
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ def test_ctrl_c_at_any_moment_of_a_fed_call_leaves_nothing_behind(
     assert n_interrupted
 
 
-@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # Ctrl-C before `with`: closed by itself
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # Ctrl-C right after `open`: closed by itself
 @pytest.mark.parametrize("every", [13, pytest.param(1, marks=pytest.mark.slow)])
 def test_ctrl_c_at_any_moment_of_a_look_into_the_store_leaves_nothing_open(every: int, tmp_path: Path) -> None:
     written = DiskStore(str(tmp_path / "timings"))
