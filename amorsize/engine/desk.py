@@ -65,20 +65,18 @@ class Desk:
         self._began_s = perf_counter()
         return self.results
 
-    def publish(self) -> float:
-        """Send what is finished and not yet sent; return the seconds since the last time."""
+    def publish(self) -> None:
+        """Send what is finished and not yet sent, with the seconds since the last time that there was any."""
         self._busy = True
-        now = perf_counter()
-        seconds = now - self._began_s
         n_done = len(self.results)
         if n_done:
-            self.outbox.send_results(self.start, self.results[:n_done], seconds)
+            now = perf_counter()
+            self.outbox.send_results(self.start, self.results[:n_done], now - self._began_s)
             del self.results[:n_done]
             self.start += n_done
             self._cells[self._cell] = self.start
-        self._began_s = now
+            self._began_s = now
         self._busy = False
-        return seconds
 
     def publish_on_timer(self, _signal_number: int, _frame: object) -> None:
         """Handle the timer: publish, unless that is what was interrupted.

@@ -53,6 +53,14 @@ def test_a_range_is_never_larger_than_asked_for() -> None:
 
 
 @pytest.mark.needs_fork
+def test_an_item_during_which_the_timer_has_nothing_to_publish_is_timed_whole(job: MakeJob) -> None:
+    task = job(lambda _: compute(SURE_TO_BE_PUBLISHED_S), range(4), n_jobs=2, caller_computes=False)
+    assert run(task)
+    assert task.timings.n_items == 4
+    assert task.timings.total_s >= 4 * SURE_TO_BE_PUBLISHED_S
+
+
+@pytest.mark.needs_fork
 def test_what_a_worker_had_finished_long_before_it_died_is_kept(job: MakeJob) -> None:
     def die_at_40(item: int) -> int:
         if item == 40:
