@@ -37,8 +37,8 @@ FIRST_LOOK_PAYS_S = 0.016
 It costs 5 to 8 ms, most of it imports, and two cores save half of what is left. Far below, a look that finds the best
 plan still loses; far above, a job of 20 ms stays a loop."""
 
-TINY_S = 1e-7
-"""Items that take less gain nothing from workers: to hand a number over costs 0.06 us on either side."""
+TINY_S = 6e-8
+"""Items that take less gain nothing from workers: to take a number over from one costs the caller as much."""
 
 SLICEABLE = frozenset((list, tuple, range, str, bytes))
 """Types whose slices hold exactly the items that a loop over them would meet. Of a subclass nobody knows."""

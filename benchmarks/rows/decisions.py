@@ -21,7 +21,7 @@ from time import perf_counter
 import amorsize
 @amorsize.parallelizable
 def triple(number):
-    return 3 * number
+    return 3 * str(number)  # long enough for a look into the store to be worth it
 numbers = range(10**6)  # not a list: the collector would look through it
 """
 
