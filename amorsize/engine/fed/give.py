@@ -36,7 +36,6 @@ GROWTH = 1 / 25
 MOST_BYTES = 64 << 20
 """Bytes of arguments that may be on their way: beyond, a worker gets a task only when it has none."""
 
-
 SHORTEST_S = 1e-9
 """Stands for the seconds of an item that a clock has shown as 0."""
 
