@@ -45,8 +45,9 @@ def export_to(file: str, store: DiskStore) -> int:
         with open(descriptor, "w", encoding="utf-8") as whole:
             whole.write(pack(kept))
         os.replace(unfinished, file)
-    except BaseException:  # a full disk, or Ctrl-C
-        os.unlink(unfinished)
+    except BaseException:  # a full disk, or Ctrl-C, which may come when all is done
+        if os.path.exists(unfinished):
+            os.unlink(unfinished)
         raise
     return len(kept)
 
