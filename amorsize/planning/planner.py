@@ -53,6 +53,11 @@ FEWER_THREADS = 1.05
 """Fewer threads are taken where they are predicted to take at most this many times as long: whoever is asked at the
 other end is spared the connections."""
 
+LEAST_GAIN = 0.03
+"""A way that ran last is left only for one that is predicted to take this share less, wherever within two standard
+errors the mean item lies. 0 goes to and fro between ways that differ by less than predictions err; a tenth would keep
+workers idle that help."""
+
 NOTHING_KNOWN = "nothing known yet"
 """The reason for the loop before any item has run."""
 
@@ -91,7 +96,7 @@ def choose_plan(
     model = Model(profile, costs, capacity, expected, limits)
     rated = sorted([(model.seconds(backend, item_s, n_jobs), n_jobs, backend) for backend, n_jobs in ways])
     reasons: list[str] = []
-    for way in _best_of_each(rated):
+    for way in _steady(_best_of_each(rated), rated, profile, model):
         reason = None if limits.forces_workers else _why_no_gain(profile, model, n_items, expected, way, elapsed_s)
         if reason is None:
             return _worker_plan(way, rated, model, item_s, n_items, limits)
@@ -129,6 +134,25 @@ def _best_of_each(rated: list[Way]) -> list[Way]:
         if way[2] == "thread" and way[1] < best[1] and way[0] <= FEWER_THREADS * rated[0][0]:
             found["thread"] = way
     return list(found.values())
+
+
+def _steady(best: list[Way], rated: list[Way], profile: Profile, model: Model) -> list[Way]:
+    """Return the best ways, with the one that ran last before all others, unless the first of them clearly gains."""
+    last = profile.runs[-1] if profile.runs else None
+    before = next((way for way in rated if last is not None and way[1:] == (last.n_jobs, last.backend)), None)
+    if before is None or before == best[0] or _clearly_gains(best[0], before, profile, model):
+        return best
+    return [before, *[way for way in best if way[2] != before[2]]]
+
+
+def _clearly_gains(way: Way, before: Way, profile: Profile, model: Model) -> bool:
+    means_s = [profile.bound_s(z) for z in (-STANDARD_ERRORS, 0.0, STANDARD_ERRORS)]
+    return all(_takes_less(way, before, item_s, model) for item_s in means_s)
+
+
+def _takes_less(way: Way, before: Way, item_s: float, model: Model) -> bool:
+    (_, n_jobs, backend), (_, n_before, backend_before) = way, before
+    return model.seconds(backend, item_s, n_jobs) <= (1 - LEAST_GAIN) * model.seconds(backend_before, item_s, n_before)
 
 
 def loop_plan(reason: str, n_items: int | None, serial_s: float | None, rejected: tuple[Alternative, ...] = ()) -> Plan:

@@ -126,6 +126,63 @@ def test_two_runs_with_workers_that_lost_keep_the_third_in_the_loop() -> None:
 # ---- uncertainty
 
 
+def best_and_second(n_items: int) -> tuple[Profile, Capacity, Plan, Plan]:
+    """Return a profile, a capacity, the best plan for so many items, and the plan with the number of workers that comes
+    next."""
+    many = Capacity(n_cores=64, physical_cores=64, rss_bytes=11 * MB)
+    profile = Profile.of([(1000, 0.3)] * 100, NOW_S)
+    best = choose_plan(profile, Costs(), many, n_items, Limits(n_jobs_ceiling=64))
+    n_jobs = next(each.n_jobs for each in best.alternatives if each.backend == "process")
+    second = choose_plan(profile, Costs(), many, n_items, Limits(n_jobs_ceiling=64, n_jobs=n_jobs))
+    return profile, many, best, second
+
+
+def seconds(plan: Plan) -> float:
+    assert plan.predicted_s is not None
+    return plan.predicted_s
+
+
+def after(profile: Profile, plan: Plan) -> Profile:
+    """Return what is known after a run that took as long as was predicted."""
+    return profile.ran(
+        Run(
+            backend=plan.backend,
+            n_jobs=plan.n_jobs,
+            chunksize=plan.chunksize,
+            n_items=1,
+            predicted_s=seconds(plan),
+            measured_s=seconds(plan),
+        )
+    )
+
+
+def test_a_plan_that_served_is_not_changed_for_two_percent() -> None:
+    profile, many, best, second = best_and_second(2500)
+    assert seconds(best) < seconds(second) < seconds(best) / 0.97
+    again = choose_plan(after(profile, second), Costs(), many, 2500, Limits(n_jobs_ceiling=64))
+    assert again.n_jobs == second.n_jobs
+
+
+def test_a_plan_that_served_is_changed_for_more() -> None:
+    profile, many, best, second = best_and_second(100_000)
+    assert seconds(second) > seconds(best) / 0.9
+    again = choose_plan(after(profile, second), Costs(), many, 100_000, Limits(n_jobs_ceiling=64))
+    assert again.n_jobs == best.n_jobs
+
+
+def test_a_plan_is_not_changed_where_two_standard_errors_would_undo_the_gain() -> None:
+    many = Capacity(n_cores=64, physical_cores=64, rss_bytes=11 * MB)
+    sure = Profile.of([(1000, 0.3)] * 100, NOW_S)
+    unsure = Profile.of([(1, 0.05e-3), (1, 1.15e-3), (1, 0.1e-3), (1, 0.1e-3), (1, 0.1e-3)], NOW_S, starts_cold=False)
+    assert unsure.item.mean == pytest.approx(sure.item.mean)
+    limits = Limits(n_jobs_ceiling=64)
+    best = choose_plan(sure, Costs(), many, 2500, limits)
+    fewer = choose_plan(sure, Costs(), many, 2500, limits.replace(n_jobs=8))
+    assert seconds(fewer) > seconds(best) / 0.9
+    chosen = {each: choose_plan(after(each, fewer), Costs(), many, 2500, limits).n_jobs for each in (sure, unsure)}
+    assert chosen == {sure: best.n_jobs, unsure: fewer.n_jobs}
+
+
 def test_one_short_item_is_not_enough_to_fork_for() -> None:
     assert not plan_after(1e-3, 1, 20).is_parallel
 
