@@ -64,10 +64,10 @@ def _mean_cores(rows: Sequence[Row]) -> float | None:
 def _predictions(rows: Iterable[Row]) -> list[Row]:
     """Return how far predictions were off, over all rounds of the rows that were quiet."""
     told = [row for row in rows if "predicted" in row.seconds and not row.is_noisy]
-    errors = sorted(error for row in told for error in _errors(row))
     if len(told) < 2:
         return []
-    most = errors[ceil(MOST * len(errors)) - 1]
+    errors = [error for row in told for error in _errors(row)]
+    most = _most(errors)
     ninety_fifth = Figure(median=most, low=most, high=most, n_rounds=len(errors))
     middle = Figure.of(errors)
     return [
@@ -82,6 +82,17 @@ def _errors(row: Row) -> list[float]:
     return [abs(predicted_s / measured_s - 1) for predicted_s, measured_s in pairs]
 
 
+def _strays(row: Row) -> list[float]:
+    """Return by what share each round of the plain loop was off the median of all of them."""
+    typical_s = median(row.seconds["loop"])
+    return [abs(seconds / typical_s - 1) for seconds in row.seconds["loop"]]
+
+
+def _most(errors: Collection[float]) -> float:
+    """Return the 95th percentile."""
+    return sorted(errors)[ceil(MOST * len(errors)) - 1]
+
+
 def _prediction_row(measure: str, figure: Figure, at_most: float, n_workloads: int, told: Sequence[Row]) -> Row:
     worst = sorted(told, key=lambda row: -median(_errors(row)))[:3]
     return Row(
@@ -91,6 +102,7 @@ def _prediction_row(measure: str, figure: Figure, at_most: float, n_workloads: i
         figure=figure,
         goal=Goal(bound=at_most),
         note=f"over {n_workloads} workloads; worst: "
-        + ", ".join(f"{row.benchmark} {median(_errors(row)):.0%}" for row in worst),
+        + ", ".join(f"{row.benchmark} {median(_errors(row)):.0%}" for row in worst)
+        + f"; the loop itself strays from its median by {_most([each for row in told for each in _strays(row)]):.0%}",
         others_cores=_mean_cores(told),
     )
