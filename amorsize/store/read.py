@@ -74,15 +74,15 @@ SETTINGS: dict[str, int | str] = {
     "size_limit": 2**30,
     "disk_min_file_size": 2**15,
     "disk_pickle_protocol": 0,
+    # OFF: no fsync, which takes 1 to 50 ms of somebody's `pmap`. A killed process loses nothing; after a power cut the
+    # database may be damaged, which the checks find, and timings are learned again. First: the next one writes.
+    "sqlite_synchronous": 0,
     "sqlite_auto_vacuum": 1,  # FULL: `clear` gives the space back
     "sqlite_cache_size": 2**11,  # pages
     # With a write-ahead log every reader maps a shared file: cut short, it kills the process by SIGBUS; and a reader
     # needs to write it. A rollback journal has none of that; a reader may meet a commit, for 0.1 ms.
     "sqlite_journal_mode": "truncate",
     "sqlite_mmap_size": 0,
-    # OFF: no fsync, which takes 1 to 50 ms of somebody's `pmap`. A killed process loses nothing; after a power cut the
-    # database may be damaged, which the checks find, and timings are learned again.
-    "sqlite_synchronous": 0,
 }
 """What the Settings table has to say: diskcache runs `sqlite_` rows as PRAGMAs and hands `disk_` rows to its Disk."""
 
