@@ -43,6 +43,7 @@ MOST_ROWS = 1024
 """Rows of which this process remembers what it knows, and for which it lets the store wait. One takes 2 KB of memory;
 who works with more functions at once is told by the store again."""
 
+_ASSUMED = Costs()
 _profiles: dict[str, Profile] = {}  # by row key: what this process knows, its own runs included
 _names: dict[str, str] = {}  # by row key: the function's name
 _costs: dict[str, Costs] = {}  # by row key
@@ -66,7 +67,8 @@ class Knowledge:
         "_cache",
         "_costs_key",
         "_directory",
-        "_labels",
+        "_kinds",
+        "_place",
         "costs",
         "function",
         "has_run_here",
@@ -76,17 +78,19 @@ class Knowledge:
 
     def __init__(self, function: FunctionKey, kind: InputClass, place: Machine, *, cache: bool) -> None:
         self.function = function
-        kinds = [kind] if kind.parent is None else [kind, kind.parent]
-        self._labels = {_row_key(function, place, each): _labels(function, place, each) for each in kinds}
+        self._place = place
+        parent = kind.parent
+        kinds = (kind,) if parent is None else (kind, parent)
+        self._kinds = {_row_key(function, place, each): each for each in kinds}
         self._costs_key = f"costs:{place.digest}:fork"
         self._directory = directory() if cache else None
-        self.has_run_here = any(key in _profiles for key in self._labels)
+        self.has_run_here = any(key in _profiles for key in self._kinds)
         if not self.has_run_here and self._directory is not None:
             self._read(self._directory)
-        known = [_profiles[key] for key in self._labels if key in _profiles] if cache else []
+        known = [_profiles[key] for key in self._kinds if key in _profiles] if cache else []
         self._cache = cache
         self.profile = known[0] if known else Profile.empty()
-        self.costs = _costs.get(self._costs_key) or Costs()
+        self.costs = _costs.get(self._costs_key, _ASSUMED)
         self.is_hit = bool(known)
 
     def _read(self, where: str) -> None:
@@ -96,13 +100,13 @@ class Knowledge:
             return
         store = open_store(where)
         try:
-            rows = store.read([*self._labels, self._costs_key])
+            rows = store.read([*self._kinds, self._costs_key])
         finally:  # no descriptor outlives a call
             try:
                 store.close()
             finally:
                 store.close()  # where Ctrl-C came on the way into the first
-        for key in self._labels:
+        for key in self._kinds:
             profile = Profile.from_facts(rows.get(key))
             if profile is not None and profile.is_known:
                 now_s = time()
@@ -118,16 +122,16 @@ class Knowledge:
             return
         _costs[self._costs_key] = costs
         lesson = Lesson(seen)
-        for key in self._labels:
+        for key in self._kinds:
             known = _profiles.pop(key, Profile.empty())  # it moves to the end: the oldest is forgotten first
             _profiles[key] = lesson.taught(known)
             _names[key] = self.function.name
         _forget_the_oldest()
         if self._directory is None:
             return
-        for key, labels in self._labels.items():
-            _keep(self._directory, key, lesson, labels)
-        if costs != Costs():
+        for key, kind in self._kinds.items():
+            _keep(self._directory, key, lesson, _labels(self.function, self._place, kind))
+        if costs != _ASSUMED:
             _waiting_in(self._directory)[self._costs_key] = costs, {}
         write_s = WRITE_S if "diskcache" in sys.modules else FIRST_WRITE_S
         if write_s <= WRITE_SHARE * call_s or len(_unwritten[self._directory]) > MOST_ROWS:

@@ -49,7 +49,7 @@ class InputClass(Record):
     @property
     def parent(self) -> "InputClass | None":
         """The class of all sizes; None for a class that is a parent itself."""
-        return None if self.log2_size is None else self.replace(log2_size=None)
+        return None if self.log2_size is None else InputClass(type_name=self.type_name)
 
     @property
     def label(self) -> str:

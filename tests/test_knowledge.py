@@ -25,7 +25,7 @@ def test_what_thousands_of_short_calls_have_shown_is_written_by_a_long_one(home:
         known.learn(Profile.of([(10, 1e-3)], time(), starts_cold=False), Costs(), 1e-3)
     where = knowledge.directory()
     assert where is not None
-    assert len(knowledge._unwritten[where]) == len(known._labels)
+    assert len(knowledge._unwritten[where]) == len(known._kinds)
     knowledge.write(where)
     knowledge._profiles.clear()
     assert knowledge.look_up(abs, [1], cache=True).profile.item.weight > 1000

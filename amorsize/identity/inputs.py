@@ -66,8 +66,11 @@ def _name(value: Any) -> str:  # Any: arrays are known by their attributes, what
 
 def _size(value: Any) -> int | None:  # Any: as above
     """Return the bytes of an array, the length of anything else that has one."""
+    kind = type(value)
+    if kind is int or kind is float:  # the most common ones need no exception to tell: 1 us each
+        return None
     try:
-        return int(value.nbytes) if _is_array(type(value)) else len(value)
+        return int(value.nbytes) if _is_array(kind) else len(value)
     except Exception:  # no `__len__`, or one that fails; given up: telling its classes apart by size
         return None
 
