@@ -34,6 +34,40 @@ def native_threads(plan: Plan, cpu_share: float | None, n_cores: int) -> int | N
     return max(1, n_cores // plan.n_jobs) if uses_them else None
 
 
+def how_to_start(asked: str) -> tuple[str, str | None, str | None]:
+    """Return how processes are started here; why not by a fork, where that was open; and why none can be started.
+
+    Args:
+        asked: `auto`, `fork` or `spawn`.
+    """
+    from amorsize.engine import safety
+
+    no_workers = safety.no_workers()
+    no_fork = safety.no_fork() if asked != "spawn" and no_workers is None else None
+    if asked == "fork" or (asked == "auto" and no_fork is None):
+        return "fork", None, no_workers or no_fork
+    if no_workers is not None:
+        return "spawn", None, no_workers
+    try:
+        from amorsize.engine.spawn import launch
+    except OSError as error:  # no descriptor is left to load it with
+        no_spawn: str | None = f"no interpreter can be launched ({error})"
+    else:
+        no_spawn = launch.refusal()
+    return "spawn", no_fork, no_spawn if no_fork is None or no_spawn is None else f"{no_fork}, and {no_spawn}"
+
+
+def n_warm(start_method: str) -> int:
+    """Return how many fresh interpreters wait for work already."""
+    spawn = sys.modules.get("amorsize.engine.spawn.warm") if start_method == "spawn" else None
+    return 0 if spawn is None else spawn.n_resting()
+
+
+def sends_items(start_method: str, n_left: int | None) -> bool:
+    """Whether items are pickled on their way to a worker: forked ones have those of sliceable input already."""
+    return start_method == "spawn" or n_left is None
+
+
 def shared_handle(func: Callable[..., object], name: str) -> tuple[str | None, str | None]:
     """Return which live handle the function shares with this process, and a warning of globals that it assigns."""
     from amorsize.identity.reach import reach
@@ -58,10 +92,10 @@ def sending(what: str, values: Sequence[object]) -> tuple[dict[str, float], str 
         what: `result` or `argument`.
         values: the latest; as many of the last are tried as tell enough.
     """
-    from amorsize.engine.encoding import trial
-
     if not values:
         return {}, None
+    from amorsize.engine.encoding import trial
+
     try:
         _, n_bytes = trial(list(values[-1:]))
         tried = list(values[-max(1, min(SENT_ON_TRIAL, TRIAL_BYTES // max(1, n_bytes))) :])

@@ -113,6 +113,7 @@ class Options(Record):
         return most if self.n_jobs_ceiling is None else min(most, self.n_jobs_ceiling)
 
 
+_DEFAULTS = Options()
 _everywhere: dict[str, object] = {}
 _within: "ContextVar[dict[str, object] | None]" = ContextVar("amorsize.config", default=None)
 
@@ -186,6 +187,8 @@ def _from_environment(variable: str, check: "Callable[[object], object]", text: 
 def resolve(decorator: "Given", view: "Given", call: "Given") -> "Options":
     """Lay all places over each other and return the options of one call; all three mappings are checked already."""
     merged = {**_environment(), **decorator, **_everywhere, **(_within.get() or {}), **view, **call}
+    if not merged:
+        return _DEFAULTS
     for name in ("timeout", "deadline"):
         if merged.get(name) is not None:
             if merged.get("backend") in ("serial", "thread"):
