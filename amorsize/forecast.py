@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from amorsize.advice import Adviser
-from amorsize.inline import Timings, Work, check_iterables, columns_of
-from amorsize.knowledge import look_up
-from amorsize.options import resolve
+from amorsize.inline import Timings, Work, check_iterables, columns_of, uncollected
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,6 +22,14 @@ def explain(
     check_iterables(iterables)
     columns = columns_of(iterables)
     work = None if columns is None else Work(func, columns, star=star)
+    return uncollected(lambda: _plan(func, work, given))  # 0.5 ms less the first time in a process
+
+
+def _plan(func: Callable[..., object], work: Work | None, given: Sequence[Mapping[str, object]]) -> Plan:
+    from amorsize.advice import Adviser
+    from amorsize.knowledge import look_up
+    from amorsize.options import resolve
+
     options, sample = resolve(*given), work.sample() if work is not None and work.n_items else ()
     adviser = Adviser(func, options, look_up(func, sample, cache=options.cache))
     return adviser.choose(None if work is None else work.n_items, Timings(), (), lambda: sample, feeds=work is None)
