@@ -167,12 +167,15 @@ class DiskStore:
     # Reading.
 
     def _known(self, keys: Iterable[str]) -> dict[str, Facts]:
-        stored = self._stored(keys)
-        known = ((key, self._with_waiting(key, stored.get(key))) for key in keys)
-        return {key: facts for key, facts in known if facts is not None}
-
-    def _stored(self, keys: Iterable[str]) -> dict[str, Facts]:
-        return self._read(lambda reader: ((key, facts) for key in keys if (facts := reader.get(key)) is not None))
+        """Return what the database says of these keys, with the merges that wait."""
+        known = self._read(lambda reader: ((key, facts) for key in keys if (facts := reader.get(key)) is not None))
+        for key in self._waiting.keys() & keys:
+            facts = known.pop(key, None)
+            for merge in self._waiting[key]:
+                facts = rows.merged(key, merge, facts)
+            if facts is not None:
+                known[key] = facts
+        return known
 
     def _read(self, look: Callable[[Reader], Iterable[tuple[str, Facts]]]) -> dict[str, Facts]:
         """Return what there is; what was read before an error stays."""
@@ -192,11 +195,6 @@ class DiskStore:
         if self._reader is None:
             self._reader = Reader(self.path, self._clock)
         return self._reader
-
-    def _with_waiting(self, key: str, facts: Facts | None) -> Facts | None:
-        for merge in self._waiting.get(key, ()):
-            facts = rows.merged(key, merge, facts)
-        return facts
 
     # Writing.
 

@@ -61,7 +61,7 @@ def check(directory: str) -> tuple[int, int] | None:
 
 def identity(directory: str) -> tuple[int, int] | None:
     """Return (device, inode) of the database file without any check; None where there is none."""
-    found = _lstat(os.path.join(directory, DATABASE))
+    found = _lstat(f"{directory}/{DATABASE}")  # before each look-up: `join` takes as long as the system call
     return None if found is None else (found.st_dev, found.st_ino)
 
 
