@@ -57,7 +57,9 @@ def _name_of_item(item: object) -> str:
 
 def _name(value: Any) -> str:  # Any: arrays are known by their attributes, whatever library they come from
     kind = type(value)
-    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    if kind.__module__ == "builtins":  # none of which has a dtype
+        return kind.__qualname__
+    name = f"{kind.__module__}.{kind.__qualname__}"
     try:
         return f"{name}[{value.dtype}]" if _is_array(kind) else name
     except Exception:  # an item's own property that fails; given up: telling its classes apart by dtype
