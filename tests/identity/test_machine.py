@@ -89,12 +89,13 @@ def test_what_the_environment_and_the_kernel_s_files_say_is_believed_for_a_secon
     assert capacity(1503.0).n_cores > 1
 
 
-def test_resident_memory_is_read_each_time() -> None:
+def test_resident_memory_is_believed_for_a_millisecond() -> None:
     if sys.platform != "linux":
         pytest.skip(NOT_LINUX)
     before = capacity(2000.0).rss_bytes
     held = b"x" * (64 << 20)
-    after = capacity(2000.1).rss_bytes
+    assert capacity(2000.0009).rss_bytes == before
+    after = capacity(2000.0011).rss_bytes
     assert before is not None
     assert after is not None
     assert after - before > len(held) // 2
