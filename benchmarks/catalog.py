@@ -21,6 +21,7 @@ from benchmarks.rows.never_slower import never_slower
 from benchmarks.rows.optimizing import optimizing
 from benchmarks.rows.plain_call import plain_call
 from benchmarks.rows.spawning import spawning
+from benchmarks.rows.stages import stages
 from benchmarks.rows.start import first_pmap, importing, leaving
 from benchmarks.rows.waiting import waiting
 from benchmarks.tour import TOUR
@@ -91,6 +92,7 @@ QUESTIONS = (
     Benchmark("stream", "P11", "the caller's memory while 10^7 items go through pimap", stream),
     Benchmark("memory", "P16", "the memory of caller and workers where items are large", memory),
     Benchmark("store", "P17", "a large store, and one that eight processes write", store),
+    Benchmark("stages", "", "each stage of a call beside its floor", stages),
     Benchmark("efficiency", "P15", "what 16 workers make of 16 cores", _at_16_workers),
     Benchmark("never_slower", "P3", "the worst case of every workload, from one item up, and of lies", never_slower),
 )

@@ -52,7 +52,7 @@ def importing(effort: Effort) -> list[Row]:
     """Measure `import amorsize` and one decoration: beside an interpreter that does nothing, and from inside."""
     with TemporaryDirectory(prefix="benchmarks-") as home:
         walls = in_turn(
-            {"bare": partial(_wall_s, BARE, home), "decorating": partial(_wall_s, AT_ROOT + DECORATE, home)},
+            {"bare": partial(wall_s, BARE, home), "decorating": partial(wall_s, AT_ROOT + DECORATE, home)},
             effort.n_launches,
         )
         inside = in_turn({"inside": lambda: told_s(AT_ROOT + TIMED, home)[0]}, effort.n_launches)
@@ -103,7 +103,7 @@ def _row_ms(
     )
 
 
-def _wall_s(program: str, home: str) -> float:
+def wall_s(program: str, home: str) -> float:
     """Return the seconds from starting a bare interpreter to its end."""
     began_s = perf_counter()
     subprocess.run(command(program), env=environment(home), stdin=subprocess.DEVNULL, check=True)

@@ -18,7 +18,10 @@ from benchmarks.tour import named
 
 ANSWERED = [
     *("calls", "decision", "first_decision", "fingerprint", "efficiency", "store", "stream"),
-    *(pytest.param(name, marks=pytest.mark.slow) for name in ("changes", "optimize", "spawn", "memory", "waiting")),
+    *(
+        pytest.param(name, marks=pytest.mark.slow)
+        for name in ("changes", "optimize", "spawn", "memory", "waiting", "stages")
+    ),
 ]
 
 LEAST = replace(QUICK, n_rounds=1, n_launches=1, n_tour_rounds=1, loop_s=0.005)
