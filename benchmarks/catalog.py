@@ -14,6 +14,7 @@ from benchmarks.rows.beside import beside
 from benchmarks.rows.calls import calls
 from benchmarks.rows.changes import changes
 from benchmarks.rows.decisions import decision, fingerprint, first_decision
+from benchmarks.rows.efficiency import efficiencies
 from benchmarks.rows.keeping import store
 from benchmarks.rows.limits import break_even, overhead
 from benchmarks.rows.memory import memory, stream
@@ -68,12 +69,6 @@ class Benchmark:
         return [replace(row, others_cores=others_cores) for row in rows]
 
 
-def _at_16_workers(_effort: Effort) -> list[Row]:
-    return [missing("efficiency", "P15", "at 16 workers, 10^4 items of 1 ms", NEEDS_16_CORES)]
-
-
-NEEDS_16_CORES = "needs 16 cores or a simulation from measured stage costs, and neither is part of this yet"
-
 QUESTIONS = (
     Benchmark("call", "P5", "a plain call f(x), decorated and bare", plain_call),
     Benchmark("import", "P6", "import amorsize and one decoration", importing),
@@ -93,7 +88,7 @@ QUESTIONS = (
     Benchmark("memory", "P16", "the memory of caller and workers where items are large", memory),
     Benchmark("store", "P17", "a large store, and one that eight processes write", store),
     Benchmark("stages", "", "each stage of a call beside its floor", stages),
-    Benchmark("efficiency", "P15", "what 16 workers make of 16 cores", _at_16_workers),
+    Benchmark("efficiency", "P15", "what 16, 64 and 128 workers make of as many cores", efficiencies),
     Benchmark("never_slower", "P3", "the worst case of every workload, from one item up, and of lies", never_slower),
 )
 

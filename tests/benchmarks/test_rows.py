@@ -41,12 +41,6 @@ def test_no_update_of_the_store_is_lost() -> None:
     assert [row.verdict for row in rows if row.measure.startswith("updates lost")] == [Verdict.MET]
 
 
-def test_what_this_version_cannot_do_is_a_row_that_says_so() -> None:
-    (row,) = next(each for each in QUESTIONS if each.name == "efficiency").run(LEAST)
-    assert row.verdict is Verdict.UNAVAILABLE
-    assert "16 cores" in row.note
-
-
 def test_a_benchmark_in_which_amorsize_fails_is_a_row_and_not_an_end() -> None:
     def failing(_: Effort) -> list[object]:
         raise ContenderFailed("pmap: not done after 5 s, and ended")

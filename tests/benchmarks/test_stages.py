@@ -10,7 +10,8 @@ import pytest
 if sys.platform != "linux" or not hasattr(os, "fork") or not hasattr(os, "memfd_create"):
     pytest.skip("forked workers exist on Linux only", allow_module_level=True)
 
-from benchmarks.rows import stages
+from benchmarks.rows import efficiency, stages
+from benchmarks.simulation import Prices
 from benchmarks.stages import STAGES, told
 
 
@@ -25,6 +26,11 @@ def test_a_stage_and_its_floor_take_time_and_leave_nothing(name: str) -> None:
 def test_the_table_has_every_stage_that_has_a_floor_once() -> None:
     named = [stage.name for stage in stages.STAGES]
     assert sorted([*named, "call"]) == sorted(STAGES)
+
+
+def test_every_price_of_the_simulation_is_told_by_a_stage() -> None:
+    assert set(efficiency.STAGE_OF) == set(Prices.__slots__)
+    assert set(efficiency.STAGE_OF.values()) <= set(STAGES)
 
 
 def test_a_stage_is_told_round_by_round(capsys: pytest.CaptureFixture[str]) -> None:
