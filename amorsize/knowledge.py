@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 FIRST_WRITE_S = 0.025
 """What the first write of a process costs: importing diskcache and opening its database."""
 
-WRITE_S = 0.001
-"""What a later write costs."""
+WRITE_S = 0.004
+"""What a later write costs: the database is opened, checked and closed each time, for no descriptor outlives a call."""
 
 WRITE_SHARE = 0.01
 """A write may take this share of a call; otherwise it waits for a longer call, or for the end of the process."""
