@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     Sample = Callable[[], Sequence[object]]
     Known = tuple[Profile, Costs, Capacity, Options]
-    Told = tuple[int | None, float, int, str | None, bool, str, str | None, str | None]
+    Told = tuple[int | None, float, int, int, str | None, bool, str, str | None, str | None]
 
 MOST_PLANS = 64
 """Plans kept for who asks again, at 2 KB. Short calls that teach nothing find theirs, for 1 us instead of 25; other
@@ -49,6 +49,7 @@ class Adviser:
         plan: the latest plan.
         chosen_at_s: when it was chosen, on the clock of `perf_counter`.
         n_chosen_for: for how many items; None for an unknown number.
+        n_ahead: items of a stream that are known to come.
         rss_bytes: resident memory then.
         warnings: what was warned of.
         wants_ticker: whether the caller is to run a ticker beside its next items.
@@ -69,6 +70,7 @@ class Adviser:
         self._feeds = False
         self.chosen_at_s = perf_counter()
         self.n_chosen_for: int | None = None
+        self.n_ahead = 0
         self.rss_bytes: int | None = None
         self.warnings: list[str] = []
         self.stays: str | None = "AMORSIZE_DISABLE is set" if options.disabled else None
@@ -136,7 +138,7 @@ class Adviser:
         self.profile = self.knowledge.profile.learn(self.seen(timings))
         profile = self.profile.replace(**supposed) if supposed else self.profile
         own = self.stays, self._feeds, self._start_method, self._no_processes, self._no_threads
-        told: Told = (n_left, timings.total_s + computed_s, n_warm(self._start_method), *own)
+        told: Told = (n_left, timings.total_s + computed_s, self.n_ahead, n_warm(self._start_method), *own)
         return plan_for((profile, self.knowledge.costs, room, self._options), told)
 
     def _curious(self, plan: Plan, n_left: int | None, timings: Timings) -> Plan:
@@ -278,7 +280,7 @@ def plan_for(known: Known, told: Told) -> Plan:
 
 def _new_plan(known: Known, told: Told) -> Plan:
     profile, costs, room, asked = known
-    n_left, elapsed_s, n_ready, stays, feeds, start_method, no_processes, no_threads = told
+    n_left, elapsed_s, n_ahead, n_ready, stays, feeds, start_method, no_processes, no_threads = told
     limits = Limits(
         n_jobs=asked.jobs_asked(room.n_cores),
         n_jobs_ceiling=asked.jobs_ceiling(room.n_cores, room.quota_cores),
@@ -295,4 +297,4 @@ def _new_plan(known: Known, told: Told) -> Plan:
         n_threads_ceiling=asked.threads_ceiling(room.n_cores, MOST_THREADS),
         has_gil=HAS_GIL,
     )
-    return choose_plan(profile, costs, room, n_left, limits, elapsed_s)
+    return choose_plan(profile, costs, room, n_left, limits, elapsed_s, n_ahead)

@@ -61,6 +61,7 @@ class Call:
         look_at_s: seconds of computing alone after which a plan is considered.
         guard: what is put around each call of the function; None for nothing.
         progress: told how many items are done; None for nobody.
+        n_ahead: items of a stream that are known to come.
         is_lazy: its results are handed out as they come, and no further work is done than that takes.
     """
 
@@ -75,6 +76,7 @@ class Call:
         self.adviser: "Adviser | None" = None
         self.guard: "Guard | None" = None
         self.progress: "Progress | None" = None
+        self.n_ahead = 0
         self.is_lazy = False
         self._options: "Options | None" = None
         self.size = size
@@ -252,6 +254,7 @@ class Call:
 
             known = look_up(self.func, sample(), cache=self.options.cache)
             self.adviser = Adviser(self.func, self.options, known)
+        self.adviser.n_ahead = self.n_ahead
         return self.adviser.choose(n_left, self.timings, results, sample, feeds=feeds)
 
     def _look_later(self) -> None:

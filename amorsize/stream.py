@@ -13,12 +13,14 @@ import sys
 from operator import length_hint
 
 from amorsize.backends import Raised, drained, fed_steps
+from amorsize.calibration.facts import MAX_ITEMS
 from amorsize.engine.collect import attach, name_item, name_iterable
 from amorsize.engine.fed.give import TASK_S
 from amorsize.engine.fed.source import Pulled, Sliced
 from amorsize.engine.finished import Finished
 from amorsize.engine.rows import Rows, advance_rows, item_of
 from amorsize.inline import Work, columns_of
+from amorsize.planning.planner import as_many_again
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,6 +32,10 @@ if TYPE_CHECKING:
     from amorsize.records import Plan, RunReport
 
     Steps = Generator[None, None, None]
+
+AHEAD_SHARE = 0.25
+"""A stream is pulled ahead for this share of the seconds already spent at most: that bounds how much the items in hand
+can hold, and for how long they wait where it is slow."""
 
 
 def run_stream(call: Call, iterables: Sequence[Iterable[object]], results: list[object], *, star: bool) -> None:
@@ -52,8 +58,7 @@ def steps(call: Call, rows: Rows, work: Work | None, results: list[object], *, o
         ordered: False for results as they come.
     """
     while not rows.is_over:
-        n_left = None if work is None else max(0, work.n_items - rows.n_done)
-        plan = call.ask(n_left, results, rows.peek, feeds=True) if call.is_time_to_ask else None
+        plan = _ask(call, rows, work, results) if call.is_time_to_ask else None
         if plan is not None and not rows.peek():
             plan = None  # no item is left to start workers for: the loop meets the end, or what the iterator raises
         if plan is not None and (yield from _leave(call, plan, rows, work, results, ordered=ordered)):
@@ -67,6 +72,25 @@ def steps(call: Call, rows: Rows, work: Work | None, results: list[object], *, o
             raise
         call.tell(rows.n_done, None if work is None else work.n_items)
         yield
+
+
+def _ask(call: Call, rows: Rows, work: Work | None, results: list[object]) -> Plan | None:
+    """Return the plan for what is left, None for the plain loop.
+
+    Where nobody knows how much that is, and workers would pay for as many items as there were so far, these are pulled:
+    if they come, workers may start.
+    """
+    if work is not None:
+        return call.ask(max(0, work.n_items - rows.n_done), results, rows.peek, feeds=True)
+    looks_ahead = not call.is_lazy and call.options.buffersize == "auto"
+    call.n_ahead = MAX_ITEMS if looks_ahead else 0
+    plan = call.ask(None, results, rows.peek, feeds=True)
+    if plan is not None and looks_ahead:
+        spent_s = call.timings.total_s
+        n_wanted = as_many_again(spent_s, call.known_adviser.item_s or 0.0)
+        call.n_ahead = len(rows.peek(n_wanted, AHEAD_SHARE * spent_s))
+        plan = call.ask(None, results, rows.peek, feeds=True)
+    return plan
 
 
 def _advance(call: Call, rows: Rows, results: list[object]) -> int:

@@ -8,6 +8,7 @@ import os
 import select
 import threading
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,7 +16,7 @@ import pytest
 from amorsize import WorkerDied, parallelizable, pmap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from amorsize.records import Evidence, Plan
 
@@ -368,6 +369,57 @@ def test_after_a_retreat_the_caller_does_the_rest_and_each_item_once(call: str, 
 def test_without_a_caller_who_may_run_items_there_is_no_retreat() -> None:
     results = list(parallelizable(takes_a_while).pimap(iter(range(300)), isolate=True, n_jobs=2))
     assert os.getpid() not in {pid for _, pid in results}
+
+
+# ---- looking ahead
+
+
+class Spun(Iterator[int]):
+    """Items that come at once, the first so many; it counts those that were pulled."""
+
+    def __init__(self, n_items: int) -> None:
+        self.n_pulled = 0
+        self._n_items = n_items
+
+    def __next__(self) -> int:
+        if self.n_pulled == self._n_items:
+            raise StopIteration
+        self.n_pulled += 1
+        return self.n_pulled
+
+
+def asked_after(n_items: int, stream: Spun, **options: Any) -> Plan | None:
+    """Return the plan for a stream of which so many items of 1 ms have been run."""
+    from amorsize.call import Call
+    from amorsize.engine.rows import Rows
+    from amorsize.inline import Timings
+    from amorsize.stream import _ask
+
+    call = Call(ten_times, [{}, {}, {"cache": False, **options}], Timings(), time.perf_counter())
+    for _ in range(n_items):
+        call.timings.add(1, 0.001)
+    call.timings.used(n_items * 0.001, n_items * 0.001, n_items * 0.001)
+    return _ask(call, Rows(ten_times, (stream,), star=False), None, [1])
+
+
+@pytest.mark.needs_fork
+@pytest.mark.parametrize(("n_come", "is_parallel"), [(20, True), (19, False)])
+def test_workers_start_early_where_as_many_items_of_a_stream_come_as_so_far(n_come: int, *, is_parallel: bool) -> None:
+    stream = Spun(n_come)
+    assert (asked_after(20, stream, n_jobs=2) is not None) is is_parallel
+    assert stream.n_pulled == n_come
+
+
+def test_a_stream_is_not_pulled_ahead_where_workers_would_not_pay() -> None:
+    stream = Spun(100)
+    assert asked_after(1, stream) is None
+    assert stream.n_pulled == 1  # to tell what kind of items these are
+
+
+def test_a_stream_is_pulled_no_further_ahead_than_its_buffer_allows() -> None:
+    stream = Spun(100)
+    assert asked_after(20, stream, buffersize=2) is None
+    assert stream.n_pulled == 1  # to tell what kind of items these are
 
 
 # ---- threads

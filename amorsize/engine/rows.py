@@ -82,15 +82,22 @@ class Rows:
             self.broken = error
             raise
 
-    def peek(self) -> list[Any]:
-        """Return the next item without taking it; nothing at the end, or where the iterator raises: it does so again
-        when the item is taken."""
+    def peek(self, n_items: int = 1, within_s: float = 0.0) -> list[Any]:
+        """Return the next items without taking them: up to so many, but none that is pulled after so many seconds.
+
+        At the end there are fewer, and where the iterator raises: it does so again when that item is taken.
+        """
+        found: list[Any] = []
+        began_s = perf_counter()
         try:
-            found = list(islice(self.rows, 1))
+            for item in islice(self.rows, n_items):
+                found.append(item)
+                if perf_counter() - began_s > within_s:
+                    break
         except Exception as error:  # whatever the caller's iterator raises
-            self.rows = _raising(error)
-            return []
-        self.rows = chain(found, self.rows)
+            self.rows = chain(found, _raising(error))
+        else:
+            self.rows = chain(found, self.rows)
         return found
 
 

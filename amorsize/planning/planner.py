@@ -43,8 +43,9 @@ NEGLIGIBLE_START = 0.01
 Ten times as much would let a wrong guess cost 10 %; none keeps cores idle beside a few long items of unknown spread."""
 
 SKI_RENTAL = 0.02
-"""For input of unknown length, workers start once that costs at most this share of the seconds already spent: whatever
-comes, it is not slower than the loop by more. Half of it starts twice as late; twice as much may lose 4 %."""
+"""For input of unknown length, of which not enough is in hand, workers start once that costs at most this share of the
+seconds already spent: whatever comes, it is not slower than the loop by more. Half of it starts twice as late; twice as
+much may lose 4 %."""
 
 UNKNOWN_RANGE = 65_536
 """The largest range where the number of items is unknown: ranges follow from item seconds, this only bounds them."""
@@ -69,6 +70,7 @@ def choose_plan(
     n_items: int | None,
     limits: Limits,
     elapsed_s: float = 0.0,
+    n_ahead: int = 0,
 ) -> Plan:
     """Choose how the items that are left are run.
 
@@ -79,13 +81,14 @@ def choose_plan(
         n_items: items not yet computed; None where nobody knows how many come.
         limits: what was asked for, and what is allowed.
         elapsed_s: seconds that this call has already computed.
+        n_ahead: items that are known to come where nobody knows how many do.
     """
     item_s = profile.item.mean
     serial_s = n_items * item_s if n_items is not None and profile.is_known else None
     reason = _why_loop(n_items, limits)
     if reason is not None:
         return loop_plan(reason, n_items, serial_s)
-    expected = _as_many_again(elapsed_s, item_s) if n_items is None else n_items
+    expected = as_many_again(elapsed_s, item_s) if n_items is None else n_items
     ways, bound = _ways(profile, costs, capacity, n_items, expected, limits)
     if not ways:
         return loop_plan(bound, n_items, serial_s)
@@ -95,12 +98,13 @@ def choose_plan(
         return _asked_plan(*ways[-1], n_items, limits)
     model = Model(profile, costs, capacity, expected, limits)
     rated = sorted([(model.seconds(backend, item_s, n_jobs), n_jobs, backend) for backend, n_jobs in ways])
+    is_sure = n_items is not None or n_ahead >= expected
     reasons: list[str] = []
     for way in _steady(_best_of_each(rated), rated, profile, model):
-        reason = None if limits.forces_workers else _why_no_gain(profile, model, n_items, expected, way, elapsed_s)
-        if reason is None:
+        why_not = _why_no_gain(profile, model, expected, way, elapsed_s, is_sure=is_sure)
+        if why_not is None or limits.forces_workers:
             return _worker_plan(way, rated, model, item_s, n_items, limits)
-        reasons.append(reason)
+        reasons.append(why_not)
     reasons = reasons[:1] if limits.no_processes is None else [limits.no_processes, *reasons]
     return loop_plan("; ".join(reasons), n_items, serial_s, _rejected(rated, expected * item_s))
 
@@ -178,7 +182,7 @@ def _why_loop(n_items: int | None, limits: Limits) -> str | None:
 
 
 def _why_no_gain(
-    profile: Profile, model: Model, n_items: int | None, expected: int, best: Way, elapsed_s: float
+    profile: Profile, model: Model, expected: int, best: Way, elapsed_s: float, *, is_sure: bool
 ) -> str | None:
     """Return why workers would not clearly gain; None where they would."""
     best_s, n_jobs, backend = best
@@ -186,7 +190,7 @@ def _why_no_gain(
     serial_s = expected * item_s
     if backend == "process" and model.decode_s >= item_s:
         return f"an item takes {span(item_s)}, and receiving its result from another process {span(model.decode_s)}"
-    if n_items is None and start_s > SKI_RENTAL * elapsed_s:
+    if not is_sure and start_s > SKI_RENTAL * elapsed_s:
         return f"nobody knows how many items come: {span(elapsed_s)} are too short to start workers for {span(start_s)}"
     if best_s >= serial_s:
         return f"too little work ({_compared(expected, item_s, best)})"
@@ -201,7 +205,7 @@ def _why_no_gain(
     return None
 
 
-def _as_many_again(elapsed_s: float, item_s: float) -> int:
+def as_many_again(elapsed_s: float, item_s: float) -> int:
     """Return how many items to expect of a stream whose end nobody knows: as many as so far is the fairest guess."""
     return max(1, int(min(elapsed_s / item_s, MAX_ITEMS))) if item_s else 1
 

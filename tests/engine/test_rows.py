@@ -33,6 +33,8 @@ def test_every_item_is_called_once_and_in_order(
     for size in [*sizes, 21]:
         if peeks:
             assert rows.peek() in ([rows.n_done], [])
+            ahead = rows.peek(size, 60.0)
+            assert ahead == [*range(rows.n_done, n_items)][:size]
         taken: list[object] = []
         rows.run(size, taken)  # taken away each time, as a stream does
         results += taken
@@ -89,6 +91,22 @@ def test_an_iterator_that_raises_at_a_peek_raises_at_its_place(guard: Guard | No
     with pytest.raises(OSError, match="gone"):
         rows.run(1, [])
     assert rows.broken is error
+
+
+def test_what_comes_before_the_iterator_raises_is_seen_ahead_and_run() -> None:
+    error = OSError("gone")
+    rows, results = Rows(abs, (broken_after(3, error),), star=False), list[object]()
+    assert rows.peek(9, 60.0) == [0, 1, 2]
+    with pytest.raises(OSError, match="gone"):
+        rows.run(9, results)
+    assert results == [0, 1, 2]
+    assert rows.broken is error
+
+
+def test_nothing_more_is_pulled_ahead_once_the_time_for_it_is_over() -> None:
+    rows = Rows(abs, (iter(range(9)),), star=False)
+    assert rows.peek(9, 0.0) == [0]
+    assert next(rows.rows) == 0
 
 
 def test_one_batch_is_run_where_no_time_is_given() -> None:

@@ -208,6 +208,21 @@ def test_a_stream_starts_workers_once_that_is_a_small_share_of_the_time_spent() 
     assert plan.reason == "items of 30 us, nobody knows how many: 2 processes take them"
 
 
+@pytest.mark.parametrize(("n_ahead", "is_parallel"), [(510, False), (511, True)])
+def test_a_stream_starts_workers_earlier_where_as_many_items_as_so_far_are_in_hand(
+    n_ahead: int, *, is_parallel: bool
+) -> None:
+    profile = Profile.of(doubling(30e-6, 511), NOW_S)
+    limits = Limits(n_jobs_ceiling=2)
+    plan = choose_plan(profile, Costs(), TWO, None, limits, 511 * 30e-6, n_ahead)
+    assert plan.is_parallel is is_parallel, plan.reason
+
+
+def test_what_is_in_hand_of_a_stream_starts_no_workers_that_would_not_gain() -> None:
+    profile = Profile.of(doubling(30e-6, 15), NOW_S)
+    assert not choose_plan(profile, Costs(), TWO, None, Limits(n_jobs_ceiling=2), 15 * 30e-6, 15).is_parallel
+
+
 # ---- what was asked for
 
 
