@@ -39,15 +39,17 @@ class ForkedWorker(Process):
         inbox: reads them.
         cell: index of its shared integers.
         expected: it has said that it is done, or was told to end: its end is no death.
+        done_s: when it has said so, on the clock of `perf_counter`.
     """
 
-    __slots__ = ("_arena", "cell", "expected", "inbox", "pipe")
+    __slots__ = ("_arena", "cell", "done_s", "expected", "inbox", "pipe")
 
     def __init__(self, pid: int, pipe: int, arena: int, cells: memoryview, cell: int) -> None:
         super().__init__(pid)
         self.pipe = pipe
         self.cell = cell
         self.expected = False
+        self.done_s: float | None = None
         self._arena = arena
         self.inbox = wire.Inbox(pipe, arena, cells, cell + 2)
 

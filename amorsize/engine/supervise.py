@@ -227,7 +227,7 @@ class Crew:
 
     def _take(self, worker: ForkedWorker, message: Message) -> None:
         if message.kind == DONE:
-            worker.expected = True
+            worker.expected, worker.done_s = True, perf_counter()
         elif message.kind == ERROR:
             self._fail(message.start, message.error())
         else:
@@ -245,6 +245,8 @@ class Crew:
             self._poll.unregister(fd)
             del self._by_fd[fd]
         status = worker.end()
+        if worker.done_s is not None:
+            self.job.start_s += perf_counter() - worker.done_s
         if worker.expected:
             return
         first, stop = self._cells[worker.cell], self._cells[worker.cell + 1]

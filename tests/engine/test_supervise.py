@@ -62,6 +62,14 @@ def test_items_that_the_caller_ran_before_are_not_run_again(job: MakeJob, calls:
     assert sorted(calls.items) == list(range(30))
 
 
+def test_the_end_of_a_worker_counts_into_its_price(job: MakeJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Giving the page tables back takes longer than copying them."""
+    monkeypatch.setattr("amorsize.engine.fork.save_coverage", lambda: time.sleep(0.2))
+    task = job(abs, range(10), n_jobs=2, caller_computes=False)
+    assert results_of(task) == list(range(10))
+    assert task.start_s >= 0.2
+
+
 def test_workers_compute_at_the_same_time(job: MakeJob, gates: Gates) -> None:
     def meet(item: int) -> int:
         gates[item].open()

@@ -157,9 +157,9 @@ def after(profile: Profile, plan: Plan) -> Profile:
 
 
 def test_a_plan_that_served_is_not_changed_for_two_percent() -> None:
-    profile, many, best, second = best_and_second(2500)
+    profile, many, best, second = best_and_second(3000)
     assert seconds(best) < seconds(second) < seconds(best) / 0.97
-    again = choose_plan(after(profile, second), Costs(), many, 2500, Limits(n_jobs_ceiling=64))
+    again = choose_plan(after(profile, second), Costs(), many, 3000, Limits(n_jobs_ceiling=64))
     assert again.n_jobs == second.n_jobs
 
 

@@ -43,7 +43,7 @@ class Feed:
     Attributes:
         timings: what workers have timed.
         n_started: workers that were started.
-        start_s: seconds that starting them took.
+        start_s: seconds that starting them took, and ending them.
         first_s: seconds from the first start until a first task was done, less its own seconds; None before.
         shortage: why not all workers could be started, in words; None where they could.
         retreat: why the workers were given up on the way; None where they stayed.
@@ -179,10 +179,12 @@ class Feed:
         meanwhile, do nothing."""
         if os.getpid() != self._pid:
             return
+        began_s = perf_counter()
         with self._held:
             chairs, self._table.chairs = self._table.chairs, []
             self._table.crew.release([chair.seat for chair in chairs if not chair.tasks])
             self._table.crew.close()
+        self.start_s += perf_counter() - began_s
 
 
 def _has_news(seat: Seat, ready: set[int]) -> bool:

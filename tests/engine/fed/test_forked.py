@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -58,6 +59,14 @@ def run(func: Callable[[Any], object], items: Iterable[object], **given: Any) ->
             feed.step()
             out += sink.take()
     return out, sink
+
+
+def test_the_end_of_workers_counts_into_their_price(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("amorsize.engine.fork.save_coverage", lambda: time.sleep(0.2))
+    with feeding(abs, range(4)) as (feed, _):
+        while not feed.is_over:
+            feed.step()
+    assert feed.start_s >= 0.2
 
 
 def ten_times(x: int) -> int:
