@@ -31,11 +31,12 @@ FIRST_LOOK_S = 0.0025
 
 Earlier, small scripts pay more for the look than for their work; later, a tuned run starts its workers later."""
 
-FIRST_LOOK_PAYS_S = 0.016
+FIRST_LOOK_PAYS_S = 0.03
 """The first look of a process waits until this many seconds of work seem to be left.
 
-It costs 5 to 8 ms, most of it imports, and two cores save half of what is left. Far below, a look that finds the best
-plan still loses; far above, a job of 20 ms stays a loop."""
+It costs 5 to 10 ms, most of it imports, and what starts workers costs as much again where it is loaded for the first
+time; two cores save half of what is left. With half of it, a look that finds the best plan loses, and a loop of 25 ms
+took twice as long; twice as much keeps a job of 60 ms, which would gain a fifth, in the loop."""
 
 TINY_S = 6e-8
 """Items that take less gain nothing from workers: to take a number over from one costs the caller as much."""
