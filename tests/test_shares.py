@@ -117,5 +117,11 @@ def test_threads_that_kept_no_core_busy_tell_the_share_of_a_function_that_nobody
     assert seen_by_workers(ran(4.0, 1.0, 1.0), None, 1.8e9).cpu_share is None
 
 
-def test_threads_never_change_a_share_that_is_known() -> None:
+def test_threads_that_wait_tell_the_share_that_belongs_to_what_they_took() -> None:
+    seen = seen_by_workers(ran(2.0, 0.1, 0.4), 0.1, 1.8e9)
+    assert seen.item.mean == pytest.approx(0.2)
+    assert seen.cpu_share == pytest.approx(0.05)
+
+
+def test_threads_never_change_the_share_of_a_function_that_computes() -> None:
     assert seen_by_workers(ran(9.0, 1.0, 0.1), 1.0, 1.8e9).cpu_share is None
