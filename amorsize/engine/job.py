@@ -62,7 +62,7 @@ class Job:
     Attributes:
         timings: what caller and workers timed.
         n_started: workers that were started.
-        start_s: seconds that starting them took, and that they took to end.
+        start_s: seconds that starting them took, and for which the caller waited for their ends.
         first_s: None: no fresh interpreter was launched.
         shortage: why not all workers could be started, in words; None where they could.
         progress: told how many items are done, of how many; None for nobody.

@@ -15,6 +15,7 @@ from __future__ import annotations
 import mmap
 import select
 import sys
+from math import inf
 from time import perf_counter
 
 assert sys.platform == "linux"  # before the imports: elsewhere, type checkers find nothing behind them
@@ -93,6 +94,7 @@ class Crew:
         self._by_fd: dict[int, ForkedWorker] = {}
         self._rest_from: int | None = None
         self._silent_death: WorkerDied | None = None
+        self._waits_from_s = inf
         self._watch = Watch(job.alone_s, job.collector.n_done, caller_computes=job.plan.caller_computes)
 
     def open(self) -> bool:
@@ -172,6 +174,7 @@ class Crew:
 
     def wait(self) -> None:
         """Drain until every worker has ended, hurrying those that a failure has made useless."""
+        self._waits_from_s = perf_counter()
         while self._by_fd and self.job.collector.error is None:
             self.drain(WAKE_MS)
             self._reconsider()
@@ -246,7 +249,7 @@ class Crew:
             del self._by_fd[fd]
         status = worker.end()
         if worker.done_s is not None:
-            self.job.start_s += perf_counter() - worker.done_s
+            self.job.start_s += max(0.0, perf_counter() - max(worker.done_s, self._waits_from_s))
         if worker.expected:
             return
         first, stop = self._cells[worker.cell], self._cells[worker.cell + 1]
