@@ -13,9 +13,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, TypeAlias
 
+    Environment: TypeAlias = dict[bytes, bytes] | dict[str, str]
     # path, arguments, directory, environment, umask, filters, limits
     Surroundings: TypeAlias = tuple[
-        list[str], list[str], str | None, dict[str, str], int | None, list[tuple[Any, ...]], tuple[int, int]
+        list[str], list[str], str | None, Environment, int | None, list[tuple[Any, ...]], tuple[int, int]
     ]
 
 UMASK_FIELD = b"\nUmask:\t"
@@ -26,7 +27,7 @@ DIGITS_BY_DEFAULT = 4300
 
 def here() -> Surroundings:
     """Describe this process."""
-    return import_path(), _arguments(), _directory(), dict(os.environ), _umask(), _filters(), _limits()
+    return import_path(), _arguments(), _directory(), _environment(), _umask(), _filters(), _limits()
 
 
 def import_path() -> list[str]:
@@ -45,12 +46,18 @@ def _directory() -> str | None:
         return None
 
 
+def _environment() -> Environment:
+    """Return the environment as Python keeps it, which is bytes on POSIX: decoding it takes 25 us, and as long again in
+    every worker. A mapping that a program has put in its place is taken as it is."""
+    return dict(getattr(os.environ, "_data", os.environ))
+
+
 def _umask() -> int | None:
     """Return the umask, on Linux without changing it: for a moment, other threads would make files with another."""
     if sys.platform == "linux":
         try:
-            with open("/proc/self/status", "rb") as status:
-                return int(status.read().partition(UMASK_FIELD)[2].split(None, 1)[0], 8)
+            with open("/proc/self/status", "rb", buffering=0) as status:
+                return int(status.read(1 << 16).partition(UMASK_FIELD)[2].split(None, 1)[0], 8)
         except (OSError, ValueError, IndexError):
             return None
     umask = os.umask(0o077)
@@ -105,11 +112,14 @@ def enter(directory: str | None) -> None:
             return
 
 
-def _set_environment(environment: dict[str, str]) -> None:
+def _set_environment(environment: Environment) -> None:
     """Set only what differs: each change is one in C's own environment, too."""
-    for name in [name for name in os.environ if name not in environment]:
+    if environment == _environment():
+        return
+    wanted = {os.fsdecode(name): os.fsdecode(value) for name, value in environment.items()}
+    for name in os.environ.keys() - wanted.keys():
         del os.environ[name]
-    for name, value in environment.items():
+    for name, value in wanted.items():
         if os.environ.get(name) != value:
             os.environ[name] = value
 

@@ -414,6 +414,32 @@ def test_directory_environment_umask_and_path_are_the_caller_s_at_every_call(
         sys.setrecursionlimit(limit)
 
 
+def test_an_environment_that_the_program_has_put_in_place_of_its_own_counts(
+    feed: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look(name: str) -> str | None:
+        return os.environ.get(name)
+
+    assert feed(look, ["COLOUR"], 1) == [None]
+    monkeypatch.setattr(os, "environ", {**os.environ, "COLOUR": "green"})
+    assert feed(look, ["COLOUR"], 1) == ["green"]
+    monkeypatch.undo()
+    assert feed(look, ["COLOUR"], 1) == [None]
+
+
+def test_what_an_item_changes_in_its_environment_ends_with_the_call(
+    feed: Feed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def leave(colour: str) -> tuple[str | None, str | None]:
+        before = os.environ.get("COLOUR"), os.environ.pop("SHAPE", None)
+        os.environ["COLOUR"] = colour
+        return before
+
+    monkeypatch.setenv("SHAPE", "round \udcff")
+    for _ in range(2):
+        assert feed(leave, ["red"], 1) == [(None, "round \udcff")]
+
+
 def test_warning_filters_are_the_caller_s_at_every_call(feed: Feed) -> None:
     def warn(text: str) -> str:
         try:
