@@ -67,7 +67,8 @@ class SpawnedCrew:
         self._seats.remove(seat)
 
     def release(self, seats: list[SpawnedSeat]) -> None:
-        warm.release([seat.worker for seat in seats])
+        if seats:
+            warm.release([seat.worker for seat in seats])
         self._seats = [seat for seat in self._seats if seat not in seats]
 
     def close(self) -> None:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Errand", "SpawnedWorker", "hire", "refusal", "release", "shutdown"]
 
-MOST_PER_CORE = 2
-"""Workers that rest at most, for each core; the oldest make room. They hold about 10 MB each."""
+MOST_RESTING = 2 * (os.cpu_count() or 1)
+"""Workers that rest at most; the oldest make room. They hold about 10 MB each."""
 
 
 _resting: list[SpawnedWorker] = []
@@ -118,7 +118,7 @@ def release(workers: Iterable[SpawnedWorker]) -> None:
         resting = [worker for worker in hired if worker.rest()]
         _resting.extend(resting)
         _end([worker for worker in hired if worker not in resting])
-        surplus = len(_resting) - MOST_PER_CORE * (os.cpu_count() or 1)
+        surplus = len(_resting) - MOST_RESTING
         ended = [worker for k, worker in enumerate(_resting) if k < surplus or worker.is_useless]
         _resting[:] = [worker for worker in _resting if worker not in ended]
         _dismiss(ended)

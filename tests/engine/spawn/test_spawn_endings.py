@@ -111,10 +111,9 @@ def test_workers_that_owe_an_answer_are_ended(hire: Callable[..., Any], watch: W
 
 
 def test_only_so_many_rest(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(warm, "MOST_PER_CORE", 1)
-    n_cores = os.cpu_count() or 1
-    feed(pid, range(n_cores + 1), n_cores + 1)
-    assert len(warm._resting) == n_cores
+    monkeypatch.setattr(warm, "MOST_RESTING", 1)
+    feed(pid, range(2), 2)
+    assert len(warm._resting) == 1
 
 
 # ---- no room
