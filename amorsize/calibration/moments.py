@@ -77,7 +77,9 @@ class Moments(Record):
 
     def scaled(self, share: float) -> Moments:
         """Return the same mean and spread with this share of the weight."""
-        return self.replace(weight=self.weight * share, samples=self.samples * share, m2=self.m2 * share)
+        if share == 1.0:
+            return self
+        return Moments(weight=self.weight * share, samples=self.samples * share, mean=self.mean, m2=self.m2 * share)
 
     def limited(self, n_samples: float) -> Moments:
         """Return the same mean and spread with a weight of at most `n_samples` items."""

@@ -174,17 +174,17 @@ class Profile(Record):
         if other is _EMPTY or self is _EMPTY:
             return self if other is _EMPTY else other
         now_s = max(self.updated_s, other.updated_s)
-        old, new = self.aged(now_s), other.aged(now_s)
+        old, new = self._share_left(now_s), other._share_left(now_s)
         kept: dict[str, Any] = {}  # Any: mypy would test its values against every field
         for name in _HIGHEST:
-            value = getattr(new, name)
-            kept[name] = getattr(old, name) if value is None else value
+            value = getattr(other, name)
+            kept[name] = getattr(self, name) if value is None else value
         return Profile(
-            item=old.item.merge(new.item),
-            log_item=old.log_item.merge(new.log_item),
-            longest_s=max(old.longest_s, new.longest_s),
+            item=self.item.scaled(old).merge(other.item.scaled(new)),
+            log_item=self.log_item.scaled(old).merge(other.log_item.scaled(new)),
+            longest_s=max(self.longest_s, other.longest_s),
             updated_s=now_s,
-            runs=(old.runs + new.runs)[-MAX_RUNS:],
+            runs=(self.runs + other.runs)[-MAX_RUNS:],
             **kept,
         )
 
@@ -196,11 +196,15 @@ class Profile(Record):
 
     def aged(self, now_s: float) -> Self:
         """Return it with half the weight for every 30 days since it was last added to."""
-        elapsed_s = now_s - self.updated_s
-        if elapsed_s <= 0 or not self.is_known:
+        share = self._share_left(now_s)
+        if share == 1.0:
             return self
-        share = 0.5 ** (elapsed_s / HALF_LIFE_S)
         return self.replace(item=self.item.scaled(share), log_item=self.log_item.scaled(share), updated_s=now_s)
+
+    def _share_left(self, now_s: float) -> float:
+        """Return which share of its weight age has left."""
+        elapsed_s = now_s - self.updated_s
+        return 1.0 if elapsed_s <= 0 or not self.is_known else 0.5 ** (elapsed_s / HALF_LIFE_S)
 
     def demoted(self) -> Self:
         """Return it as a prior worth two samples: a first guess that the next batches outvote."""
