@@ -26,9 +26,10 @@ LONGEST_TASK_S = 10e-3
 """Seconds of work in a task where the end is far. Of 300 items of 0.7 ms the caller of two workers is busy for 5 ms
 then, and for 14 with 2 ms a task; with twice as much, what is finished would be in hand too late."""
 
-LEAST_TASK_S = 0.1e-3
-"""Seconds of work that an idle worker gets at least, up to its equal share: less is not worth a task's 50 to 100 us.
-100 items that do nothing went out as 16 tasks, for 1.2 ms."""
+LEAST_TASK_S = 1e-3
+"""Seconds of work that an idle worker gets at least, up to its equal share: less is not worth the 100 to 200 us that a
+task takes from those who compute where no core is free. With a tenth of it, 100 items of 10 us take 1.4 times as long;
+with twice as much, the others might wait for that long at the end."""
 
 GROWTH = 1 / 25
 """Where nobody knows the end, a task may last this share of the time so far: 4 % of a run waits for the last one."""
