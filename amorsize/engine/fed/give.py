@@ -22,9 +22,9 @@ TASK_S = 2e-3
 """Seconds of work in a task of a stream that has just begun: long enough for the 50 to 100 us that sending it and
 receiving its results cost the caller, short enough for who waits for the first results."""
 
-LONGEST_TASK_S = 10e-3
-"""Seconds of work in a task where the end is far. Of 300 items of 0.7 ms the caller of two workers is busy for 5 ms
-then, and for 14 with 2 ms a task; with twice as much, what is finished would be in hand too late."""
+LONGEST_TASK_S = 16e-3
+"""Seconds of work in a task where the end is far. With 10 ms, 300 items of 1 ms cost the caller of two workers 1.15
+times the CPU time; with more than 20, a worker sends what is finished before the task's end, and nothing is gained."""
 
 LEAST_TASK_S = 1e-3
 """Seconds of work that an idle worker gets at least, up to its equal share: less is not worth the 100 to 200 us that a
