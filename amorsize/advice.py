@@ -44,6 +44,7 @@ class Adviser:
         known: what is known about it with items of this kind.
 
     Attributes:
+        options: of the call.
         knowledge: what is known about it with items of this kind.
         profile: the same, with what this call has shown.
         plan: the latest plan.
@@ -58,7 +59,7 @@ class Adviser:
 
     def __init__(self, func: Callable[..., object], options: Options, known: Knowledge) -> None:
         self._func = func
-        self._options = options
+        self.options = options
         self.knowledge = known
         self.profile = self.knowledge.profile
         self._shown: dict[str, float] = {}
@@ -139,7 +140,7 @@ class Adviser:
         profile = self.profile.replace(**supposed) if supposed else self.profile
         own = self.stays, self._feeds, self._start_method, self._no_processes, self._no_threads
         told: Told = (n_left, timings.total_s + computed_s, self.n_ahead, n_warm(self._start_method), *own)
-        return plan_for((profile, self.knowledge.costs, room, self._options), told)
+        return plan_for((profile, self.knowledge.costs, room, self.options), told)
 
     def _curious(self, plan: Plan, n_left: int | None, timings: Timings) -> Plan:
         """Return the plan, or the loop for as long as it takes to find out if the function waits or frees the GIL.
@@ -147,11 +148,11 @@ class Adviser:
         That is looked for where threads would then clearly gain, and once a call; never by who hands items out.
         """
         self.wants_ticker = False
-        if self._cpu_share.is_unsure and plan.backend == "process" and self._options.backend == "auto":
-            return plan if self._options.isolate else loop_plan("finding out if it waits", n_left, plan.serial_s)
+        if self._cpu_share.is_unsure and plan.backend == "process" and self.options.backend == "auto":
+            return plan if self.options.isolate else loop_plan("finding out if it waits", n_left, plan.serial_s)
         known = self.profile.gil_free_share is not None or self._has_ticked or not HAS_GIL
         may_not = (
-            self._options.backend != "auto" or self.stays is not None or self._no_threads is not None or self._feeds
+            self.options.backend != "auto" or self.stays is not None or self._no_threads is not None or self._feeds
         )
         is_disturbed = (self._cpu_share.value or 0.0) < UNDISTURBED
         if known or may_not or is_disturbed or n_left is None or (plan.predicted_s or 0.0) < TICKER_FROM_S:
@@ -197,12 +198,12 @@ class Adviser:
         from amorsize.engine.safety import thread_refusal
 
         self._cleared.add(backend)
-        if self._options.backend == "thread":
+        if self.options.backend == "thread":
             self._shared(is_asked=True)
             return
-        is_asked = backend == "process" and (self._options.backend == "process" or self._options.isolate)
+        is_asked = backend == "process" and (self.options.backend == "process" or self.options.isolate)
         if backend == "process":
-            self._start_method, self._no_fork, refusal = how_to_start(self._options.start_method)
+            self._start_method, self._no_fork, refusal = how_to_start(self.options.start_method)
         else:
             refusal = thread_refusal()
         if refusal is None and len(self._cleared) == 1:
@@ -248,7 +249,7 @@ class Adviser:
             BackendUnavailable: for `isolate=True`, where the caller must not run items.
         """
         self.stays = why
-        if self._options.isolate:
+        if self.options.isolate:
             from amorsize.errors import BackendUnavailable
 
             raise BackendUnavailable(f"isolate=True keeps items out of this process, but {why}")

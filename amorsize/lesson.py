@@ -86,7 +86,7 @@ def _run(adviser: Adviser, plan: Plan, predicted_s: float, measured_s: float) ->
 def _learn(adviser: Adviser, timings: Timings, jobs: Sequence[Job | Feed], run: Run | None, call_s: float) -> None:
     """Keep what caller and workers have timed; a run that was given up on tells of the machine, not the
     function."""
-    if not jobs and timings.total_s < TELLING_S and adviser.knowledge.is_hit:
+    if adviser.knowledge.is_hit and _tells_nothing(adviser, timings, jobs):
         return
     seen, costs = adviser.seen(timings), adviser.knowledge.costs
     for job in jobs:
@@ -97,3 +97,16 @@ def _learn(adviser: Adviser, timings: Timings, jobs: Sequence[Job | Feed], run: 
             elif job.plan.start_method == "spawn" and job.first_s is not None and job.first_s > WARM_S:
                 costs = costs.spawned(job.first_s)
     adviser.knowledge.learn(seen if run is None else seen.ran(run), costs, call_s)
+
+
+def _tells_nothing(adviser: Adviser, timings: Timings, jobs: Sequence[Job | Feed]) -> bool:
+    """Tell whether a call was too short to correct what is known.
+
+    One that workers have run tells that they lose, which counts unless they were asked for, and that items are no
+    longer as long as expected.
+    """
+    if timings.total_s + sum([job.timings.total_s for job in jobs]) >= TELLING_S:
+        return False
+    asked, serial_s = adviser.options, None if adviser.plan is None else adviser.plan.serial_s
+    were_asked_for = asked.isolate or asked.backend in ("process", "thread")
+    return not jobs or (were_asked_for and serial_s is not None and serial_s < TELLING_S)
