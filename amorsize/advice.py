@@ -11,28 +11,22 @@ from time import perf_counter, time
 from amorsize.calibration.profile import Profile
 from amorsize.clearance import how_to_start, n_warm, native_threads, sending, sends_items, shared_handle
 from amorsize.identity.machine import HAS_GIL, capacity
-from amorsize.planning.limits import MOST_THREADS, Limits
-from amorsize.planning.planner import choose_plan, loop_plan
+from amorsize.planning.planner import loop_plan
 from amorsize.planning.threads import TICKER_FROM_S, worth_a_ticker
+from amorsize.plans import plan_for
 from amorsize.shares import UNDISTURBED, CpuShare
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from amorsize.calibration.costs import Costs
     from amorsize.inline import Timings
     from amorsize.knowledge import Knowledge
     from amorsize.options import Options
-    from amorsize.records import Capacity, Evidence, Plan
+    from amorsize.plans import Told
+    from amorsize.records import Evidence, Plan
 
     Sample = Callable[[], Sequence[object]]
-    Known = tuple[Profile, Costs, Capacity, Options]
-    Told = tuple[int | None, float, int, int, str | None, bool, str, str | None, str | None]
-
-MOST_PLANS = 64
-"""Plans kept for who asks again, at 2 KB. Short calls that teach nothing find theirs, for 1 us instead of 25; other
-calls leave some that nobody will ask for."""
 
 
 class Adviser:
@@ -261,41 +255,3 @@ class Adviser:
 
         self.warnings.append(text)
         warn_once(text)
-
-
-_plans: dict[tuple[object, ...], tuple[Known, Plan]] = {}
-
-
-def plan_for(known: Known, told: Told) -> Plan:
-    """Return the plan that follows from this and nothing else; the same one where it was asked for just before.
-
-    Of what is known only the very same objects count as the same: they are frozen, and kept as long as their ids.
-    """
-    key = (*map(id, known), *told)
-    if key not in _plans:
-        if len(_plans) >= MOST_PLANS:
-            _plans.clear()
-        _plans[key] = known, _new_plan(known, told)
-    return _plans[key][1]
-
-
-def _new_plan(known: Known, told: Told) -> Plan:
-    profile, costs, room, asked = known
-    n_left, elapsed_s, n_ahead, n_ready, stays, feeds, start_method, no_processes, no_threads = told
-    limits = Limits(
-        n_jobs=asked.jobs_asked(room.n_cores),
-        n_jobs_ceiling=asked.jobs_ceiling(room.n_cores, room.quota_cores),
-        chunksize=None if asked.chunksize == "auto" else asked.chunksize,
-        backend=asked.backend,
-        refusal=stays,
-        isolate=asked.isolate,
-        feeds=feeds or start_method == "spawn",
-        sends_items=sends_items(start_method, n_left),
-        start_method=start_method,
-        n_warm=n_ready,
-        no_processes=no_processes,
-        no_threads=no_threads,
-        n_threads_ceiling=asked.threads_ceiling(room.n_cores, MOST_THREADS),
-        has_gil=HAS_GIL,
-    )
-    return choose_plan(profile, costs, room, n_left, limits, elapsed_s, n_ahead)

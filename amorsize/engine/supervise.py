@@ -88,8 +88,6 @@ class Crew:
         self._cells = memoryview(b"")
         self._held = Held()
         self._opened: list[Lifeline | Counter] = []
-        self._lifeline: Lifeline
-        self._counter: Counter
         self._poll = select.poll()
         self._by_fd: dict[int, ForkedWorker] = {}
         self._rest_from: int | None = None
@@ -285,8 +283,7 @@ class Crew:
         cpu_s = [worker.cpu_s for worker in self.workers]
         n_alive = len(set(self._by_fd.values()))
         n_done = self.job.collector.n_done
-        evidence = self._watch.evidence(cpu_s, self._n_items - n_done, n_done, n_alive)
-        plan = self.job.decide(evidence)
+        plan = self.job.decide(self._watch.evidence(cpu_s, self._n_items - n_done, n_done, n_alive))
         if plan is not None and not plan.is_parallel:
             self.job.retreat = plan.reason
             self._stop_feeding()

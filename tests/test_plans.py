@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from amorsize import advice
+from amorsize import plans
 from amorsize.calibration.costs import Costs
 from amorsize.calibration.profile import Profile
 from amorsize.options import Options
 from amorsize.records import Capacity
 
 if TYPE_CHECKING:
-    from amorsize.advice import Known, Told
+    from amorsize.plans import Known, Told
 
 PROFILE = Profile.of([(1, 0.001)] * 10, 1.0, starts_cold=False)
 KNOWN = (PROFILE, Costs(), Capacity(n_cores=4), Options())
@@ -21,9 +21,9 @@ TOLD = (1000, 0.0, 0, 0, None, False, "fork", None, None)
 
 
 def test_the_same_question_gets_the_same_plan() -> None:
-    plan = advice.plan_for(KNOWN, TOLD)
+    plan = plans.plan_for(KNOWN, TOLD)
     assert plan.is_parallel
-    assert advice.plan_for(KNOWN, TOLD) is plan
+    assert plans.plan_for(KNOWN, TOLD) is plan
 
 
 @pytest.mark.parametrize(
@@ -43,19 +43,19 @@ def test_the_same_question_gets_the_same_plan() -> None:
     ],
 )
 def test_another_question_gets_its_own_plan(known: Known, told: Told) -> None:
-    before = advice.plan_for(KNOWN, TOLD)
-    assert advice.plan_for(known, told) != before
-    assert advice.plan_for(KNOWN, TOLD) is before
+    before = plans.plan_for(KNOWN, TOLD)
+    assert plans.plan_for(known, told) != before
+    assert plans.plan_for(KNOWN, TOLD) is before
 
 
 def test_plans_that_nobody_asks_for_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(advice, "MOST_PLANS", 4)
+    monkeypatch.setattr(plans, "MOST_PLANS", 4)
     for n_items in range(1, 20):
-        advice.plan_for(KNOWN, (n_items, *TOLD[1:]))
-        assert len(advice._plans) <= 4
+        plans.plan_for(KNOWN, (n_items, *TOLD[1:]))
+        assert len(plans._plans) <= 4
 
 
 def test_what_is_known_is_kept_as_long_as_it_is_told_by_its_identity() -> None:
     for n_samples in range(1, 200):  # each in the memory of one before, were that free
         known = Profile.of([(1, n_samples * 1e-3)], 1.0, starts_cold=False), *KNOWN[1:]
-        assert advice.plan_for(known, TOLD).serial_s == pytest.approx(n_samples)
+        assert plans.plan_for(known, TOLD).serial_s == pytest.approx(n_samples)
