@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import amorsize
-from amorsize import AmorsizeWarning, parallelizable, pmap
+from amorsize import AmorsizeWarning, advice, parallelizable, pmap
 from amorsize.engine import safety, thread, ticker
 from amorsize.inline import advance as advance_alone
+from amorsize.planning import threads
 from amorsize.shares import CpuShare
 
 if TYPE_CHECKING:
@@ -38,8 +39,9 @@ def burn(n: int) -> tuple[int, int]:
     return sum(range(20_000)) * 0 + n, threading.get_ident()
 
 
-LONG_ENOUGH = range(3000)
-"""Items of `burn` for which a ticker pays on any machine: 0.5 s on a quick one."""
+LONG_ENOUGH = range(1000)
+"""Items of `burn` for which a ticker pays on any machine where it is free: fresh interpreters take a third longer to
+start than threads take for all of them."""
 
 
 def report(func: Any = wait) -> RunReport:  # Any: a decorated function
@@ -231,13 +233,16 @@ def computes(share: CpuShare, _timings: object) -> None:
 
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Have tickers tell the shares on this list, the last one first; what no ticker took stays on it."""
+    """Have tickers, which are free, tell the shares on this list, the last one first; what no ticker took stays on
+    it."""
     shares: list[float] = []
 
     def advance(*arguments: Any) -> tuple[int, float | None]:  # Any: those of `advance`
         return advance_alone(*arguments), shares.pop()
 
     monkeypatch.setattr(ticker, "advance_ticking", advance)
+    monkeypatch.setattr(advice, "TICKER_FROM_S", 0.0)
+    monkeypatch.setattr(threads, "TICKER_SHARE", 1.0)
     monkeypatch.setattr(CpuShare, "look", computes)  # on a busy machine it may look as if it waited
     return shares
 
