@@ -20,6 +20,12 @@ KNOWN = (PROFILE, Costs(), Capacity(n_cores=4), Options())
 TOLD = (1000, 0.0, 0, 0, None, False, "fork", None, None)
 
 
+@pytest.fixture(autouse=True)
+def _no_other_plans(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have none that other tests have asked for: where there are too many, all are forgotten."""
+    monkeypatch.setattr(plans, "_plans", {})
+
+
 def test_the_same_question_gets_the_same_plan() -> None:
     plan = plans.plan_for(KNOWN, TOLD)
     assert plan.is_parallel

@@ -138,7 +138,7 @@ def test_a_process_that_the_user_forked_may_call_too() -> None:
 @pytest.mark.needs_fork
 def test_a_library_that_does_not_survive_a_fork_keeps_the_call_in_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "grpc", types.ModuleType("grpc"))
-    assert set(whose.pmap(LONG)) == {os.getpid()}
+    assert set(whose.options(start_method="fork").pmap(LONG)) == {os.getpid()}
     assert "gRPC" in reason()
 
 
