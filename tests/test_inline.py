@@ -124,6 +124,8 @@ def test_the_mean_of_nothing_is_not_known() -> None:
         (100, 0.1, None, True),
         (1_000_000, 0.05, 10**8, False),
         (1_000_000, 0.05, None, False),
+        (100_000, 0.007, 900_000, False),
+        (100_000, 0.007, 9_900_000, True),
     ],
 )
 def test_a_look_pays_where_much_work_is_left_or_where_nobody_knows_and_much_is_done(
