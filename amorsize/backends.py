@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from math import inf
 
 from amorsize.inline import uncollected
 
@@ -163,7 +162,7 @@ def fed_steps(
                 feed.close()  # where Ctrl-C came on the way into the first; else it finds nothing to do
     if feed.retreat is None or source.n_left() == 0:  # pyright: ignore[reportOptionalMemberAccess]  # made, or it has raised
         return True
-    call.look_at_s = inf
+    call.look_at_s = float("inf")
     return False
 
 

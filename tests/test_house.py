@@ -109,6 +109,13 @@ def test_a_short_call_of_a_fresh_process_loads_little_of_ours(work: Path) -> Non
     assert ours.split() == ["amorsize", "amorsize.api", "amorsize.inline", "amorsize.record", "amorsize.short"]
 
 
+def test_a_few_items_of_an_iterator_load_nothing_that_decides_or_starts(work: Path) -> None:
+    body = "import work\nwork.triangle.pmap(iter(range(50)))\n"
+    ours = run_isolated(work, f"{body}print(*sorted(name for name in sys.modules if name.startswith('amorsize.')))")
+    rooms = {name.split(".")[1] for name in ours.split()}
+    assert rooms == {"api", "backends", "call", "engine", "inline", "record", "short", "stream"}
+
+
 @pytest.mark.needs_fork
 def test_sqlite_is_loaded_only_where_a_store_may_be(work: Path) -> None:
     body = TUNED + "print('_sqlite3' in sys.modules)"
