@@ -63,7 +63,7 @@ def _mean_cores(rows: Sequence[Row]) -> float | None:
 
 def _predictions(rows: Iterable[Row]) -> list[Row]:
     """Return how far predictions were off, over all rounds of the rows that were quiet."""
-    told = [row for row in rows if "predicted" in row.seconds and not row.is_noisy]
+    told = [row for row in rows if row.number == "P1" and "predicted" in row.seconds and not row.is_noisy]
     if len(told) < 2:
         return []
     errors = [error for row in told for error in _errors(row)]
