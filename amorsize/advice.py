@@ -44,7 +44,6 @@ class Adviser:
         plan: the latest plan.
         chosen_at_s: when it was chosen, on the clock of `perf_counter`.
         n_chosen_for: for how many items; None for an unknown number.
-        n_ahead: items of a stream that are known to come.
         rss_bytes: resident memory then.
         warnings: what was warned of.
         wants_ticker: whether the caller is to run a ticker beside its next items.
@@ -65,7 +64,7 @@ class Adviser:
         self._feeds = False
         self.chosen_at_s = perf_counter()
         self.n_chosen_for: int | None = None
-        self.n_ahead = 0
+        self._n_ahead = 0
         self.rss_bytes: int | None = None
         self.warnings: list[str] = []
         self.stays: str | None = "AMORSIZE_DISABLE is set" if options.disabled else None
@@ -80,7 +79,14 @@ class Adviser:
         return self.profile.item.mean if self.profile.is_known else None
 
     def choose(
-        self, n_left: int | None, timings: Timings, results: Sequence[object], sample: Sample, *, feeds: bool = False
+        self,
+        n_left: int | None,
+        timings: Timings,
+        results: Sequence[object],
+        sample: Sample,
+        *,
+        feeds: bool = False,
+        n_ahead: int = 0,
     ) -> Plan:
         """Choose how to run the items left; choose again where it turns out that workers cannot be used here.
 
@@ -90,8 +96,9 @@ class Adviser:
             results: some of the results so far, to be sent on trial.
             sample: returns some items, to be sent on trial.
             feeds: the caller will hand every item out, and compute none.
+            n_ahead: items that are known to come where nobody knows how many do.
         """
-        self._feeds = feeds
+        self._feeds, self._n_ahead = feeds, n_ahead
         self._cpu_share.look(timings)
         plan = self._plan(n_left, timings)
         while plan.is_parallel and plan.backend not in self._cleared:
@@ -133,7 +140,7 @@ class Adviser:
         self.profile = self.knowledge.profile.learn(self.seen(timings))
         profile = self.profile.replace(**supposed) if supposed else self.profile
         own = self.stays, self._feeds, self._start_method, self._no_processes, self._no_threads
-        told: Told = (n_left, timings.total_s + computed_s, self.n_ahead, n_warm(self._start_method), *own)
+        told: Told = (n_left, timings.total_s + computed_s, self._n_ahead, n_warm(self._start_method), *own)
         return plan_for((profile, self.knowledge.costs, room, self.options), told)
 
     def _curious(self, plan: Plan, n_left: int | None, timings: Timings) -> Plan:

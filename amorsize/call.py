@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from amorsize.stream import Stream
 
     Given = Mapping[str, object]
+    Sample = Callable[[], list[object]]
 
 LOOK_S = 0.00025
 """The caller computes alone for this long before it considers anything, and again as long as it has computed so far.
@@ -61,7 +62,6 @@ class Call:
         look_at_s: seconds of computing alone after which a plan is considered.
         guard: what is put around each call of the function; None for nothing.
         progress: told how many items are done; None for nobody.
-        n_ahead: items of a stream that are known to come.
         is_lazy: its results are handed out as they come, and no further work is done than that takes.
     """
 
@@ -76,7 +76,6 @@ class Call:
         self.adviser: "Adviser | None" = None
         self.guard: "Guard | None" = None
         self.progress: "Progress | None" = None
-        self.n_ahead = 0
         self.is_lazy = False
         self._options: "Options | None" = None
         self.size = size
@@ -136,7 +135,7 @@ class Call:
     def _first_look_s(self) -> float:
         if self.options.disabled or self.options.backend == "serial":
             return NEVER
-        return 0.0 if self.options.isolate or self.options.backend in ("process", "thread") else self.look_at_s
+        return 0.0 if self.options.forces_workers else self.look_at_s
 
     @property
     def is_time_to_ask(self) -> bool:
@@ -223,7 +222,7 @@ class Call:
         self.look_at_s = 0.0
 
     def ask(
-        self, n_left: int | None, results: "list[object]", sample: "Callable[[], list[object]]", *, feeds: bool
+        self, n_left: int | None, results: "list[object]", sample: "Sample", *, feeds: bool, n_ahead: int = 0
     ) -> "Plan | None":
         """Return the adviser's plan for the items left, None for the plain loop, and note when to ask again.
 
@@ -232,6 +231,7 @@ class Call:
             results: some of those there are.
             sample: returns some items.
             feeds: workers will be fed by the caller, who then computes no items.
+            n_ahead: items that are known to come where nobody knows how many do.
         """
         if self._first_look_s() == NEVER:
             self.look_at_s = NEVER
@@ -240,22 +240,21 @@ class Call:
             self._look_later()
             return None
         # The first time in a process 1 ms less, and 3 ms beside a list of 300,000 objects.
-        plan = uncollected(lambda: self._advised(n_left, results, sample, feeds=feeds))
+        plan = uncollected(
+            lambda: self._informed(sample).choose(n_left, self.timings, results, sample, feeds=feeds, n_ahead=n_ahead)
+        )
         self._look_later()
         return plan if plan.is_parallel else None
 
-    def _advised(
-        self, n_left: int | None, results: "list[object]", sample: "Callable[[], list[object]]", *, feeds: bool
-    ) -> "Plan":
-        """Return the plan of the adviser, who is told what is known about the function with such items."""
+    def _informed(self, sample: "Sample") -> "Adviser":
+        """Return the adviser, who is told at first what is known about the function with such items."""
         if self.adviser is None:
             from amorsize.advice import Adviser
             from amorsize.knowledge import look_up
 
             known = look_up(self.func, sample(), cache=self.options.cache)
             self.adviser = Adviser(self.func, self.options, known)
-        self.adviser.n_ahead = self.n_ahead
-        return self.adviser.choose(n_left, self.timings, results, sample, feeds=feeds)
+        return self.adviser
 
     def _look_later(self) -> None:
         """Consider a plan again once the time spent has doubled; never, where the call is to stay in the caller."""

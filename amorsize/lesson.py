@@ -107,6 +107,5 @@ def _tells_nothing(adviser: Adviser, timings: Timings, jobs: Sequence[Job | Feed
     """
     if timings.total_s + sum([job.timings.total_s for job in jobs]) >= TELLING_S:
         return False
-    asked, serial_s = adviser.options, None if adviser.plan is None else adviser.plan.serial_s
-    were_asked_for = asked.isolate or asked.backend in ("process", "thread")
-    return not jobs or (were_asked_for and serial_s is not None and serial_s < TELLING_S)
+    serial_s = None if adviser.plan is None else adviser.plan.serial_s
+    return not jobs or (adviser.options.forces_workers and serial_s is not None and serial_s < TELLING_S)

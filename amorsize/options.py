@@ -89,6 +89,11 @@ class Options(Record):
         return is_retried or self.on_error != "raise" or self.seed is not None or self.initializer is not None
 
     @property
+    def forces_workers(self) -> bool:
+        """Whether workers were asked for, gain or not."""
+        return self.isolate or self.backend in ("process", "thread")
+
+    @property
     def is_supervised(self) -> bool:
         """Whether the caller has to know at any time which worker has which item."""
         ends_items = self.timeout is not None or self.deadline is not None

@@ -81,15 +81,14 @@ def _ask(call: Call, rows: Rows, work: Work | None, results: list[object]) -> Pl
     if work is not None:
         return call.ask(max(0, work.n_items - rows.n_done), results, rows.peek, feeds=True)
     looks_ahead = not call.is_lazy and call.options.buffersize == "auto"
-    call.n_ahead = sys.maxsize if looks_ahead else 0
-    plan = call.ask(None, results, rows.peek, feeds=True)
+    plan = call.ask(None, results, rows.peek, feeds=True, n_ahead=sys.maxsize if looks_ahead else 0)
     if plan is not None and looks_ahead:
         from amorsize.planning.planner import as_many_again
 
         spent_s = call.timings.total_s
         n_wanted = as_many_again(spent_s, call.known_adviser.item_s or 0.0)
-        call.n_ahead = len(rows.peek(n_wanted, AHEAD_SHARE * spent_s))
-        plan = call.ask(None, results, rows.peek, feeds=True)
+        n_ahead = len(rows.peek(n_wanted, AHEAD_SHARE * spent_s))
+        plan = call.ask(None, results, rows.peek, feeds=True, n_ahead=n_ahead)
     return plan
 
 

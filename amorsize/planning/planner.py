@@ -101,10 +101,12 @@ def choose_plan(
     is_sure = n_items is not None or n_ahead >= expected
     reasons: list[str] = []
     for way in _steady(_best_of_each(rated), rated, profile, model):
-        why_not = _why_no_gain(profile, model, expected, way, elapsed_s, is_sure=is_sure)
-        if why_not is None or limits.forces_workers:
+        reason = None
+        if not limits.forces_workers:
+            reason = _why_no_gain(profile, model, expected, way, elapsed_s, is_sure=is_sure)
+        if reason is None:
             return _worker_plan(way, rated, model, item_s, n_items, limits)
-        reasons.append(why_not)
+        reasons.append(reason)
     reasons = reasons[:1] if limits.no_processes is None else [limits.no_processes, *reasons]
     return loop_plan("; ".join(reasons), n_items, serial_s, _rejected(rated, expected * item_s))
 
@@ -142,21 +144,20 @@ def _best_of_each(rated: list[Way]) -> list[Way]:
 
 def _steady(best: list[Way], rated: list[Way], profile: Profile, model: Model) -> list[Way]:
     """Return the best ways, with the one that ran last before all others, unless the first of them clearly gains."""
-    last = profile.runs[-1] if profile.runs else None
-    before = next((way for way in rated if last is not None and way[1:] == (last.n_jobs, last.backend)), None)
+    ran = [(run.n_jobs, run.backend) for run in profile.runs[-1:]]
+    before = next((way for way in rated if way[1:] in ran), None)
     if before is None or before == best[0] or _clearly_gains(best[0], before, profile, model):
         return best
     return [before, *[way for way in best if way[2] != before[2]]]
 
 
 def _clearly_gains(way: Way, before: Way, profile: Profile, model: Model) -> bool:
-    means_s = [profile.bound_s(z) for z in (-STANDARD_ERRORS, 0.0, STANDARD_ERRORS)]
-    return all(_takes_less(way, before, item_s, model) for item_s in means_s)
-
-
-def _takes_less(way: Way, before: Way, item_s: float, model: Model) -> bool:
+    """Tell whether one way takes less time than another by `LEAST_GAIN`, wherever the mean item may lie."""
     (_, n_jobs, backend), (_, n_before, backend_before) = way, before
-    return model.seconds(backend, item_s, n_jobs) <= (1 - LEAST_GAIN) * model.seconds(backend_before, item_s, n_before)
+    return all(
+        model.seconds(backend, item_s, n_jobs) <= (1 - LEAST_GAIN) * model.seconds(backend_before, item_s, n_before)
+        for item_s in [profile.bound_s(z) for z in (-STANDARD_ERRORS, 0.0, STANDARD_ERRORS)]
+    )
 
 
 def loop_plan(reason: str, n_items: int | None, serial_s: float | None, rejected: tuple[Alternative, ...] = ()) -> Plan:

@@ -21,7 +21,7 @@ from amorsize.store.read import Reader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from typing import TypeVar
 
     from amorsize.records import Facts
@@ -166,7 +166,7 @@ class DiskStore:
 
     # Reading.
 
-    def _known(self, keys: Iterable[str]) -> dict[str, Facts]:
+    def _known(self, keys: Collection[str]) -> dict[str, Facts]:
         """Return what the database says of these keys, with the merges that wait."""
         known = self._read(lambda reader: ((key, facts) for key in keys if (facts := reader.get(key)) is not None))
         for key in self._waiting.keys() & keys:
