@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import amorsize
-from amorsize import AmorsizeWarning, advice, parallelizable, pmap
+from amorsize import AmorsizeWarning, advice, knowledge, parallelizable, pmap
 from amorsize.engine import safety, thread, ticker
 from amorsize.inline import advance as advance_alone
 from amorsize.planning import threads
@@ -241,6 +241,8 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         return advance_alone(*arguments), shares.pop()
 
     monkeypatch.setattr(ticker, "advance_ticking", advance)
+    amorsize.shutdown()  # fresh interpreters that are warm would start as quickly as threads
+    monkeypatch.setattr(knowledge, "_costs", {})  # as would those of which other tests have learned
     monkeypatch.setattr(advice, "TICKER_FROM_S", 0.0)
     monkeypatch.setattr(threads, "TICKER_SHARE", 1.0)
     monkeypatch.setattr(CpuShare, "look", computes)  # on a busy machine it may look as if it waited
