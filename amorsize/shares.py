@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from amorsize.calibration.crowding import alone_s
 from amorsize.calibration.profile import Profile
 from amorsize.identity.cgroup import read_text
 from amorsize.inline import TELLING_S
@@ -24,6 +25,12 @@ with more, it waits for the GIL that they hold."""
 NATIVE_FROM = 1.1
 """Cores in use by a program with one Python thread from which on native threads of a library must be at work."""
 
+FORGETS = 0.25
+"""Share of the way that what is known of native threads goes towards a call that has shown fewer. A busy machine hides
+them: the caller spins while it waits for one that got no core, and its CPU time looks like that of a single thread.
+Nothing makes them up. With 1.0 one such call gave them to two workers, and took five times as long as the loop; after
+some eight that show none they are forgotten."""
+
 UNDISTURBED = 0.9
 """CPU share of the caller's own items from which on a ticker may run: with less, others use the cores, and each time
 that the ticker takes the GIL may cost the caller its core for some ms (a loop of 130 ms became 1.27 times as long)."""
@@ -42,6 +49,7 @@ class CpuShare:
     """The CPU seconds over the seconds of the items that the caller has run alone.
 
     Args:
+        known: what earlier calls have told; None where they have not.
         queued: tells as `queued_s` does.
 
     Attributes:
@@ -49,9 +57,11 @@ class CpuShare:
         is_unsure: whether the next items will tell if the function waits, or was kept from computing.
     """
 
-    def __init__(self, queued: Callable[[], float | None] = queued_s) -> None:
+    def __init__(self, known: float | None = None, queued: Callable[[], float | None] = queued_s) -> None:
+        self._known = known or 0.0
         self._queued = queued
         self._queued_before_s: float | None = None
+        self._has_native_threads = False
         self._window: tuple[float, float, float] | None = None
         self.value: float | None = None
         self.is_unsure = False
@@ -63,53 +73,72 @@ class CpuShare:
             return
         self._window = window
         seconds, cpu_s, process_s = window
-        own, all_threads = cpu_s / seconds, process_s / seconds
         was_unsure, self.is_unsure = self.is_unsure, False
-        self.value = self._of(own, all_threads)
+        self.value = self._of(seconds, cpu_s, process_s)
         if self.value is not None and self.value < WAITS_BELOW:
-            self._doubt(seconds, cpu_s, was_unsure=was_unsure)
+            self._doubt(seconds, cpu_s, process_s, was_unsure=was_unsure)
+        if self.value is not None and WAITS_BELOW <= self.value < self._known >= NATIVE_FROM:
+            self.value = self._known + FORGETS * (self.value - self._known)
 
     def begin(self) -> None:
         """Be told that the next items begin now: what was queued between two looks besides them does not count."""
-        if self.is_unsure:
+        if self.is_unsure or self._has_native_threads:
             self._queued_before_s = self._queued()
 
-    def _of(self, own: float, all_threads: float) -> float | None:
-        """Return the share if nobody else has used the cores."""
-        if len(sys._current_frames()) > 1:
-            return own if all_threads - own < BUSY_OTHERS else None
-        if all_threads < NATIVE_FROM:
-            return min(own, 1.0)
-        # Native threads that work for the caller keep it busy, too; those of BLAS also spin for a while after that.
-        return all_threads if own >= WAITS_BELOW else None
+    def _of(self, seconds: float, cpu_s: float, process_s: float) -> float | None:
+        """Return the share; where native threads work for the caller, what it is when nobody else uses the cores.
 
-    def _doubt(self, seconds: float, cpu_s: float, *, was_unsure: bool) -> None:
+        They keep the caller busy, too; those of BLAS also spin for a while after that. Beside another program they got
+        one core between them, looked like one thread, and were given to two workers: each item then took five times as
+        long.
+        """
+        others_s = process_s - cpu_s
+        if len(sys._current_frames()) > 1:
+            return cpu_s / seconds if others_s < BUSY_OTHERS * seconds else None
+        if process_s >= NATIVE_FROM * cpu_s and cpu_s >= WAITS_BELOW * seconds:
+            self._has_native_threads = True
+            return process_s / self._undisturbed_s(seconds, cpu_s, self._queued())
+        return min(cpu_s / seconds, 1.0) if process_s < NATIVE_FROM * seconds else None
+
+    def _undisturbed_s(self, seconds: float, cpu_s: float, queued_s: float | None) -> float:
+        """Return what the items would have taken on cores of their own: at most all that this thread has ever been
+        queued is left out the first time."""
+        return max(seconds - ((queued_s or 0.0) - (self._queued_before_s or 0.0)), cpu_s, 1e-9)
+
+    def _doubt(self, seconds: float, cpu_s: float, process_s: float, *, was_unsure: bool) -> None:
         """Leave out the time in which no core was free: one stall of 5 ms makes any short item look as if it waited.
 
-        The first time, it is at most all that this thread has ever been queued; where that could explain everything,
-        and where the system does not tell, the next items have to show the same.
+        Where what is left out could explain everything, and where the system does not tell, the next items have to show
+        the same.
         """
         before_s, now_s = self._queued_before_s, self._queued()
         if now_s is not None:
-            queued = now_s - (before_s or 0.0)
-            self.value = min(1.0, cpu_s / max(seconds - queued, cpu_s, 1e-9))
+            undisturbed_s = self._undisturbed_s(seconds, cpu_s, now_s)
+            self.value = cpu_s / undisturbed_s
+            if self.value >= WAITS_BELOW and process_s >= NATIVE_FROM * cpu_s:
+                self.value = process_s / undisturbed_s
         looks_busy = self.value is not None and self.value >= WAITS_BELOW
         if not was_unsure and (now_s is None or (before_s is None and looks_busy)):
             self.value, self.is_unsure = None, True
 
 
-def own_batches(job: Job | Feed, cpu_share: float | None) -> list[tuple[int, float]]:
+def own_batches(job: Job | Feed, known: Profile) -> list[tuple[int, float]]:
     """Return items and seconds of each range that workers have run, as if each had run alone.
 
-    Threads that compute wait for the GIL and for cores: there an item's own seconds follow from its CPU time.
+    Threads that compute wait for the GIL and for cores: there an item's own seconds follow from its CPU time. Processes
+    make each other's items longer where these want the same memory, or have native threads.
     """
-    if job.cpu_timings is None or _waits(job, cpu_share):
+    if job.plan.backend == "process" and known.crowding:
+        return [
+            (n_items, alone_s(seconds, known.crowding, job.plan.n_jobs)) for n_items, seconds in job.timings.batches
+        ]
+    if job.cpu_timings is None or _waits(job, known.cpu_share):
         return job.timings.batches
-    share = min(1.0, cpu_share or 1.0)
+    share = min(1.0, known.cpu_share or 1.0)
     return [(n_items, seconds / share) for n_items, seconds in job.cpu_timings.batches]
 
 
-def seen_by_workers(job: Job | Feed, cpu_share: float | None, now_s: float) -> Profile:
+def seen_by_workers(job: Job | Feed, known: Profile, now_s: float) -> Profile:
     """Return what workers have shown of a function whose CPU share is known, or of one of which nothing is.
 
     Threads that wait tell the share, too: queueing for each other and for whom they ask, they take longer than one
@@ -118,11 +147,11 @@ def seen_by_workers(job: Job | Feed, cpu_share: float | None, now_s: float) -> P
 
     Args:
         job: a run that has ended.
-        cpu_share: what is known; where nothing is, threads that kept no core busy wait.
+        known: of the function; where its share is not, threads that kept no core busy wait.
         now_s: seconds since 1970.
     """
-    seen = Profile.of(own_batches(job, cpu_share), now_s, starts_cold=False)
-    if job.cpu_timings is None or job.timings.total_s < TELLING_S or not _waits(job, cpu_share):
+    seen = Profile.of(own_batches(job, known), now_s, starts_cold=False)
+    if job.cpu_timings is None or job.timings.total_s < TELLING_S or not _waits(job, known.cpu_share):
         return seen
     return seen.replace(cpu_share=min(1.0, job.cpu_timings.total_s / job.timings.total_s))
 

@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from amorsize.calibration.profile import Profile
 from amorsize.engine.collect import Collector
 from amorsize.engine.job import Job
 from amorsize.inline import Timings, Work
@@ -19,9 +20,9 @@ def timed(seconds: float, cpu_s: float, process_s: float | None = None) -> Timin
     return timings
 
 
-def share_of(*windows: Timings, queued: list[float | None] | None = None) -> CpuShare:
+def share_of(*windows: Timings, queued: list[float | None] | None = None, known: float | None = None) -> CpuShare:
     told = iter(queued or [None] * 2 * len(windows))
-    share = CpuShare(lambda: next(told))
+    share = CpuShare(known, lambda: next(told))
     for window in windows:
         share.look(window)
         share.begin()
@@ -74,6 +75,29 @@ def test_native_threads_count_where_the_caller_takes_part() -> None:
     assert share_of(timed(1.0, 0.01, 1.9)).value is None  # somebody else's: what waits cannot be told from it
 
 
+def test_native_threads_that_had_to_share_a_core_count_as_if_they_had_had_their_own() -> None:
+    on_their_own, beside_others = timed(1.0, 1.0, 1.9), timed(2.0, 1.1, 2.09)
+    assert share_of(beside_others, queued=[1.5, 1.5]).value == pytest.approx(1.9)  # at first, the most it can be
+    share = share_of(on_their_own, beside_others, queued=[0.0, 0.0, 0.9, 0.9])
+    assert share.value == pytest.approx(1.9)
+    share = share_of(on_their_own, beside_others, queued=[0.0, 0.0, 0.0, 0.0])  # nobody else: it waits for them
+    assert share.value == pytest.approx(2.09 / 2.0)
+    assert not share.is_unsure
+
+
+def test_native_threads_that_hardly_got_a_core_are_seen_once_the_time_without_one_is_left_out() -> None:
+    first, second = timed(1.0, 0.3, 0.57), timed(2.0, 0.6, 1.14)
+    assert share_of(first, second, queued=[5.0, 5.5, 6.9, 6.9]).value == pytest.approx(1.9)
+
+
+def test_native_threads_that_a_call_does_not_show_are_forgotten_slowly() -> None:
+    assert share_of(timed(1.0, 1.0), known=2.0).value == pytest.approx(1.75)
+    assert share_of(timed(1.0, 1.0, 1.2), known=2.0).value == pytest.approx(1.8)
+    assert share_of(timed(1.0, 1.0, 2.0), known=1.2).value == 2.0
+    assert share_of(timed(1.0, 0.01), known=2.0, queued=[0.0]).value == 0.01  # it is another function by now
+    assert share_of(timed(1.0, 0.6), known=1.0).value == 0.6
+
+
 def test_beside_threads_that_compute_nothing_is_known() -> None:
     done = threading.Event()
     other = threading.Thread(target=done.wait)
@@ -91,6 +115,10 @@ def test_a_system_that_tells_how_long_a_thread_was_queued_tells_it_in_seconds() 
     assert told is None or 0.0 <= told < 1e6
 
 
+def computing(share: float | None) -> Profile:
+    return Profile.empty().replace(cpu_share=share)
+
+
 def ran(seconds: float, cpu_s: float, cores_used: float) -> Job:
     """Return a job of ten items that threads have run."""
     work = Work(abs, (range(10),))
@@ -103,25 +131,27 @@ def ran(seconds: float, cpu_s: float, cores_used: float) -> Job:
 
 
 def test_items_that_wait_take_the_time_that_they_took() -> None:
-    assert own_batches(ran(1.0, 0.1, 0.4), 0.1) == [(10, 1.0)]
+    assert own_batches(ran(1.0, 0.1, 0.4), computing(0.1)) == [(10, 1.0)]
 
 
 def test_items_that_compute_take_the_time_that_their_cpu_time_tells_however_long_they_waited_for_each_other() -> None:
-    assert own_batches(ran(4.0, 1.0, 1.0), 1.0) == [(10, 1.0)]
-    assert own_batches(ran(4.0, 0.8, 0.3), 0.8) == [(10, 1.0)]
-    assert own_batches(ran(4.0, 1.0, 1.0), 1.9) == [(10, 1.0)]  # of native threads, the one that waits for them counts
+    assert own_batches(ran(4.0, 1.0, 1.0), computing(1.0)) == [(10, 1.0)]
+    assert own_batches(ran(4.0, 0.8, 0.3), computing(0.8)) == [(10, 1.0)]
+    assert own_batches(ran(4.0, 1.0, 1.0), computing(1.9)) == [
+        (10, 1.0)
+    ]  # of native threads, the one that waits for them counts
 
 
 def test_threads_that_kept_no_core_busy_tell_the_share_of_a_function_that_nobody_knew() -> None:
-    assert seen_by_workers(ran(1.0, 0.1, 0.4), None, 1.8e9).cpu_share == pytest.approx(0.1)
-    assert seen_by_workers(ran(4.0, 1.0, 1.0), None, 1.8e9).cpu_share is None
+    assert seen_by_workers(ran(1.0, 0.1, 0.4), computing(None), 1.8e9).cpu_share == pytest.approx(0.1)
+    assert seen_by_workers(ran(4.0, 1.0, 1.0), computing(None), 1.8e9).cpu_share is None
 
 
 def test_threads_that_wait_tell_the_share_that_belongs_to_what_they_took() -> None:
-    seen = seen_by_workers(ran(2.0, 0.1, 0.4), 0.1, 1.8e9)
+    seen = seen_by_workers(ran(2.0, 0.1, 0.4), computing(0.1), 1.8e9)
     assert seen.item.mean == pytest.approx(0.2)
     assert seen.cpu_share == pytest.approx(0.05)
 
 
 def test_threads_never_change_the_share_of_a_function_that_computes() -> None:
-    assert seen_by_workers(ran(9.0, 1.0, 0.1), 1.0, 1.8e9).cpu_share is None
+    assert seen_by_workers(ran(9.0, 1.0, 0.1), computing(1.0), 1.8e9).cpu_share is None
