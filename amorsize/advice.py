@@ -14,7 +14,7 @@ from amorsize.identity.machine import HAS_GIL, capacity
 from amorsize.planning.planner import loop_plan
 from amorsize.planning.threads import TICKER_FROM_S, worth_a_ticker
 from amorsize.plans import plan_for
-from amorsize.shares import UNDISTURBED, CpuShare
+from amorsize.shares import NATIVE_FROM, UNDISTURBED, CpuShare
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from amorsize.records import Evidence, Plan
 
     Sample = Callable[[], Sequence[object]]
+
+
+ITEMS_PER_LOOK = 16
+"""Items for each process from which on one may be run alone, to see what it takes: 3 % of what two processes gain."""
 
 
 class Adviser:
@@ -71,7 +75,7 @@ class Adviser:
         self.plan: Plan | None = None
         self.wants_ticker = False
         self._has_ticked = False
-        self._cpu_share = CpuShare()
+        self._cpu_share = CpuShare(self.profile.cpu_share)
 
     @property
     def item_s(self) -> float | None:
@@ -151,6 +155,8 @@ class Adviser:
         self.wants_ticker = False
         if self._cpu_share.is_unsure and plan.backend == "process" and self.options.backend == "auto":
             return plan if self.options.isolate else loop_plan("finding out if it waits", n_left, plan.serial_s)
+        if self._may_crowd(plan, n_left, timings):
+            return loop_plan("finding out what an item takes alone", n_left, plan.serial_s)
         known = self.profile.gil_free_share is not None or self._has_ticked or not HAS_GIL
         may_not = (
             self.options.backend != "auto" or self.stays is not None or self._no_threads is not None or self._feeds
@@ -162,6 +168,13 @@ class Adviser:
         if not self.wants_ticker:
             return plan
         return loop_plan("finding out whether it frees the GIL", n_left, plan.serial_s)
+
+    def _may_crowd(self, plan: Plan, n_left: int | None, timings: Timings) -> bool:
+        """Tell whether an item alone shows, for little, by how much workers will make the others longer: where they are
+        known to, or nobody has looked yet."""
+        is_open = plan.backend == "process" and not self.options.forces_workers and not self._feeds
+        is_cheap = n_left is not None and n_left >= ITEMS_PER_LOOK * plan.n_jobs
+        return is_open and is_cheap and not timings.n_items and self.profile.crowding != 0.0
 
     def ticked(self, gil_free_share: float | None) -> None:
         """Take what a ticker has shown; None where it could not tell."""
@@ -178,6 +191,8 @@ class Adviser:
         from amorsize.planning.retreat import revise
 
         assert self.plan is not None
+        if (self.profile.cpu_share or 0.0) >= NATIVE_FROM:  # they use cores up while they wait for each other
+            evidence = evidence.replace(cores_used=None)
         return revise(self.plan, evidence)
 
     def seen(self, timings: Timings) -> Profile:

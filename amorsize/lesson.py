@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from time import perf_counter, time
 
+from amorsize.calibration.crowding import believed_crowding, seen_crowding
 from amorsize.calibration.runs import TELLING_S, Run
 from amorsize.planning.model import WARM_S
 from amorsize.planning.planner import NOTHING_KNOWN
@@ -42,7 +43,9 @@ def report_of(
         is_lazy: much of its time may be its consumer's, so that it does not show how well it was predicted.
     """
     assert adviser.plan is not None
-    cpu_share = adviser.profile.cpu_share
+    crowding = _seen_crowding(timings, jobs)
+    if crowding is not None:
+        adviser.profile = adviser.profile.replace(crowding=crowding)
     plan, now_s = (jobs[-1].plan if jobs else adviser.plan), perf_counter()
     reasons = [plan.reason, *(job.retreat for job in jobs if job.retreat is not None)]
     if not jobs and plan.reason == NOTHING_KNOWN:
@@ -59,12 +62,20 @@ def report_of(
         measured_s=now_s - began_s,
         reason="; ".join(reasons),
         predicted_s=None if predicted_s is None else adviser.chosen_at_s - began_s + predicted_s,
-        serial_s=timings.total_s + sum(seconds for job in jobs for _, seconds in own_batches(job, cpu_share)),
+        serial_s=timings.total_s + sum(seconds for job in jobs for _, seconds in own_batches(job, adviser.profile)),
         warnings=tuple(adviser.warnings),
     )
     run = None if predicted_s is None else _run(adviser, plan, predicted_s, now_s - adviser.chosen_at_s)
-    _learn(adviser, timings, jobs, run, now_s - began_s)
+    _learn(adviser, timings, jobs, run, crowding, now_s - began_s)
     return report
+
+
+def _seen_crowding(timings: Timings, jobs: Sequence[Job | Feed]) -> float | None:
+    """Return by how much processes made each other's items longer in this call; None where it does not tell."""
+    for job in jobs:
+        if job.plan.backend == "process":
+            return seen_crowding(timings.batches, job.timings.batches, job.plan.n_jobs)
+    return None
 
 
 def _run(adviser: Adviser, plan: Plan, predicted_s: float, measured_s: float) -> Run | None:
@@ -83,7 +94,14 @@ def _run(adviser: Adviser, plan: Plan, predicted_s: float, measured_s: float) ->
         return None
 
 
-def _learn(adviser: Adviser, timings: Timings, jobs: Sequence[Job | Feed], run: Run | None, call_s: float) -> None:
+def _learn(
+    adviser: Adviser,
+    timings: Timings,
+    jobs: Sequence[Job | Feed],
+    run: Run | None,
+    crowding: float | None,
+    call_s: float,
+) -> None:
     """Keep what caller and workers have timed; a run that was given up on tells of the machine, not the
     function."""
     if adviser.knowledge.is_hit and _tells_nothing(adviser, timings, jobs):
@@ -91,11 +109,14 @@ def _learn(adviser: Adviser, timings: Timings, jobs: Sequence[Job | Feed], run: 
     seen, costs = adviser.seen(timings), adviser.knowledge.costs
     for job in jobs:
         if job.retreat is None:
-            seen = seen.merge(seen_by_workers(job, adviser.profile.cpu_share, time()))
+            seen = seen.merge(seen_by_workers(job, adviser.profile, time()))
             if job.plan.start_method == "fork":
                 costs = costs.started(job.n_started, adviser.rss_bytes, job.start_s)
             elif job.plan.start_method == "spawn" and job.first_s is not None and job.first_s > WARM_S:
                 costs = costs.spawned(job.first_s)
+    believed = believed_crowding(adviser.knowledge.profile, crowding, run)
+    if believed is not None:
+        seen = seen.replace(crowding=believed)
     adviser.knowledge.learn(seen if run is None else seen.ran(run), costs, call_s)
 
 

@@ -12,6 +12,7 @@ from amorsize.calibration.costs import Costs
 from amorsize.calibration.profile import Profile
 from amorsize.engine.collect import Collector
 from amorsize.engine.job import Job
+from amorsize.identity.machine import capacity
 from amorsize.inline import Timings, Work
 from amorsize.knowledge import look_up
 from amorsize.lesson import report_of
@@ -21,7 +22,11 @@ from amorsize.records import Plan
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from amorsize.records import RunReport
+
 TINY_S, LONG_S = 1e-4, 1e-2
+
+needs_two_cores = pytest.mark.skipif(capacity(perf_counter()).n_cores < 2, reason="on one core no call has workers")
 
 ASKED = [{"backend": "process"}, {"isolate": True}]
 
@@ -54,3 +59,69 @@ def test_a_short_run_that_nobody_asked_for_may_show_that_workers_lose(home: Path
 def test_a_run_that_was_or_should_have_been_longer_is_kept(options: dict[str, Any], home: Path) -> None:
     assert is_kept(options, TINY_S, LONG_S)
     assert is_kept(options, LONG_S, TINY_S)
+
+
+# ---- workers that make each other's items longer
+
+
+def adviser_of(func: Any) -> Adviser:
+    return Adviser(func, Options(), look_up(func, [1], cache=True))
+
+
+def timed(n_batches: int, item_s: float) -> Timings:
+    timings = Timings()
+    for _ in range(n_batches):
+        timings.add(1, item_s)
+    return timings
+
+
+def end_of(adviser: Adviser, alone: Timings, beside: Timings) -> RunReport:
+    """End a call that has run some items alone, and the others with two processes or not at all."""
+    jobs = []
+    n_items = alone.n_items + beside.n_items
+    if beside.n_items:
+        work = Work(abs, (range(n_items),))
+        adviser.plan = Plan(backend="process", n_jobs=2, chunksize=5, reason="", predicted_s=0.2, start_method="fork")
+        jobs = [Job(work, Collector(work, []), adviser.plan, lambda _: None, None, None)]
+        jobs[0].timings.batches += beside.batches
+        jobs[0].timings.n_items, jobs[0].timings.total_s = beside.n_items, beside.total_s
+    return report_of(adviser, n_items, alone, jobs, perf_counter(), is_lazy=False)
+
+
+def test_items_that_workers_make_longer_are_known_as_long_as_they_are_alone(home: Path) -> None:
+    report = end_of(adviser_of(abs), timed(10, 2e-3), timed(190, 10e-3))
+    assert report.serial_s == pytest.approx(200 * 2e-3, rel=0.01)
+    known = look_up(abs, [1], cache=True).profile
+    assert known.item.mean == pytest.approx(2e-3, rel=0.01)
+    assert known.crowding == pytest.approx(4.0, rel=0.01)
+
+
+def test_what_workers_make_longer_than_they_gain_stays_in_the_loop_afterwards(home: Path) -> None:
+    end_of(adviser_of(abs), timed(10, 2e-3), timed(190, 10e-3))
+    plan = adviser_of(abs).choose(200, Timings(), [1], lambda: [1])
+    assert not plan.is_parallel
+    assert plan.serial_s == pytest.approx(0.4, rel=0.01)
+
+
+@needs_two_cores
+def test_a_function_that_may_be_crowded_runs_an_item_alone_first_and_then_no_more(home: Path) -> None:
+    end_of(adviser_of(abs), timed(10, 2e-3), timed(190, 3e-3))
+    adviser = adviser_of(abs)
+    assert "alone" in adviser.choose(200, Timings(), [1], lambda: [1]).reason
+    assert adviser.choose(199, timed(1, 2e-3), [1], lambda: [1]).is_parallel
+
+
+@needs_two_cores
+def test_a_function_that_is_not_crowded_does_not(home: Path) -> None:
+    end_of(adviser_of(abs), timed(10, 2e-3), timed(190, 2e-3))
+    assert adviser_of(abs).choose(200, Timings(), [1], lambda: [1]).is_parallel
+
+
+@needs_two_cores
+def test_after_many_runs_in_the_loop_workers_are_tried_again(home: Path) -> None:
+    end_of(adviser_of(abs), timed(10, 2e-3), timed(190, 10e-3))
+    n_runs = 0
+    while "alone" not in (adviser := adviser_of(abs)).choose(200, Timings(), [1], lambda: [1]).reason:
+        end_of(adviser, timed(200, 2e-3), Timings())
+        n_runs += 1
+    assert 10 < n_runs < 20

@@ -49,6 +49,7 @@ _HIGHEST = {  # of what is not always known, in the order of declaration; none i
     "first_call_s": MAX_SECONDS,
     "cpu_share": 2.0**16,
     "gil_free_share": 1.0,
+    "crowding": 2.0**16,
     "argument_bytes": 2.0**60,
     "result_bytes": 2.0**60,
     "send_s": MAX_SECONDS,
@@ -61,7 +62,7 @@ class Profile(Record):
     """The statistics of a function. `None` is "not known".
 
     Attributes:
-        item: moments of an item's seconds.
+        item: moments of an item's seconds alone: while nothing else of ours computes.
         log_item: moments of the logarithm of each batch's seconds per item; every batch counts once.
         longest_s: seconds of the longest item seen; of a batch the mean, which is the least that it can have been.
         updated_s: when it was last added to, in seconds since 1970; 0 for never.
@@ -69,6 +70,7 @@ class Profile(Record):
         first_call_s: seconds that the first call in a process took longer than those which followed.
         cpu_share: CPU seconds over wall seconds: 0.01 waits, 1 computes, 2 keeps two cores busy.
         gil_free_share: share of its time, 0 to 1, in which the function lets other threads run.
+        crowding: by which share of its seconds alone an item takes longer for each further process that computes.
         argument_bytes: mean bytes of a pickled argument.
         result_bytes: mean bytes of an encoded result.
         send_s: measured seconds per result to encode it and to decode it again.
@@ -84,6 +86,7 @@ class Profile(Record):
     first_call_s: float | None = None
     cpu_share: float | None = None
     gil_free_share: float | None = None
+    crowding: float | None = None
     argument_bytes: float | None = None
     result_bytes: float | None = None
     send_s: float | None = None

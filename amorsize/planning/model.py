@@ -6,7 +6,7 @@ N items of mean mu, n processes that compute:
     T_parallel = start + max(what the caller must do for the others, all work / lanes) + tail + join
 
     all work   = kappa(n) N mu + encoding and decoding of what workers send + taking and publishing of ranges
-    lanes      = min(n, cores or quota / cores that one item keeps busy)
+    lanes      = min(n / (1 + crowding (n - 1)), cores or quota / cores that one item keeps busy)
     tail       : until the last one is done: items are whole, and not of one length
 
 n threads share one GIL. Whoever wakes up waits for those who woke before, so an item takes longer the more there are:
@@ -56,6 +56,7 @@ class Model:
     __slots__ = (
         "_costs",
         "_cpu_share",
+        "_crowding",
         "_first_call_s",
         "_held_share",
         "_is_spawned",
@@ -89,6 +90,7 @@ class Model:
         self.worker_start_s = costs.spawn_s if self._is_spawned else costs.start_s(capacity.rss_bytes)
         self._n_effective = capacity.n_effective
         self._cpu_share = 1.0 if profile.cpu_share is None else max(profile.cpu_share, LEAST_CPU_SHARE)
+        self._crowding = profile.crowding or 0.0
         self._held_share = held_share(profile, has_gil=limits.has_gil)
         self._lanes = self._n_effective / self._cpu_share
         self._sd_s = profile.sd_s
@@ -165,7 +167,7 @@ class Model:
     def _all_s(self, item_s: float, n_jobs: int, caller_s: float, workers_s: float) -> float:
         """Return the seconds until everything is done, if all finish together; the caller may be what limits."""
         slowdown = self._costs.slowdown(n_jobs, self._physical_cores)
-        lanes = self._lanes if self._lanes < n_jobs else n_jobs
+        lanes = min(self._lanes, n_jobs / (1 + self._crowding * (n_jobs - 1)))
         return max(caller_s, (slowdown * self._n_items * item_s + caller_s + workers_s) / lanes)
 
     def _tail_s(self, item_s: float, n_jobs: int, chunksize: int) -> float:

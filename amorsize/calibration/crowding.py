@@ -1,0 +1,101 @@
+"""By how much workers slow each other down: memory's bandwidth, hyper-threads, native threads that want the same cores.
+
+    seconds alone, seconds beside workers -> seen_crowding -> believed_crowding -> the function's profile
+
+An item's seconds alone and beside workers are two things. Were they one, items that workers make longer would look as
+if they always were, and the loop, which nobody has run since, too dear for ever.
+"""
+
+from __future__ import annotations
+
+from math import sqrt
+
+from amorsize.calibration.moments import Moments
+from amorsize.calibration.runs import TELLING_S
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from amorsize.calibration.profile import Profile
+    from amorsize.calibration.runs import Run
+
+    Batches = Sequence[tuple[int, float]]  # items and seconds of each, in the order of the items, about
+
+LEVEL = 1.3
+"""Items whose second half takes at most this many times as long as the first, or the reverse, are alike along the
+input. Of others, sorted ones say, the first tell nothing about the next. Lower, and noise hides crowding; at 2, a cost
+that rises with the position passes for it."""
+
+DOUBT = 2.0
+"""Standard errors by which the seconds alone are taken longer, and those beside workers shorter."""
+
+FADING = 0.9
+"""With each run in the loop, this share of it is still believed: another program may have been the cause. Workers that
+lost five to one are tried again after some 15 runs, and given up after 10 ms; lower, they are sooner."""
+
+
+def seen_crowding(alone: Batches, beside: Batches, n_jobs: int) -> float | None:
+    """Return by which share of its seconds alone each further process made an item longer; None where nothing tells.
+
+    Args:
+        alone: what the caller ran before there were workers.
+        beside: what was run with workers.
+        n_jobs: processes that computed then.
+    """
+    if n_jobs < 2 or not _tells(alone) or not _tells(beside):
+        return None
+    n_alone, alone_s = _sums(alone)
+    n_beside, beside_s = _sums(beside)
+    spread = DOUBT * _relative_spread(beside)
+    slower = beside_s * n_alone / (alone_s * n_beside)
+    surely = slower * (1 - spread / sqrt(n_beside)) / (1 + spread / sqrt(n_alone))
+    if surely > 1:
+        return (surely - 1) / (n_jobs - 1)
+    return 0.0 if slower <= LEVEL else None
+
+
+def believed_crowding(profile: Profile, seen: float | None, run: Run | None) -> float | None:
+    """Return what to believe after a call; None where that is what the profile says.
+
+    Args:
+        profile: what was known before.
+        seen: what the call has shown; None where nothing.
+        run: of the call.
+    """
+    known = profile.crowding
+    if seen is not None:
+        return seen if known is None else (known + seen) / 2
+    if not known or run is None or run.backend != "serial":
+        return None
+    before = next((each for each in reversed(profile.runs) if each.backend == "process"), None)
+    if before is not None and before.n_items >= run.n_items and before.measured_s < run.measured_s:
+        return 0.0  # workers were faster after all
+    return known * FADING
+
+
+def alone_s(seconds: float, crowding: float | None, n_jobs: int) -> float:
+    """Return the seconds alone of what took so many beside others."""
+    return seconds / (1 + (crowding or 0.0) * (n_jobs - 1))
+
+
+def _tells(batches: Batches) -> bool:
+    """Tell whether they last long enough, and are alike from the first to the last."""
+    if _sums(batches)[1] < TELLING_S:
+        return False
+    middle = len(batches) // 2
+    if not middle:
+        return True
+    (n_first, first_s), (n_last, last_s) = _sums(batches[:middle]), _sums(batches[middle:])
+    first, last = first_s * n_last, last_s * n_first
+    return first <= LEVEL * last and last <= LEVEL * first
+
+
+def _sums(batches: Batches) -> tuple[int, float]:
+    return sum([n for n, _ in batches]), sum([seconds for _, seconds in batches])
+
+
+def _relative_spread(batches: Batches) -> float:
+    """Return the standard deviation of an item's seconds over their mean; where it is not known, 1."""
+    item = Moments.of([(n, seconds / n) for n, seconds in batches])
+    return 1.0 if item.variance is None else sqrt(item.variance) / item.mean
