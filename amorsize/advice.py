@@ -141,7 +141,7 @@ class Adviser:
     def _plan(self, n_left: int | None, timings: Timings, computed_s: float = 0.0, **supposed: float) -> Plan:
         room = capacity(perf_counter())
         self.rss_bytes = room.rss_bytes
-        self.profile = self.knowledge.profile.learn(self.seen(timings))
+        self.profile = self.knowledge.profile.learn_first(self.seen(timings))
         profile = self.profile.replace(**supposed) if supposed else self.profile
         own = self.stays, self._feeds, self._start_method, self._no_processes, self._no_threads
         told: Told = (n_left, timings.total_s + computed_s, self._n_ahead, n_warm(self._start_method), *own)
@@ -193,6 +193,8 @@ class Adviser:
         assert self.plan is not None
         if (self.profile.cpu_share or 0.0) >= NATIVE_FROM:  # they use cores up while they wait for each other
             evidence = evidence.replace(cores_used=None)
+        if (self.profile.trend or 0.0) > 1 and evidence.alone_s:  # the first items were the shortest
+            evidence = evidence.replace(alone_s=max(evidence.alone_s, self.profile.item.mean))
         return revise(self.plan, evidence)
 
     def seen(self, timings: Timings) -> Profile:

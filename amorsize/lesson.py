@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from math import sqrt
 from time import perf_counter, time
 
 from amorsize.calibration.crowding import believed_crowding, seen_crowding
 from amorsize.calibration.runs import TELLING_S, Run
+from amorsize.calibration.trend import trend_of
 from amorsize.planning.model import WARM_S
 from amorsize.planning.planner import NOTHING_KNOWN
 from amorsize.planning.words import span
@@ -117,6 +119,9 @@ def _learn(
     believed = believed_crowding(adviser.knowledge.profile, crowding, run)
     if believed is not None:
         seen = seen.replace(crowding=believed)
+    trend = trend_of([*timings.batches, *[batch for job in jobs for batch in own_batches(job, adviser.profile)]])
+    if trend is not None:
+        seen = seen.replace(trend=sqrt(trend * (adviser.knowledge.profile.trend or trend)))
     adviser.knowledge.learn(seen if run is None else seen.ran(run), costs, call_s)
 
 

@@ -17,7 +17,8 @@ from amorsize.inline import Timings, Work
 from amorsize.knowledge import look_up
 from amorsize.lesson import report_of
 from amorsize.options import Options
-from amorsize.records import Plan
+from amorsize.planning.planner import loop_plan
+from amorsize.records import Evidence, Plan
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -125,3 +126,41 @@ def test_after_many_runs_in_the_loop_workers_are_tried_again(home: Path) -> None
         end_of(adviser, timed(200, 2e-3), Timings())
         n_runs += 1
     assert 10 < n_runs < 20
+
+
+# ---- sorted items
+
+
+def rising(n_items: int) -> Timings:
+    timings = Timings()
+    for k in range(n_items):
+        timings.add(1, 1e-4 * (k + 1))
+    return timings
+
+
+def end_of_loop(timings: Timings) -> None:
+    adviser = adviser_of(abs)
+    adviser.plan = loop_plan("", timings.n_items, None)
+    end_of(adviser, timings, Timings())
+
+
+def test_what_sorted_items_take_is_not_judged_by_the_first_of_them(home: Path) -> None:
+    end_of_loop(rising(100))
+    known = look_up(abs, [1], cache=True).profile
+    assert known.trend == pytest.approx(3.0, rel=0.05)
+    adviser = adviser_of(abs)
+    plan = adviser.choose(90, rising(10), [1], lambda: [1])
+    assert plan.serial_s == pytest.approx(90 * known.item.mean)
+
+
+def test_sorted_items_do_not_look_as_if_workers_slowed_them_down(home: Path) -> None:
+    end_of_loop(rising(100))
+    adviser = adviser_of(abs)
+    adviser.choose(90, rising(10), [1], lambda: [1])
+    adviser.plan = Plan(backend="process", n_jobs=2, chunksize=5, reason="", predicted_s=0.2, start_method="fork")
+    mean_s = adviser.profile.item.mean
+    evidence = Evidence(n_left=50, n_workers=2, alone_s=mean_s / 10, n_together=40, together_s=40 * mean_s / 2)
+    assert adviser.reconsider(evidence) is None
+    slower = adviser.reconsider(evidence.replace(together_s=40 * mean_s * 2))
+    assert slower is not None
+    assert not slower.is_parallel
