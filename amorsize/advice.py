@@ -11,6 +11,7 @@ from time import perf_counter, time
 from amorsize.calibration.profile import Profile
 from amorsize.clearance import how_to_start, n_warm, native_threads, sending, sends_items, shared_handle
 from amorsize.identity.machine import HAS_GIL, capacity
+from amorsize.inline import TELLING_S
 from amorsize.planning.planner import loop_plan
 from amorsize.planning.threads import TICKER_FROM_S, worth_a_ticker
 from amorsize.plans import plan_for
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
     Sample = Callable[[], Sequence[object]]
 
 
-ITEMS_PER_LOOK = 16
-"""Items for each process from which on one may be run alone, to see what it takes: 3 % of what two processes gain."""
+ALONE_SHARE = 1 / 32
+"""Share of a run with workers that it may be delayed by, to see first what an item takes alone."""
 
 
 class Adviser:
@@ -50,6 +51,7 @@ class Adviser:
         n_chosen_for: for how many items; None for an unknown number.
         rss_bytes: resident memory then.
         warnings: what was warned of.
+        alone_first_s: for how long the caller is to compute alone before it asks again.
         wants_ticker: whether the caller is to run a ticker beside its next items.
         stays: why the call stays in the caller, in words; None while it may leave.
     """
@@ -73,6 +75,7 @@ class Adviser:
         self.warnings: list[str] = []
         self.stays: str | None = "AMORSIZE_DISABLE is set" if options.disabled else None
         self.plan: Plan | None = None
+        self.alone_first_s = 0.0
         self.wants_ticker = False
         self._has_ticked = False
         self._cpu_share = CpuShare(self.profile.cpu_share)
@@ -155,7 +158,8 @@ class Adviser:
         self.wants_ticker = False
         if self._cpu_share.is_unsure and plan.backend == "process" and self.options.backend == "auto":
             return plan if self.options.isolate else loop_plan("finding out if it waits", n_left, plan.serial_s)
-        if self._may_crowd(plan, n_left, timings):
+        self.alone_first_s = self._alone_first_s(plan, timings)
+        if self.alone_first_s:
             return loop_plan("finding out what an item takes alone", n_left, plan.serial_s)
         known = self.profile.gil_free_share is not None or self._has_ticked or not HAS_GIL
         may_not = (
@@ -169,12 +173,14 @@ class Adviser:
             return plan
         return loop_plan("finding out whether it frees the GIL", n_left, plan.serial_s)
 
-    def _may_crowd(self, plan: Plan, n_left: int | None, timings: Timings) -> bool:
-        """Tell whether an item alone shows, for little, by how much workers will make the others longer: where they are
-        known to, or nobody has looked yet."""
+    def _alone_first_s(self, plan: Plan, timings: Timings) -> float:
+        """Return for how long items alone show, for little, by how much workers make them longer: where these are known
+        to, or nobody has looked yet."""
         is_open = plan.backend == "process" and not self.options.forces_workers and not self._feeds
-        is_cheap = n_left is not None and n_left >= ITEMS_PER_LOOK * plan.n_jobs
-        return is_open and is_cheap and not timings.n_items and self.profile.crowding != 0.0
+        if not is_open or timings.n_items or self.profile.crowding == 0.0 or plan.serial_s is None:
+            return 0.0
+        delay_s = max(self.profile.item.mean, TELLING_S) * (plan.n_jobs - 1) / plan.n_jobs
+        return TELLING_S if delay_s <= ALONE_SHARE * plan.serial_s / plan.n_jobs else 0.0
 
     def ticked(self, gil_free_share: float | None) -> None:
         """Take what a ticker has shown; None where it could not tell."""

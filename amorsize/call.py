@@ -261,7 +261,8 @@ class Call:
         if self.adviser is not None and self.adviser.stays is not None:
             self.look_at_s = NEVER
         else:
-            self.look_at_s = 0.0 if self.options.isolate else max(2 * self.timings.total_s, LOOK_S)
+            first_s = LOOK_S if self.adviser is None else max(LOOK_S, self.adviser.alone_first_s)
+            self.look_at_s = 0.0 if self.options.isolate else max(2 * self.timings.total_s, first_s)
 
     @property
     def spent_s(self) -> float:
