@@ -10,7 +10,6 @@ import os
 import zlib
 from contextlib import closing, contextmanager
 from sqlite3 import Connection, Cursor, DataError, Error
-from typing import TYPE_CHECKING, Any, NoReturn
 
 import diskcache
 from diskcache.core import ENOVAL, MODE_RAW, UNKNOWN
@@ -18,14 +17,16 @@ from diskcache.core import ENOVAL, MODE_RAW, UNKNOWN
 from amorsize.store import place, read, rows
 from amorsize.store.base import StoreForeign, StoreUnusable
 
+TYPE_CHECKING = False  # diskcache does without `typing`, whose import takes 3 ms
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from typing import Any, NoReturn
 
     from amorsize.store.base import Patience
     from amorsize.store.rows import Merge
 
 _LEAST_WAIT_MS = 2  # a COMMIT meets readers, which take 0.1 ms: without a wait, having got the lock would be in vain
-
+_MEETS_OTHERS = frozenset(("BEGIN IMMEDIATE", "COMMIT"))  # what is between them has the lock already
 _MAKING = ("CREATE ", "DROP ", "INSERT OR ")  # as diskcache's constructor begins to make tables, indexes and settings
 
 
@@ -74,7 +75,6 @@ class PatientCache(diskcache.Cache):  # type: ignore[misc]  # diskcache ships no
     def __init__(self, directory: str, connection: Connection, patience: Patience, *, is_made: bool) -> None:
         self._connection = connection
         self._is_made = is_made
-        self._waits_ms = 0
         self.patience = patience
         super().__init__(directory, timeout=0, disk=TextDisk, **read.SETTINGS)
 
@@ -98,19 +98,13 @@ class PatientCache(diskcache.Cache):  # type: ignore[misc]  # diskcache ships no
             return connection.cursor()  # the one in which the database was checked
         if self._is_made and statement.startswith(_MAKING):
             return connection.cursor()
-        self._wait_for_others()
+        if statement in _MEETS_OTHERS:
+            left_ms = max(_LEAST_WAIT_MS, int(self.patience.left_s * 1e3))
+            connection.execute(f"PRAGMA busy_timeout = {left_ms}")
         return connection.execute(statement, arguments)
 
-    def _wait_for_others(self) -> None:
-        left_ms = max(_LEAST_WAIT_MS, int(self.patience.left_s * 1e3))
-        if left_ms != self._waits_ms:
-            self._waits_ms = left_ms
-            self._connection.execute(f"PRAGMA busy_timeout = {left_ms}")
-
     def reset(self, key: str, value: Any = ENOVAL, update: bool = True) -> Any:  # Any: as diskcache has it
-        """Take a setting over as an attribute; neither run it as a PRAGMA nor write it."""
-        if value is ENOVAL:
-            ((value,),) = self._execute("SELECT value FROM Settings WHERE key = ?", (key,)).fetchall()
+        """Take a setting over as an attribute; neither run it as a PRAGMA nor write it, nor ask for what it counts."""
         setattr(self, key, value)
         return value
 
@@ -141,7 +135,8 @@ class Writer:
         self._connection = read.connect(directory, "rw", patience)
         try:
             with _plainly():
-                _begin(self._connection)  # with every other process kept out, and a killed one's half undone
+                _set(self._connection)
+                self._connection.execute("BEGIN IMMEDIATE")  # others are kept out, and a killed one's half is undone
                 read.check_layout(self._connection)
                 self._connection.set_progress_handler(None, 0)
                 self._cache = PatientCache(directory, self._connection, patience, is_made=True)
@@ -195,17 +190,17 @@ class Writer:
 
 def _build(directory: str, patience: Patience) -> None:
     with closing(read.connect(directory, "rwc", patience)) as connection, _plainly():
-        connection.execute(f"PRAGMA auto_vacuum = {read.SETTINGS['sqlite_auto_vacuum']}")  # writes
-        _begin(connection)
+        _set(connection)
+        connection.execute(f"PRAGMA auto_vacuum = {read.SETTINGS['sqlite_auto_vacuum']}")  # which the file remembers
+        connection.execute("BEGIN IMMEDIATE")
         PatientCache(directory, connection, patience, is_made=False)
         connection.execute("COMMIT")
 
 
-def _begin(connection: Connection) -> None:
-    """Begin a transaction, on a connection that has none of our settings yet."""
+def _set(connection: Connection) -> None:
+    """Make the settings that a connection forgets; some read the schema, which may be damaged."""
     for name in ("synchronous", "cache_size", "journal_mode"):
         read.ask(connection, f"PRAGMA {name} = {read.SETTINGS[f'sqlite_{name}']}")
-    connection.execute("BEGIN IMMEDIATE")
 
 
 @contextmanager
