@@ -238,7 +238,8 @@ def write(where: str) -> None:
     """Tell the store what it has yet to be told; what finds it locked waits there for the next time."""
     waiting = _unwritten.pop(where, None)
     if waiting:
-        uncollected(lambda: _tell(where, waiting))  # 4 ms less the first time, when diskcache is loaded
+        # The first time, when diskcache is loaded, 1 ms less of 34, and 27 of 63 beside a list of 1,000,000 objects.
+        uncollected(lambda: _tell(where, waiting))
 
 
 def _tell(where: str, waiting: dict[str, tuple[Profile | Costs, Facts]]) -> None:
