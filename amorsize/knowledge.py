@@ -19,6 +19,7 @@ from amorsize.calibration.profile import Profile
 from amorsize.identity.function import function_key
 from amorsize.identity.inputs import input_class
 from amorsize.identity.machine import machine
+from amorsize.inline import uncollected
 from amorsize.options import cache_settings
 from amorsize.store.base import default_directory, temporary_directory
 
@@ -34,7 +35,8 @@ FIRST_WRITE_S = 0.025
 """What the first write of a process costs: importing diskcache and opening its database."""
 
 WRITE_S = 0.004
-"""What a later write costs: the database is opened, checked and closed each time, for no descriptor outlives a call."""
+"""What a later write costs on a slow and busy machine, 1 ms on an idle one: the database is opened, checked and closed
+each time, for no descriptor outlives a call."""
 
 WRITE_SHARE = 0.01
 """A write may take this share of a call; otherwise it waits for a longer call, or for the end of the process."""
@@ -236,9 +238,14 @@ def write(where: str) -> None:
     """Tell the store what it has yet to be told; what finds it locked waits there for the next time."""
     waiting = _unwritten.pop(where, None)
     if waiting:
-        store = open_store(where)
-        store.update({key: _merging(seen, labels) for key, (seen, labels) in waiting.items()})
-        store.close()
+        # The first time, when diskcache is loaded, 1 ms less of 34, and 27 of 63 beside a list of 1,000,000 objects.
+        uncollected(lambda: _tell(where, waiting))
+
+
+def _tell(where: str, waiting: dict[str, tuple[Profile | Costs, Facts]]) -> None:
+    store = open_store(where)
+    store.update({key: _merging(seen, labels) for key, (seen, labels) in waiting.items()})
+    store.close()
 
 
 def _write_at_exit(owner_pid: int) -> None:

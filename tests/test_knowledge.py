@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from contextlib import closing
 from functools import partial
@@ -29,6 +30,13 @@ def test_what_thousands_of_short_calls_have_shown_is_written_by_a_long_one(home:
     knowledge.write(where)
     knowledge._profiles.clear()
     assert knowledge.look_up(abs, [1], cache=True).profile.item.weight > 1000
+
+
+def test_a_write_is_done_without_the_garbage_collector(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[bool] = []
+    monkeypatch.setattr("amorsize.store.disk.DiskStore.update", lambda *_: seen.append(gc.isenabled()))
+    knowledge.look_up(abs, [1], cache=True).learn(Profile.of([(10, 1e-3)], time()), Costs(), call_s=60.0)
+    assert (seen, gc.isenabled()) == ([False], True)
 
 
 def test_a_row_is_taught_by_what_it_knew_itself_and_equal_rows_are_taught_once() -> None:

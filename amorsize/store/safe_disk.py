@@ -10,7 +10,6 @@ import os
 import zlib
 from contextlib import closing, contextmanager
 from sqlite3 import Connection, Cursor, DataError, Error
-from typing import TYPE_CHECKING, Any, NoReturn
 
 import diskcache
 from diskcache.core import ENOVAL, MODE_RAW, UNKNOWN
@@ -18,13 +17,17 @@ from diskcache.core import ENOVAL, MODE_RAW, UNKNOWN
 from amorsize.store import place, read, rows
 from amorsize.store.base import StoreForeign, StoreUnusable
 
+TYPE_CHECKING = False  # diskcache does without `typing`, whose import takes 3 ms
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from typing import Any, NoReturn
 
     from amorsize.store.base import Patience
     from amorsize.store.rows import Merge
 
 _LEAST_WAIT_MS = 2  # a COMMIT meets readers, which take 0.1 ms: without a wait, having got the lock would be in vain
+_MEETS_OTHERS = frozenset(("BEGIN IMMEDIATE", "COMMIT"))  # what is between them has the lock already
+_MAKING = ("CREATE ", "DROP ", "INSERT OR ")  # as diskcache's constructor begins to make tables, indexes and settings
 
 
 class TextDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache ships no types
@@ -57,31 +60,27 @@ class TextDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache ships no type
 
 
 class PatientCache(diskcache.Cache):  # type: ignore[misc]  # diskcache ships no types
-    """Cache with one patience for all statements of an operation.
+    """Cache on a connection of ours, with one patience for all statements of an operation.
+
+    Args:
+        directory: where its database is.
+        connection: to that database, in a transaction: what diskcache makes of it is the first part of an operation.
+        patience: for that operation.
+        is_made: its tables and settings are known to be as diskcache would make them: it need not try.
 
     Attributes:
-        patience: set it before each operation.
+        patience: set it before each later operation.
     """
 
-    def __init__(self, directory: str, patience: Patience) -> None:
+    def __init__(self, directory: str, connection: Connection, patience: Patience, *, is_made: bool) -> None:
+        self._connection = connection
+        self._is_made = is_made
         self.patience = patience
-        try:
-            super().__init__(directory, timeout=0, disk=TextDisk, **read.SETTINGS)
-        except BaseException:  # whatever it is, its connection must not stay open behind it
-            self.close()
-            raise
+        super().__init__(directory, timeout=0, disk=TextDisk, **read.SETTINGS)
 
     @property
     def _con(self) -> Connection:
-        connection: Connection = super()._con  # one per process and thread
-        if getattr(self._local, "hardened", None) is not connection:
-            self._local.hardened = connection
-            self._wait_for_others(connection)
-            read.harden(connection)
-            for name, value in read.SETTINGS.items():
-                if name.startswith("sqlite_"):
-                    connection.execute(f"PRAGMA {name[7:]} = {value}")
-        return connection
+        return self._connection
 
     @property
     def _sql(self) -> Callable[..., Cursor]:
@@ -92,29 +91,32 @@ class PatientCache(diskcache.Cache):  # type: ignore[misc]  # diskcache ships no
         return self._execute
 
     def _execute(self, statement: str, arguments: Sequence[str | float | None] = ()) -> Cursor:
-        connection = self._con
+        connection = self._connection
         if statement == "ROLLBACK" and not connection.in_transaction:
             return connection.cursor()  # SQLite did it itself: a second time would hide the error, such as a full disk
-        self._wait_for_others(connection)
+        if statement == "BEGIN IMMEDIATE" and connection.in_transaction:
+            return connection.cursor()  # the one in which the database was checked
+        if self._is_made and statement.startswith(_MAKING):
+            return connection.cursor()
+        if statement in _MEETS_OTHERS:
+            left_ms = max(_LEAST_WAIT_MS, int(self.patience.left_s * 1e3))
+            connection.execute(f"PRAGMA busy_timeout = {left_ms}")
         return connection.execute(statement, arguments)
 
-    def _wait_for_others(self, connection: Connection) -> None:
-        left_ms = max(_LEAST_WAIT_MS, int(self.patience.left_s * 1e3))
-        connection.execute(f"PRAGMA busy_timeout = {left_ms}")
-
     def reset(self, key: str, value: Any = ENOVAL, update: bool = True) -> Any:  # Any: as diskcache has it
-        """Take a setting over as an attribute; neither run it as a PRAGMA nor write it."""
-        if value is ENOVAL:
-            ((value,),) = self._execute("SELECT value FROM Settings WHERE key = ?", (key,)).fetchall()
+        """Take a setting over as an attribute; neither run it as a PRAGMA nor write it, nor ask for what it counts."""
         setattr(self, key, value)
         return value
+
+    def close(self) -> None:
+        """Leave the connection to who has opened it."""
 
 
 class Writer:
     """The database open for writing, begun where there is none, and found to be as we make it.
 
-    Every operation is one transaction and takes the patience that it may wait for others with. After an error the
-    writer is to be closed.
+    Every operation is one transaction and takes the patience that it may wait for others with; opening is a part of
+    the first. After an error the writer is to be closed.
 
     Raises:
         StoreError: what is wrong with the database; by the methods too.
@@ -124,17 +126,23 @@ class Writer:
     def __init__(self, directory: str, patience: Patience) -> None:
         if os.path.expandvars(os.path.expanduser(directory)) != directory:  # diskcache would go elsewhere
             raise StoreUnusable(f"{directory} has a ~ or a variable in its name: choose another directory")
-        if place.check(directory) is None:
+        identity = place.check(directory)
+        if identity is None:
             place.begin(directory, lambda new: _build(new, patience), patience)
+            identity = place.check(directory)
         self._directory = directory
-        self._identity = place.check(directory)
-        connection = read.connect(directory, "rw", patience)
-        with _plainly(), closing(connection):
-            connection.execute("BEGIN IMMEDIATE")  # with every other process kept out, and a killed one's half undone
-            read.check_layout(connection)
-            connection.execute("ROLLBACK")
-        with _plainly():
-            self._cache = PatientCache(directory, patience)
+        self._identity = identity
+        self._connection = read.connect(directory, "rw", patience)
+        try:
+            with _plainly():
+                _set(self._connection)
+                self._connection.execute("BEGIN IMMEDIATE")  # others are kept out, and a killed one's half is undone
+                read.check_layout(self._connection)
+                self._connection.set_progress_handler(None, 0)
+                self._cache = PatientCache(directory, self._connection, patience, is_made=True)
+        except BaseException:  # whatever it is, the connection must not stay open behind it
+            self.close()
+            raise
 
     @property
     def is_current(self) -> bool:
@@ -165,7 +173,7 @@ class Writer:
 
     def close(self) -> None:
         """Close the file; what was not committed is undone."""
-        self._cache.close()
+        self._connection.close()
 
     @contextmanager
     def _transaction(self, patience: Patience) -> Iterator[None]:
@@ -181,8 +189,18 @@ class Writer:
 
 
 def _build(directory: str, patience: Patience) -> None:
-    with _plainly():
-        PatientCache(directory, patience).close()
+    with closing(read.connect(directory, "rwc", patience)) as connection, _plainly():
+        _set(connection)
+        connection.execute(f"PRAGMA auto_vacuum = {read.SETTINGS['sqlite_auto_vacuum']}")  # which the file remembers
+        connection.execute("BEGIN IMMEDIATE")
+        PatientCache(directory, connection, patience, is_made=False)
+        connection.execute("COMMIT")
+
+
+def _set(connection: Connection) -> None:
+    """Make the settings that a connection forgets; some read the schema, which may be damaged."""
+    for name in ("synchronous", "cache_size", "journal_mode"):
+        read.ask(connection, f"PRAGMA {name} = {read.SETTINGS[f'sqlite_{name}']}")
 
 
 @contextmanager

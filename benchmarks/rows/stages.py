@@ -95,7 +95,7 @@ STAGES = (
     Stage(
         "learn",
         "learn, and write it / write a row of SQLite",
-        "opens the database twice, once to check it and once through diskcache, and reads back what it wrote",
+        "also checks the database, and reads what it adds to, and back what it wrote, all of it through diskcache",
     ),
 )
 

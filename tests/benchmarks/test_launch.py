@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import signal
 from typing import TYPE_CHECKING
 
 import psutil
@@ -77,6 +79,15 @@ def test_a_contender_that_hangs_is_ended_with_everything_that_it_has_started(odd
     assert len(workers) == 2
     _, alive = psutil.wait_procs(workers, timeout=10)
     assert [worker for worker in alive if worker.status() != psutil.STATUS_ZOMBIE] == []
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="stops the child by a signal")
+def test_a_child_that_does_not_end_by_itself_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch, "ENDING_S", 0.1)
+    child = Child("loop")
+    os.kill(child.pid, signal.SIGSTOP)
+    child.close()
+    assert not psutil.pid_exists(child.pid)
 
 
 def test_a_function_that_prints_does_not_disturb(odd: str, capfd: pytest.CaptureFixture[str]) -> None:

@@ -264,6 +264,17 @@ def test_whatever_an_operation_fails_with(home: Path, ration: Ration, kind: tupl
     hold_to_the_promise(home, ration, kind, is_old=True, for_ever=for_ever, step=step)
 
 
+def test_an_update_opens_the_database_once_and_begins_one_transaction(directory: Path, ration: Ration) -> None:
+    old_store(directory)
+    ration.go_well()
+    store = DiskStore(str(directory))
+    assert store.update({"a": count, "b": count})
+    done = [what.removeprefix("execute ").split(" ")[0] for what in ration.done]
+    assert [what for what in done if what in ("connect", "BEGIN", "CREATE", "COMMIT")] == ["connect", "BEGIN", "COMMIT"]
+    assert done.count("INSERT") == 2
+    store.close()
+
+
 ACTIONS: dict[str, Callable[[DiskStore], object]] = {
     "read": lambda store: store.read(["old"]),
     "entries": lambda store: list(store.entries()),

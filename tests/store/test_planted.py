@@ -280,6 +280,15 @@ def test_a_planted_layout_is_put_aside(plant: Plant, spoil: Callable[[Plant], ob
     assert plant.database.stat().st_ino != before
 
 
+def test_a_planted_layout_is_only_looked_at(plant: Plant, count: Merge) -> None:
+    IN_THE_LAYOUT["trigger"](plant)
+    before = plant.database.read_bytes()
+    store = DiskStore(str(plant.directory))
+    assert store.update({"a": count})
+    store.close()
+    assert (plant.directory / "cache.db.quarantine").read_bytes() == before
+
+
 @POSIX
 @pytest.mark.parametrize("spoil", AROUND_IT.values(), ids=AROUND_IT)
 def test_a_plant_around_the_database_stops_its_use(plant: Plant, spoil: Callable[[Plant], object]) -> None:

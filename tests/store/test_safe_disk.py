@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import pickle
+from typing import TYPE_CHECKING
 
 import pytest
 from diskcache.core import MODE_BINARY, MODE_PICKLE, MODE_RAW, MODE_TEXT, Disk
 
 from amorsize.store.safe_disk import TextDisk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 pytestmark = pytest.mark.fault("R16")
 
@@ -23,6 +27,12 @@ def test_it_overrides_all_that_touches_keys_values_and_files() -> None:
     public = {name for name in vars(Disk) if not name.startswith("_")}
     assert public == {"store", "fetch", "put", "get", "hash", "filename", "remove"}
     assert public <= vars(TextDisk).keys()
+
+
+def test_it_loads_little_that_diskcache_does_not(fresh_python: Callable[..., str]) -> None:
+    loaded = "import sys, diskcache; before = set(sys.modules); import amorsize.store.safe_disk;"
+    others = "print(*sorted(name for name in set(sys.modules) - before if not name.startswith('amorsize')))"
+    assert fresh_python("-c", loaded + others).split() == ["__future__", "_blake2"]
 
 
 def test_text_goes_into_the_row_and_comes_back(disk: TextDisk) -> None:
