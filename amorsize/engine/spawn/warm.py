@@ -1,7 +1,7 @@
 """Hire fresh interpreters as fed workers, and keep them warm between calls.
 
-    launch --> SETUP --> tasks, results --> release: idle ones rest, warm --> SETUP of the next call ...
-                 |                                                  |
+    launch --> SETUP --> tasks, results --> release: idle ones rest, warm --> SETUP of the next call; where nothing has
+                 |                                                  |         changed, AGAIN with its first task ...
                  +--> REFUSED --> answer: the same, sent otherwise   +--> nothing heard for IDLE_S: ends itself
 
 A call that needs more than are warm launches the rest all at once and waits for none: what it sends waits in the line.

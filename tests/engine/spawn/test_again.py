@@ -9,6 +9,7 @@ import socket
 import sys
 import threading
 import warnings
+from math import inf
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -215,6 +216,7 @@ def test_after_a_long_call_a_worker_is_told_to_rest_once_more(
         list(worker.link.receive())
     told: list[bool] = []
     monkeypatch.setattr(type(worker.link), "rest", lambda link: told.append(True))
+    monkeypatch.setattr(hired, "SHORT_CALL_S", inf)
     assert worker.rest()
     assert told == []
     monkeypatch.setattr(hired, "SHORT_CALL_S", 0.0)
