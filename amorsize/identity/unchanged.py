@@ -7,6 +7,7 @@ the very same objects, none of which can change, so is the answer.
 
 from __future__ import annotations
 
+from _weakref import ref
 from operator import is_
 
 from amorsize.identity.code import code_facts
@@ -22,7 +23,11 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 MOST_REMEMBERED = 64
-"""Functions whose answer is remembered, and what they hold is kept: who works with more at once asks anew."""
+"""Functions whose answer is remembered: who works with more at once asks anew."""
+
+MOST_KEPT = 1 << 16
+"""Characters or bytes of a text that is kept to be compared; a function that holds a longer one is gone through each
+time, and the text goes when its owner lets it go."""
 
 _NOTHING = object()
 """Stands for a global that is not there."""
@@ -42,7 +47,9 @@ def holdings(func: object) -> list[object] | None:
         return None
     if facts.imports or not all(_is_library(value, namespace) for value in loose):
         return None
-    return [func, func.__code__, func.__module__, func.__qualname__, func.__name__, len(facts.unsteady), *found]
+    if any(isinstance(value, str | bytes) and len(value) > MOST_KEPT for value in found):
+        return None
+    return [func.__code__, func.__module__, func.__qualname__, func.__name__, len(facts.unsteady), *found]
 
 
 def _is_library(value: object, namespace: dict[str, object]) -> bool:
@@ -50,20 +57,24 @@ def _is_library(value: object, namespace: dict[str, object]) -> bool:
     return type(value) is ModuleType and library(value.__dict__) is not None and library(namespace) is None
 
 
+def _are_same(before: list[object], now: list[object]) -> bool:
+    return len(before) == len(now) and all(map(is_, before, now))
+
+
 def while_unchanged(answer: Callable[[object], T]) -> Callable[[object], T]:
     """Have a question about a function answered once for as long as nothing of it has changed."""
-    known: dict[int, tuple[list[object], T]] = {}
+    known: dict[int, tuple[ref[object], list[object], T]] = {}
 
     def asked(func: object) -> T:
         held = holdings(func)
         if held is None:
             return answer(func)
         found = known.get(id(func))
-        if found is None or len(found[0]) != len(held) or not all(map(is_, found[0], held)):
+        if found is None or found[0]() is not func or not _are_same(found[1], held):
             if len(known) >= MOST_REMEMBERED:
                 known.clear()
-            found = known[id(func)] = held, answer(func)
-        return found[1]
+            found = known[id(func)] = ref(func), held, answer(func)
+        return found[2]
 
     for name in ("__module__", "__name__", "__qualname__", "__doc__"):  # as `functools.wraps`, which costs 2 ms to load
         setattr(asked, name, getattr(answer, name))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from amorsize.identity.likeness import likeness
-from amorsize.identity.unchanged import MOST_REMEMBERED, holdings, while_unchanged
+from amorsize.identity.unchanged import MOST_KEPT, MOST_REMEMBERED, holdings, while_unchanged
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -150,6 +151,18 @@ def test_what_cannot_be_looked_at_has_no_quick_answer() -> None:
         return odd
 
     assert holdings(go) is None
+
+
+def test_nobody_is_kept_alive(asked: tuple[Callable[[object], int], list[object]]) -> None:
+    ask, about = asked
+    text = "x" * (MOST_KEPT + 1)
+    assert holdings(lambda: text) is None
+    func = eval("lambda x: x")
+    gone = weakref.ref(func)
+    ask(func)
+    about.clear()
+    del func
+    assert gone() is None
 
 
 def test_only_so_many_are_remembered(asked: tuple[Callable[[object], int], list[object]]) -> None:
