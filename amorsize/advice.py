@@ -142,7 +142,7 @@ class Adviser:
         return self.plan
 
     def _plan(self, n_left: int | None, timings: Timings, computed_s: float = 0.0, **supposed: float) -> Plan:
-        room = capacity(perf_counter())
+        room = capacity(perf_counter(), forks=self._start_method == "fork")
         self.rss_bytes = room.rss_bytes
         self.profile = self.knowledge.profile.learn_first(self.seen(timings))
         profile = self.profile.replace(**supposed) if supposed else self.profile

@@ -53,7 +53,7 @@ def how_to_start(asked: str) -> tuple[str, str | None, str | None]:
     except OSError as error:  # no descriptor is left to load it with
         no_spawn: str | None = f"no interpreter can be launched ({error})"
     else:
-        no_spawn = launch.refusal()
+        no_spawn = None if n_warm("spawn") else launch.refusal()
     return "spawn", no_fork, no_spawn if no_fork is None or no_spawn is None else f"{no_fork}, and {no_spawn}"
 
 

@@ -75,3 +75,16 @@ def test_what_a_locked_store_could_not_take_is_kept_at_the_end_of_the_process(ho
     with closing(connect(f"{where}/cache.db")) as database:
         ((n_rows,),) = database.execute("SELECT count(*) FROM Cache")
     assert n_rows == 4  # of each function one for its kind of input, and one for all kinds
+
+
+def test_the_directory_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("AMORSIZE_CACHE", raising=False)
+    for name in ("one", "two"):
+        monkeypatch.setenv("AMORSIZE_CACHE_DIR", str(tmp_path / name))
+        assert knowledge.directory() == knowledge.directory() == str(tmp_path / name)
+    monkeypatch.setenv("AMORSIZE_CACHE_DIR", "near")  # and the current directory, where it is relative
+    for place in (tmp_path, tmp_path.parent):
+        monkeypatch.chdir(place)
+        assert knowledge.directory() == str(place / "near")
+    monkeypatch.setenv("AMORSIZE_CACHE", "0")
+    assert knowledge.directory() is None

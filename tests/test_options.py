@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
@@ -114,3 +115,23 @@ def test_a_wrong_environment_variable_is_named(name: str, text: str, monkeypatch
 def test_isolate_excludes_the_serial_backend() -> None:
     with pytest.raises(ValueError, match="isolate=True keeps every item out of the caller"):
         Options(isolate=True, backend="serial")
+
+
+def test_the_same_values_are_the_same_options() -> None:
+    initargs = ([1],)
+    first = resolve({}, {}, {"n_jobs": 2, "initializer": len, "initargs": initargs})
+    assert resolve({}, {"n_jobs": 2}, {"initializer": len, "initargs": initargs}) is first
+    other = resolve({}, {}, {"n_jobs": 2, "initializer": len, "initargs": ([1],)})  # equal now: one of them may change
+    assert other is not first
+    assert resolve({}, {}, {"n_jobs": 2}).initializer is None
+
+
+def test_an_environment_that_has_changed_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AMORSIZE_N_JOBS", "2")
+    assert resolve({}, {}, {}).n_jobs_ceiling == 2
+    monkeypatch.setenv("AMORSIZE_N_JOBS", "3")
+    assert resolve({}, {}, {}).n_jobs_ceiling == 3
+    monkeypatch.setattr(os, "environ", {"AMORSIZE_N_JOBS": "4"})
+    assert resolve({}, {}, {}).n_jobs_ceiling == 4
+    monkeypatch.delitem(os.environ, "AMORSIZE_N_JOBS")
+    assert resolve({}, {}, {}).n_jobs_ceiling is None

@@ -20,12 +20,15 @@ else:
     import _signal as signal  # the C half is loaded anyway; `signal` itself costs 3.3 ms
 
 
+SIGNALS = tuple(signal.valid_signals())
+
+
 def _handled() -> list[int]:
     """Return the signals that Python code of the program handles here; none outside the main thread."""
     threading = sys.modules.get("threading")
     if threading is not None and threading.current_thread() is not threading.main_thread():
         return []
-    return [number for number in signal.valid_signals() if callable(signal.getsignal(number))]
+    return [number for number in SIGNALS if callable(signal.getsignal(number))]
 
 
 def _answer(came: list[tuple[int, FrameType | None]]) -> None:

@@ -13,9 +13,13 @@ RESULTS, ERROR, DONE, BEGUN, UNREAD = b"R", b"E", b"D", b"B", b"U"
 """Of a worker: results of a range; the exception of an item; it takes no further range; it has begun with a task; it
 cannot rebuild the items of a task, and has called none of them."""
 
-TASK, SETUP, REFUSED, READY = b"T", b"S", b"N", b"Y"
-"""To a fed worker: a range of items. To one that is a fresh interpreter: what to run, and in which surroundings. The
-answers of both before their first task: it cannot run it; it can, and whatever it dies of from now on is an item's."""
+TASK, REFUSED, READY = b"T", b"N", b"Y"
+"""To a fed worker: a range of items. Its answers before its first task: it cannot run it; it can, and whatever it dies
+of from now on is an item's."""
+
+SETUP, AGAIN, REST = b"S", b"A", b"Z"
+"""To one that is a fresh interpreter: what to run, and in which surroundings; the same as before, with `seconds` above
+0 where it is to answer; nothing more, and after so many seconds of silence it is to end."""
 
 
 class Message:

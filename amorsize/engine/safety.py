@@ -135,7 +135,7 @@ def threads_will_end() -> None:
 
 def _n_threads() -> int:
     """Return how many Python and native threads there are: one that is ending is first no longer the one, then gone."""
-    return len(sys._current_frames()) + (_n_native_threads() or 0)
+    return len(sys._current_frames()) + (n_native_threads() or 0)
 
 
 def _threads_that_live() -> str | None:
@@ -145,7 +145,7 @@ def _threads_that_live() -> str | None:
     threading = sys.modules.get("threading")
     if threading is not None and threading.current_thread() is not threading.main_thread():
         return "this is not the main thread"
-    n_native = _n_native_threads()
+    n_native = n_native_threads()
     if n_native is None:
         return "/proc does not tell how many native threads are alive"
     if n_native > 1:
@@ -163,14 +163,14 @@ def _without_the_ending(n_native: int, n_allowed: int) -> int:
     until_s = perf_counter() + (ENDED_S if n_native > _n_that_stay else 0.0)
     while n_native > n_allowed and perf_counter() < until_s:
         sleep(1e-4)
-        n_native = _n_native_threads() or n_native
+        n_native = n_native_threads() or n_native
     if n_native <= n_allowed:
         return 1
     _n_that_stay = n_native
     return n_native
 
 
-def _n_native_threads() -> int | None:
+def n_native_threads() -> int | None:
     """Return how many threads the kernel has for this process; None where it does not tell.
 
     Counted by the links of their folder, one a thread beside its own two: that takes 2 us, and `/proc/self/stat`, for

@@ -41,6 +41,7 @@ from amorsize.identity.loads import (
 )
 from amorsize.identity.naming import function_name, own_name, own_value
 from amorsize.identity.origin import library, module_library
+from amorsize.identity.unchanged import while_unchanged
 from amorsize.identity.values import CONTAINERS, MUTABLE, PLAIN, elements, value_token, written
 from amorsize.records import FunctionKey
 
@@ -63,6 +64,7 @@ _UNREADABLE = ("?",)  # stands for what fails when it is looked at
 _keys: dict[tuple[str, bytes], FunctionKey] = {}
 
 
+@while_unchanged
 def function_key(func: object) -> FunctionKey:
     """Return who `func` is; never calls it, never raises.
 

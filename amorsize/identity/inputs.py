@@ -19,6 +19,9 @@ _MAX_BITS = 64
 _MAX_NAME = 100
 
 
+_classes_of_ints: dict[int, InputClass] = {}
+
+
 def input_class(sample: Sequence[object]) -> InputClass:
     """Return the class of some items: best the first, a middle and the last one.
 
@@ -34,6 +37,9 @@ def input_class(sample: Sequence[object]) -> InputClass:
         >>> input_class([1000, 3000]).label
         'int[2^11]'
     """
+    kinds = set(map(type, sample))
+    if kinds == {int}:  # as below, for 2 us instead of 10
+        return _of_ints(max(map(abs, sample)))  # type: ignore[arg-type]
     names = {_name_of_item(item) for item in sample}
     if len(names) != 1:
         return InputClass(type_name="mixed")
@@ -42,6 +48,14 @@ def input_class(sample: Sequence[object]) -> InputClass:
     if not sizes:
         sizes = [min(abs(field), 2**_MAX_BITS - 1) for field in fields if type(field) is int]
     return InputClass(type_name=names.pop(), log2_size=max(0, max(sizes).bit_length() - 1) if sizes else None)
+
+
+def _of_ints(largest: int) -> InputClass:
+    log2_size = max(0, min(largest, 2**_MAX_BITS - 1).bit_length() - 1)
+    found = _classes_of_ints.get(log2_size)
+    if found is None:
+        found = _classes_of_ints[log2_size] = InputClass(type_name="int", log2_size=log2_size)
+    return found
 
 
 def _fields(item: object) -> tuple[object, ...]:

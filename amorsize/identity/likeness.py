@@ -18,6 +18,7 @@ from amorsize.identity.function import Walk
 from amorsize.identity.loads import FunctionType, MethodType, ModuleType, inner_parts, instance_attributes
 from amorsize.identity.naming import own_name
 from amorsize.identity.origin import module_library
+from amorsize.identity.unchanged import while_unchanged
 from amorsize.identity.values import (
     CONTAINERS,
     MAX_DEPTH,
@@ -47,6 +48,7 @@ _PLAIN_COPIES: dict[type, Callable[[Any], object]] = {
 """What an object of a user's own class of container or text holds, without asking any method of that class."""
 
 
+@while_unchanged
 def likeness(func: object) -> str:
     """Return a digest that is equal in another process only where the function is the same there; never raises.
 

@@ -92,11 +92,13 @@ def _architecture() -> str:
     return os.uname().machine
 
 
-def capacity(now_s: float) -> Capacity:
+def capacity(now_s: float, *, forks: bool = True) -> Capacity:
     """Return how much of the machine this process may use now.
 
     Args:
         now_s: the reading of a clock that never goes back, in seconds.
+        forks: whether resident memory matters, which a fork would copy the page tables of; else it is what it was up to
+            a second ago.
 
     Example:
         >>> capacity(0.0).n_cores >= 1
@@ -109,7 +111,7 @@ def capacity(now_s: float) -> Capacity:
     if _believed is None or cpus != _believed[2] or not 0 <= now_s - _believed[0] < _BELIEVED_S:
         _believed = now_s, now_s, cpus, _read_anew(cpus)
     read_s, resident_s, _, known = _believed
-    if sys.platform == "linux" and not 0 <= now_s - resident_s < _RESIDENT_BELIEVED_S:
+    if forks and sys.platform == "linux" and not 0 <= now_s - resident_s < _RESIDENT_BELIEVED_S:
         rss_bytes = resident_bytes("/proc")
         if rss_bytes != known.rss_bytes:
             known = known.replace(rss_bytes=rss_bytes)

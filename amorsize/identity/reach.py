@@ -25,6 +25,7 @@ from amorsize.identity.loads import (
     special_methods,
 )
 from amorsize.identity.origin import library, module_library
+from amorsize.identity.unchanged import while_unchanged
 from amorsize.identity.values import PLAIN
 from amorsize.records import Reach
 
@@ -48,6 +49,7 @@ _CONTAINERS = frozenset({dict, list, tuple, set, frozenset})
 _NOTHING = Reach()
 
 
+@while_unchanged
 def reach(func: object) -> Reach:
     """Return the live handles that `func` reaches and the globals that it assigns; never calls it, never raises.
 

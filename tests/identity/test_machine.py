@@ -101,6 +101,16 @@ def test_resident_memory_is_believed_for_a_millisecond() -> None:
     assert after - before > len(held) // 2
 
 
+def test_who_does_not_fork_is_not_told_of_new_resident_memory() -> None:
+    if sys.platform != "linux":
+        pytest.skip(NOT_LINUX)
+    before = capacity(2500.0)
+    held = b"x" * (64 << 20)
+    assert capacity(2500.5, forks=False) is before
+    assert capacity(2500.5).rss_bytes != before.rss_bytes
+    assert held
+
+
 @pytest.mark.fault("R13")
 @pytest.mark.parametrize(
     ("environment", "n_cores"),

@@ -10,6 +10,8 @@ from amorsize.planning.chunks import SHARES_LEFT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from amorsize.engine.fed.source import Task
     from amorsize.engine.fed.table import Chair, Table
     from amorsize.engine.job import Range
@@ -37,6 +39,9 @@ GROWTH = 1 / 25
 MOST_BYTES = 64 << 20
 """Bytes of arguments that may be on their way: beyond, a worker gets a task only when it has none."""
 
+SHORT_S = 0.05
+"""Seconds of work up to which the last task of a call is told to be the last."""
+
 SHORTEST_S = 1e-9
 """Stands for the seconds of an item that a clock has shown as 0."""
 
@@ -63,16 +68,29 @@ class Giver:
 
     def give_all(self) -> None:
         """Give every worker that has room for it one more task, the idle ones first."""
-        table = self._table
-        equal_share = ceil((table.source.n_left() or 0) / table.rules.n_jobs)
+        if self._table.source.n_left() == 0 and not self._table.again:
+            return
         for n_tasks in range(1 if self._is_timed else TASKS_AHEAD):
-            for chair in table.chairs:
-                if len(chair.tasks) != n_tasks or (n_tasks and table.n_bytes > MOST_BYTES):
-                    continue
-                task = self._next(0 if n_tasks else equal_share)
-                if task is None:
-                    return
+            for chair, task in self._round(n_tasks):
                 self._give(chair, task)
+
+    def _round(self, n_tasks: int) -> Iterable[tuple[Chair, Task]]:
+        """Return who of those with so many tasks gets which; where the end is known, before the first is given: only
+        then is it known which are the last."""
+        table = self._table
+        n_left = table.source.n_left()
+        found = self._dealt(n_tasks, ceil((n_left or 0) / table.rules.n_jobs))
+        return found if n_left is None else list(found)
+
+    def _dealt(self, n_tasks: int, equal_share: int) -> Iterator[tuple[Chair, Task]]:
+        table = self._table
+        for chair in table.chairs:
+            if len(chair.tasks) != n_tasks or (n_tasks and table.n_bytes > MOST_BYTES):
+                continue
+            task = self._next(0 if n_tasks else equal_share)
+            if task is None:
+                return
+            yield chair, task
 
     def _next(self, equal_share: int) -> Task | None:
         """Return the next task: one to be done again, or new items as far as the window allows.
@@ -130,11 +148,20 @@ class Giver:
             if task.values is None:
                 link.send(TASK, task.start, task.stop - task.start, tells_begin)
             else:
-                task.n_bytes = link.send_values(TASK, task.start, task.values, tells_begin)
+                is_last = self._is_last(task)
+                task.n_bytes = link.send_values(TASK, task.start, task.values, tells_begin, is_last=is_last)
         except Exception as error:  # of pickling, which may raise anything
             self._blame(task, error)
         else:
             chair.tasks.append(task)
+
+    def _is_last(self, task: Task) -> bool:
+        """Tell whether nothing will follow a task, as far as anybody knows; None of that length is sure to be one: who
+        was told that it is the last one ends itself after a while, and others may take much longer."""
+        table, item_s = self._table, self._sizes.item_s
+        if table.source.n_left() != 0 or table.again or item_s is None:
+            return False
+        return item_s * (task.stop - task.start) <= SHORT_S
 
     def _blame(self, task: Task, cause: Exception) -> None:
         """Find the item that cannot be pickled; those before and behind it are given out again."""

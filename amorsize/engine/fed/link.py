@@ -73,15 +73,17 @@ class Link:
 
     Attributes:
         at_end: the other side has closed its end, or was silent for as long as the socket's timeout.
+        left_unread: it has gone without having read all, as Linux tells.
     """
 
     has_arrived = False  # nothing is ever here but in the socket
-    __slots__ = ("_at", "_filled", "_frame", "_parts", "_sending", "_unparsed", "at_end", "dumps", "end")
+    may_have_begun = False  # who has read a task says so
+    __slots__ = ("_at", "_filled", "_frame", "_parts", "_sending", "_unparsed", "at_end", "dumps", "end", "left_unread")
 
     def __init__(self, end: socket.socket, dumps: Dumps | None = None) -> None:
         self.end = end
         self.dumps = dumps
-        self.at_end = False
+        self.at_end = self.left_unread = False
         self._sending: deque[memoryview] = deque()
         self._unparsed = bytearray()
         self._frame: tuple[bytes, bytes, int, int, float] | None = None
@@ -90,9 +92,19 @@ class Link:
 
     # Sending.
 
-    def send_values(self, kind: bytes, start: int, values: list[object], seconds: float = 0.0) -> int:
+    def send_values(
+        self, kind: bytes, start: int, values: list[object], seconds: float = 0.0, *, is_last: bool = False
+    ) -> int:
         """Send a range with its items or results; return the bytes. Raises what pickling raises, before anything is
-        sent."""
+        sent.
+
+        Args:
+            kind: what it is.
+            start: first index.
+            values: the items or results.
+            seconds: as of `Message`.
+            is_last: nothing else of this call will follow.
+        """
         encoding, payload, buffers = encode(values, self.dumps)
         self.send(kind, start, len(values), seconds, payload, encoding, buffers)
         return len(payload) + sum([buffer.nbytes for buffer in buffers])
@@ -112,6 +124,20 @@ class Link:
         buffers: Sequence[memoryview] = (),
     ) -> None:
         """Send a frame, or as much of it as the other side has room for."""
+        self.post(kind, start, count, seconds, payload, encoding, buffers)
+        self.flush()
+
+    def post(
+        self,
+        kind: bytes,
+        start: int = 0,
+        count: int = 0,
+        seconds: float = 0.0,
+        payload: bytes = b"",
+        encoding: bytes = MARSHALLED,
+        buffers: Sequence[memoryview] = (),
+    ) -> None:
+        """Have a frame leave with the next one that is sent."""
         head = HEADER.pack(kind, encoding, start, count, len(payload), seconds, len(buffers))
         head += b"".join([buffer.nbytes.to_bytes(8, "little") for buffer in buffers])
         if not buffers and len(payload) <= JOINED_BYTES:
@@ -119,7 +145,6 @@ class Link:
         else:
             parts = (memoryview(head), memoryview(payload), *[buffer.cast("B") for buffer in buffers])
             self._sending.extend([part for part in parts if part.nbytes])
-        self.flush()
 
     @property
     def is_sending(self) -> bool:
@@ -135,6 +160,7 @@ class Link:
                 return
             except ConnectionError:  # the other side is gone: reading says so as well, after what it had sent
                 self._sending.clear()
+                self.left_unread = True
                 return
             while self._sending and sent >= self._sending[0].nbytes:
                 sent -= self._sending.popleft().nbytes
@@ -156,8 +182,10 @@ class Link:
                 n_bytes = self._read()
             except BlockingIOError:
                 return
-            except (ConnectionError, TimeoutError):
+            except TimeoutError:
                 n_bytes = 0
+            except ConnectionError:
+                n_bytes, self.left_unread = 0, True
             self.at_end = not n_bytes
 
     def _read(self) -> int:

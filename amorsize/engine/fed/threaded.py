@@ -96,6 +96,7 @@ class ThreadLink:
 
     is_sending = False
     at_end = False
+    may_have_begun = False
 
     def __init__(self, bell: Bell) -> None:
         self._bell = bell
@@ -114,7 +115,9 @@ class ThreadLink:
         assert kind == TASK
         self.tasks.put((start, None, count))
 
-    def send_values(self, kind: bytes, start: int, values: list[object], seconds: float = 0.0) -> int:
+    def send_values(
+        self, kind: bytes, start: int, values: list[object], seconds: float = 0.0, *, is_last: bool = False
+    ) -> int:
         """Give a task; a thread needs no bytes for it."""
         assert kind == TASK
         self.tasks.put((start, values[:], len(values)))

@@ -35,7 +35,7 @@ class SpawnedSeat:
         return self.worker.process.cpu_s
 
     def has_ended(self) -> bool:
-        return self.worker.process.has_ended()
+        return self.worker.process.has_ended() or self.worker.is_leaving
 
     def end(self) -> Status:
         return self.worker.process.end()

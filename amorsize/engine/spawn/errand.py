@@ -44,7 +44,7 @@ MOST_LAYERS = 50
 
 _steps: dict[bytes, int] = {}
 _is_user_s: dict[object, bool] = {}
-_files_when: tuple[tuple[list[str], list[int]], dict[str, str]] = ([], []), {}
+_files_when: tuple[dict[str, ModuleType], dict[str, str]] = {}, {}
 
 
 class Errand:
@@ -107,7 +107,7 @@ class Packed:
         """
         self.errand = errand
         self._next: Packed | None = None
-        self.step = _steps.get(self._name(), BY_NAME) if step is None else step
+        self.step = step or (_steps.get(self._name(), BY_NAME) if _steps else BY_NAME)
         self.modules = modules_at(self.step, errand)
         names = _names(errand) if self.step == BY_NAME else None
         self.is_named = names is not None
@@ -231,19 +231,20 @@ def _layers(func: object) -> list[object]:
 def user_modules() -> dict[str, str]:
     """Return the files of the loaded modules that are neither Python's own, nor installed, nor ours; by name.
 
-    Looked through only where modules have come or gone since the last time: 0.02 ms instead of 0.15 ms a call.
+    Only modules that have come since the last time are looked at: 5 us a call, and 150 for all of a small program's.
     """
     global _files_when
-    loaded = sys.modules.copy()
-    here = list(loaded), list(map(id, loaded.values()))
     before, files = _files_when
-    if here != before:
-        files = _files_of(loaded)
-        _files_when = here, files
+    loaded = sys.modules.copy()
+    if list(loaded) != list(before) or list(loaded.values()) != list(before.values()):
+        files = {name: file for name, file in files.items() if loaded.get(name) is before[name]}
+        files |= _files_of({name: module for name, module in loaded.items() if before.get(name) is not module})
+        _files_when = loaded, files
     return files
 
 
 def _files_of(modules: dict[str, ModuleType]) -> dict[str, str]:
+    """Return the files of those modules that are the user's."""
     found: dict[str, str] = {}
     for name, module in modules.items():
         file: Any = getattr(module, "__file__", None)  # Any: text, where anything is found under it

@@ -7,7 +7,6 @@ import os
 import sys
 from time import monotonic
 
-from amorsize.engine.message import SETUP
 from amorsize.engine.spawn import launch, surroundings
 from amorsize.engine.spawn.by_value import Luggage
 from amorsize.engine.spawn.errand import user_modules
@@ -29,6 +28,10 @@ worker; an idle worker holds about 10 MB and what the function has loaded."""
 SURE_S = 5.0
 """A worker that will end itself within so many seconds is not hired any more: it might be on its way out already."""
 
+SHORT_CALL_S = 1.0
+"""A worker that was told to rest with its last task is told once more after a call longer than this: since when it has
+rested is not known."""
+
 _open: dict[int, tuple[socket.socket, ChildProcess, int | None]] = {}
 """By process id: the line, the process, and the lifeline of every worker that is not closed."""
 
@@ -44,30 +47,35 @@ class SpawnedWorker:
     """
 
     __slots__ = (
-        "_files", "_has_run_initializer", "_is_closed", "_is_refused", "_key", "_owner", "_packed", "_place",
-        "_rests_since_s", "expected", "is_outdated", "link", "process",
+        "_around", "_files", "_has_run_initializer", "_hired_s", "_is_closed", "_is_refused", "_key", "_owner",
+        "_packed", "_place", "_rests_since_s", "expected", "is_outdated", "link", "process",
     )  # fmt: skip
 
     def __init__(self, end: socket.socket, process: ChildProcess, lifeline: int | None) -> None:
-        self.link = Line(end)
+        self.link = Line(end, IDLE_S)
         self.process = process
         self.expected = self.is_outdated = False
         self._owner = os.getpid()
         _open[process.pid] = end, process, lifeline
-        self._rests_since_s = 0.0
+        self._rests_since_s = self._hired_s = 0.0
         self._key = b""
+        self._around: surroundings.Surroundings | None = None
         self._packed: Packed | None = None
         self._has_run_initializer = False
         self._is_refused = False
         self._is_closed = False
-        self._place = _place()
+        self._place = place()
         self._files: dict[str, tuple[int, int]] = {}
 
     def send(self, packed: Packed, around: surroundings.Surroundings) -> None:
-        """Tell it what to run; the function only where it does not have it."""
+        """Tell it what to run; the function only where it does not have it, and nothing where all is as it was."""
         content = None if packed.key == self._key else packed.content
         self.link.dumps = Luggage(packed.modules, packed.classes).dumps
-        self._key, self._packed = packed.key, packed
+        self._packed = packed
+        if content is None and around == self._around and self.link.is_accepted:
+            self.link.set_up_again(packed.errand.offset)
+            return
+        self._key, self._around = packed.key, around
         self._has_run_initializer |= packed.errand.initializer is not None
         setup = marshal.dumps((around, packed.key, packed.digest, content, packed.is_named), 2)
         self.link.set_up(packed.errand.offset, setup)
@@ -92,10 +100,16 @@ class SpawnedWorker:
 
         raise failure.unpack(refused.load())
 
-    def suits(self, packed: Packed, files: dict[str, tuple[int, int]]) -> bool:
+    def suits(self, packed: Packed, files: dict[str, tuple[int, int]], now: tuple[object, ...]) -> bool:
         """Tell whether this resting worker may run an errand: nothing that it has loaded has changed since, and it has
-        run the initializer that this errand asks for, or none where it asks for none."""
-        if self._place != _place() or any(self._files.get(name, facts) != facts for name, facts in files.items()):
+        run the initializer that this errand asks for, or none where it asks for none.
+
+        Args:
+            packed: the errand.
+            files: as `files_now` returns them.
+            now: as `place` returns it.
+        """
+        if self._place != now or any(self._files.get(name, facts) != facts for name, facts in files.items()):
             self.is_outdated = True
         if self.is_useless:
             return False
@@ -108,7 +122,9 @@ class SpawnedWorker:
 
     def hire(self, packed: Packed, around: surroundings.Surroundings, files: dict[str, tuple[int, int]]) -> None:
         """Begin a call with it."""
-        self._files = {**files, **self._files}
+        self._hired_s = monotonic()
+        if self._files.keys() != files.keys():
+            self._files = {**files, **self._files}
         self.send(packed, around)
 
     def rest(self) -> bool:
@@ -123,9 +139,16 @@ class SpawnedWorker:
             return False
         if self._has_run_initializer and not self.link.is_accepted:  # it had no task: did the initializer fail?
             return False
-        self.link.send(SETUP, seconds=IDLE_S)
-        self._rests_since_s = monotonic()
+        self._rests_since_s = self._hired_s
+        if not self.link.is_told_to_rest or monotonic() - self._hired_s > SHORT_CALL_S:
+            self._rests_since_s = monotonic()
+            self.link.rest()
         return self.link.is_quiet
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether it has had its last task, as was thought, so long ago that it may be about to end itself."""
+        return self.link.is_told_to_rest and self.link.is_quiet and monotonic() - self._hired_s > IDLE_S - SURE_S
 
     def leave(self) -> None:
         """Close the line: an idle worker ends itself then."""
@@ -157,7 +180,7 @@ class SpawnedWorker:
             self.close()
 
 
-def _place() -> tuple[object, ...]:
+def place() -> tuple[object, ...]:
     """Return what a worker must have been launched with to be as good as a new one."""
     return sys.executable, launch.flags(), surroundings.import_path()
 

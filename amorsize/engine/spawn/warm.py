@@ -1,7 +1,7 @@
 """Hire fresh interpreters as fed workers, and keep them warm between calls.
 
-    launch --> SETUP --> tasks, results --> release: idle ones rest, warm --> SETUP of the next call ...
-                 |                                                  |
+    launch --> SETUP --> tasks, results --> release: idle ones rest, warm --> SETUP of the next call; where nothing has
+                 |                                                  |         changed, AGAIN with its first task ...
                  +--> REFUSED --> answer: the same, sent otherwise   +--> nothing heard for IDLE_S: ends itself
 
 A call that needs more than are warm launches the rest all at once and waits for none: what it sends waits in the line.
@@ -14,7 +14,7 @@ import os
 from amorsize.engine.held import Held
 from amorsize.engine.spawn import launch, surroundings
 from amorsize.engine.spawn.errand import Errand, Packed, travels_as_code
-from amorsize.engine.spawn.hired import SpawnedWorker, disown, files_now
+from amorsize.engine.spawn.hired import SpawnedWorker, disown, files_now, place
 from amorsize.engine.spawn.launch import refusal
 
 TYPE_CHECKING = False
@@ -41,10 +41,13 @@ def hire(n_workers: int, errand: Errand, held: Held) -> list[SpawnedWorker]:
     """
     hired: list[SpawnedWorker] = []
     try:
-        ahead = "cloudpickle" if travels_as_code(errand) else ""
-        shortage = _launch(n_workers - len(_resting), hired, held, ahead)  # they start while the function is pickled
-        packed, around, files = Packed(errand), surroundings.here(), files_now()
-        _take_resting(n_workers, hired, held, lambda worker: worker.suits(packed, files))
+        n_missing = n_workers - len(_resting)
+        ahead = "cloudpickle" if n_missing > 0 and travels_as_code(errand) else ""
+        shortage = _launch(n_missing, hired, held, ahead)  # they start while the function is pickled
+        packed, files, now = Packed(errand), files_now(), place()
+        with held:
+            around = surroundings.here()
+        _take_resting(n_workers, hired, held, lambda worker: worker.suits(packed, files, now))
         shortage = shortage or _launch(n_workers - len(hired), hired, held, ahead)
         if not hired and shortage is not None:
             raise shortage

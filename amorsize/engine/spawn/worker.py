@@ -1,6 +1,7 @@
 """What runs in a fresh interpreter that is a worker, between its first line and `os._exit`.
 
 wait for the SETUP -> take over the caller's surroundings, rebuild the function -> run tasks -> rest -> next SETUP ...
+                                                                                                \\-> AGAIN: the same
 
 A SETUP that it cannot follow it answers with REFUSED, and drops the tasks that come before the next one.
 """
@@ -15,7 +16,7 @@ from amorsize.engine import encoding, safety
 from amorsize.engine.child import leave, leave_to_caller, save_coverage
 from amorsize.engine.fed import serve
 from amorsize.engine.fed.link import Link
-from amorsize.engine.message import READY, REFUSED, SETUP, TASK
+from amorsize.engine.message import AGAIN, READY, REFUSED, REST, SETUP, TASK
 from amorsize.engine.spawn.names import found
 from amorsize.engine.spawn.surroundings import enter, take_over
 from amorsize.inline import Work
@@ -30,12 +31,18 @@ if TYPE_CHECKING:
     from amorsize.engine.desk import Desk
     from amorsize.engine.message import Message
     from amorsize.engine.spawn.by_value import Luggage
+    from amorsize.engine.spawn.surroundings import Surroundings
 else:
     import _signal as signal  # the C half is loaded anyway; `signal` itself costs 3.3 ms
     import _socket as socket  # the C half is all that is needed; `socket` itself costs 5 ms
 
 FINAL, STALE = 0, 1
 """In `count` of a REFUSED message: nothing will help; or another way to send the function may."""
+
+
+LINGER_S = 0.05
+"""For so long a worker that is to rest stays in the caller's directory: the next call may come at once, and finds it
+where it is. Longer, and who removes the directory of a file system that is to be unmounted would have to wait."""
 
 
 class Worker:
@@ -50,21 +57,57 @@ class Worker:
         self._desk: Desk = serve.desk_of(link)
         self._work: Work | None = None
         self._key = b""
+        self._around: Surroundings | None = None
+        self._idle_s = 0.0
+        self._lingers = False
 
     def serve(self) -> None:
-        """Do what is asked until the line ends."""
+        """Do what is asked until the line ends, or nothing is heard for as long as a worker rests."""
+        self._hear()
+        while self._lingers:
+            self._rest()
+            self._hear()
+
+    def _hear(self) -> None:
+        """Do what is asked until the line ends, or is silent."""
         for message in self.link.receive():
             if message.kind == SETUP:
                 self._set_up(message)
+            elif message.kind == AGAIN:
+                self._set_up_again(message)
+            elif message.kind == REST:
+                self._linger(message.seconds)
             elif message.kind == TASK and self._work is not None:
-                serve.run_task(self._desk, self._work, message)
+                self._run(self._work, message)
+
+    def _run(self, work: Work, task: Message) -> None:
+        if self._idle_s:  # a task that another has left behind
+            self._wake()
+            enter(self._around[2] if self._around else None)
+        serve.run_task(self._desk, work, task)
+
+    def _wake(self) -> None:
+        self._idle_s, self._lingers = 0.0, False
+        self.link.end.settimeout(None)
+
+    def _set_up_again(self, message: Message) -> None:
+        """Begin a call that is like the one before: what its items have changed here is put right."""
+        self._wake()
+        if self._work is None or self._around is None:
+            return
+        take_over(self._around)
+        self._begin(self._work, message, answers=message.seconds > 0)
+
+    def _begin(self, work: Work, message: Message, *, answers: bool) -> None:
+        work.offset = message.start
+        self._desk.failed_at = None
+        if answers:
+            self.link.send(READY, message.count)
 
     def _set_up(self, message: Message) -> None:
-        if message.is_empty:
-            self._rest(message.seconds)
-            return
-        self.link.end.settimeout(None)
+        self._wake()
         surroundings, key, digest, content, is_named = message.load()
+        self._around = surroundings
         take_over(surroundings)
         try:
             if key != self._key:
@@ -78,14 +121,22 @@ class Worker:
 
             self.link.send(REFUSED, message.count, FINAL, 0.0, failure.pack(error))
         if self._work is not None:
-            self._work.offset = message.start
-            self._desk.failed_at = None
-            self.link.send(READY, message.count)
+            self._begin(self._work, message, answers=True)
 
-    def _rest(self, idle_s: float) -> None:
+    def _linger(self, idle_s: float) -> None:
+        """Rest when nothing is heard for a moment; at once where a directory in use cannot be removed."""
+        self._idle_s = idle_s
+        if sys.platform == "win32":
+            self._rest()
+        else:
+            self._lingers = True
+            self.link.end.settimeout(LINGER_S)
+
+    def _rest(self) -> None:
         """Hold no directory, and end when nothing is heard for a while."""
+        self._lingers = self.link.at_end = False
         enter(os.path.abspath(os.sep))
-        self.link.end.settimeout(idle_s)
+        self.link.end.settimeout(self._idle_s)
 
     def _rebuilt(self, load: Callable[[bytes], Any], content: bytes, digest: object, offset: int) -> Work:
         """Return the work of an errand, once the initializer has run.

@@ -68,11 +68,13 @@ class Script:
     cpu_s: float | None = None
     is_sending = False
     has_arrived = True  # nobody ever waits for it
+    may_have_begun = False
 
     def __init__(self, item_s: float, goes_on: bool) -> None:
         self.item_s = item_s
         self.goes_on = goes_on
         self.given: list[tuple[int, int]] = []
+        self.is_told_that_it_is_the_last: list[bool] = []
         self.items: list[list[object] | None] = []
         self.sends: list[Message] = [Sent(READY, 0, 0)]
         self.last_words: list[Message] = []
@@ -93,7 +95,10 @@ class Script:
         self.given.append((start, count))
         self.items.append(None)
 
-    def send_values(self, kind: bytes, start: int, values: list[object], seconds: float = 0.0) -> int:
+    def send_values(
+        self, kind: bytes, start: int, values: list[object], seconds: float = 0.0, *, is_last: bool = False
+    ) -> int:
+        self.is_told_that_it_is_the_last.append(is_last)
         if any(isinstance(value, Unsendable) for value in values):
             raise TypeError("it cannot be pickled")
         self.send(kind, start, len(values), seconds)
@@ -252,6 +257,28 @@ def test_each_item_comes_back_once_and_in_order() -> None:
     office.run()
     assert office.out == tens(100)
     assert office.sink.error is None
+
+
+def test_the_last_tasks_of_a_short_call_are_told_to_be_the_last() -> None:
+    office = Office(list(range(100)), item_s=1e-6)
+    office.run()
+    assert [worker.is_told_that_it_is_the_last for worker in office.crew.hired] == [[True], [True]]
+    assert office.out == tens(100)
+
+
+@pytest.mark.parametrize("item_s", [None, 1.0])
+def test_no_task_is_told_to_be_the_last_that_may_take_long(item_s: float | None) -> None:
+    office = Office([0, 1], item_s=item_s)
+    office.run()
+    assert not any(told for worker in office.crew.hired for told in worker.is_told_that_it_is_the_last)
+
+
+def test_what_is_given_after_the_last_task_is_done_as_well() -> None:
+    office = Office(list(range(4)), item_s=1e-6, retries=1)
+    office.step()
+    office[0].die()
+    office.run()
+    assert office.out == tens(4)
 
 
 @given(st.integers(0, 60), st.integers(1, 4), st.lists(st.tuples(st.integers(0, 3), st.booleans()), max_size=60))

@@ -16,7 +16,7 @@ import pytest
 import amorsize
 from amorsize.engine.fed.link import Link
 from amorsize.engine.held import Held
-from amorsize.engine.message import SETUP, TASK
+from amorsize.engine.message import REST, TASK
 from amorsize.engine.spawn import hired, launch, warm
 from amorsize.engine.spawn import worker as spawned
 from amorsize.engine.spawn.errand import Errand
@@ -92,7 +92,7 @@ def test_a_resting_worker_holds_no_directory(tmp_path: Path, monkeypatch: pytest
     monkeypatch.chdir(tmp_path)  # the worker's part is played here: nobody outside sees when it has begun to rest
     here, there = socket.socketpair()
     with here, there:
-        Link(here).send(SETUP, seconds=30.0)
+        Link(here).send(REST, seconds=30.0)
         here.shutdown(socket.SHUT_WR)
         spawned.Worker(Link(there)).serve()
     assert os.getcwd() == os.path.abspath(os.sep)
