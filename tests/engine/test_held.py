@@ -33,15 +33,6 @@ def ctrl_c() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
-@pytest.fixture
-def only_new_garbage() -> Iterator[None]:
-    """Have `gc.collect` look through what the test makes alone, not through the whole suite: 1 ms, not 50."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
 def test_a_handler_waits_for_the_end_of_the_block() -> None:
     steps = []
 
@@ -223,7 +214,6 @@ def test_ctrl_c_at_any_moment_of_a_fed_call_leaves_nothing_behind(
 
 
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # Ctrl-C right after `open`: closed by itself
-@pytest.mark.usefixtures("only_new_garbage")
 @pytest.mark.parametrize("every", [13, pytest.param(1, marks=pytest.mark.slow)])
 def test_ctrl_c_at_any_moment_of_a_look_into_the_store_leaves_nothing_open(every: int, tmp_path: Path) -> None:
     written = DiskStore(str(tmp_path / "timings"))
