@@ -11,6 +11,7 @@ It takes minutes: most tests of fresh interpreters are slow ones, which `-m "fau
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import re
 import select
@@ -102,6 +103,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             if not FAULTS.keys() >= set(mark.args):
                 raise pytest.UsageError(f"{item.nodeid} is marked with a fault that there is not: {mark.args}")
             item.user_properties += [("fault", row) for row in mark.args]
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector pass over what is there before the first test: a collection costs 1 ms, not 50."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

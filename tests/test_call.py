@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import amorsize
-from amorsize import AmorsizeWarning, errors, parallelizable, pmap
+from amorsize import AmorsizeWarning, errors, knowledge, parallelizable, pmap
+from amorsize.calibration.costs import Costs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -199,7 +200,10 @@ def test_results_that_cannot_be_pickled_keep_the_call_in_the_loop() -> None:
 
 @pytest.mark.fault("R11")
 @pytest.mark.needs_fork
-def test_other_threads_forbid_forks_and_fresh_interpreters_take_over_where_they_pay() -> None:
+def test_other_threads_forbid_forks_and_fresh_interpreters_take_over_where_they_pay(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(knowledge, "_ASSUMED", Costs(spawn_s=60.0))  # dearer than the items, on a busy machine too
     done = threading.Event()
     thread = threading.Thread(target=done.wait)
     thread.start()
