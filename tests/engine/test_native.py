@@ -73,7 +73,7 @@ def test_what_uses_no_native_threads_or_is_short_is_not_limited(cpu_share: float
 def test_workers_run_with_fewer_native_threads_and_the_caller_gets_its_own_back(
     options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(advice, "capacity", lambda now_s: capacity(now_s).replace(n_cores=2))
+    monkeypatch.setattr(advice, "capacity", lambda now_s, **_: capacity(now_s).replace(n_cores=2))
     assert all(set(found) == {1} for found in pmap(lambda _: pools(), range(4), n_jobs=2, **options))
     assert set(pools()) == {2}
 
