@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from time import perf_counter, time
 
+from amorsize.calibration.front import is_expected
 from amorsize.calibration.profile import Profile
 from amorsize.clearance import how_to_start, n_warm, native_threads, sending, sends_items, shared_handle
 from amorsize.identity.machine import HAS_GIL, capacity
@@ -77,7 +78,7 @@ class Adviser:
         self.plan: Plan | None = None
         self.alone_first_s = 0.0
         self.wants_ticker = False
-        self._has_ticked = False
+        self._has_ticked = self._is_expected = False
         self._cpu_share = CpuShare(self.profile.cpu_share)
 
     @property
@@ -144,7 +145,9 @@ class Adviser:
     def _plan(self, n_left: int | None, timings: Timings, computed_s: float = 0.0, **supposed: float) -> Plan:
         room = capacity(perf_counter(), forks=self._start_method == "fork")
         self.rss_bytes = room.rss_bytes
-        self.profile = self.knowledge.profile.learn_first(self.seen(timings))
+        seen = self.seen(timings)
+        self._is_expected = is_expected(self.knowledge.profile, seen)
+        self.profile = self.knowledge.profile.learn_first(seen)
         profile = self.profile.replace(**supposed) if supposed else self.profile
         own = self.stays, self._feeds, self._start_method, self._no_processes, self._no_threads
         told: Told = (n_left, timings.total_s + computed_s, self._n_ahead, n_warm(self._start_method), *own)
@@ -199,8 +202,8 @@ class Adviser:
         assert self.plan is not None
         if (self.profile.cpu_share or 0.0) >= NATIVE_FROM:  # they use cores up while they wait for each other
             evidence = evidence.replace(cores_used=None)
-        if (self.profile.trend or 0.0) > 1 and evidence.alone_s:  # the first items were the shortest
-            evidence = evidence.replace(alone_s=max(evidence.alone_s, self.profile.item.mean))
+        if evidence.alone_s and self._is_expected:  # those of the first items tell nothing about the others
+            evidence = evidence.replace(alone_s=self.profile.item.mean)
         return revise(self.plan, evidence)
 
     def seen(self, timings: Timings) -> Profile:

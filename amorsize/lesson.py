@@ -6,8 +6,8 @@ from math import sqrt
 from time import perf_counter, time
 
 from amorsize.calibration.crowding import believed_crowding, seen_crowding
+from amorsize.calibration.front import front_of
 from amorsize.calibration.runs import TELLING_S, Run
-from amorsize.calibration.trend import trend_of
 from amorsize.planning.model import WARM_S
 from amorsize.planning.planner import NOTHING_KNOWN
 from amorsize.planning.words import span
@@ -119,9 +119,9 @@ def _learn(
     believed = believed_crowding(adviser.knowledge.profile, crowding, run)
     if believed is not None:
         seen = seen.replace(crowding=believed)
-    trend = trend_of([*timings.batches, *[batch for job in jobs for batch in own_batches(job, adviser.profile)]])
-    if trend is not None:
-        seen = seen.replace(trend=sqrt(trend * (adviser.knowledge.profile.trend or trend)))
+    front = front_of([*timings.batches, *[batch for job in jobs for batch in own_batches(job, adviser.profile)]])
+    if front is not None:
+        seen = seen.replace(front=sqrt(front * (adviser.knowledge.profile.front or front)))
     adviser.knowledge.learn(seen if run is None else seen.ran(run), costs, call_s)
 
 

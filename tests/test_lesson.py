@@ -134,7 +134,7 @@ def test_after_many_runs_in_the_loop_workers_are_tried_again(home: Path) -> None
 def rising(n_items: int) -> Timings:
     timings = Timings()
     for k in range(n_items):
-        timings.add(1, 1e-4 * (k + 1))
+        timings.add(1, 1e-3 + 1e-4 * k)
     return timings
 
 
@@ -145,22 +145,30 @@ def end_of_loop(timings: Timings) -> None:
 
 
 def test_what_sorted_items_take_is_not_judged_by_the_first_of_them(home: Path) -> None:
-    end_of_loop(rising(100))
+    end_of_loop(rising(500))
     known = look_up(abs, [1], cache=True).profile
-    assert known.trend == pytest.approx(3.0, rel=0.05)
-    adviser = adviser_of(abs)
-    plan = adviser.choose(90, rising(10), [1], lambda: [1])
-    assert plan.serial_s == pytest.approx(90 * known.item.mean)
+    assert known.front == pytest.approx(1 / 26, rel=0.05)
+    plan = adviser_of(abs).choose(490, rising(10), [1], lambda: [1])
+    assert plan.serial_s == pytest.approx(490 * known.item.mean)
 
 
 def test_sorted_items_do_not_look_as_if_workers_slowed_them_down(home: Path) -> None:
-    end_of_loop(rising(100))
+    end_of_loop(rising(500))
     adviser = adviser_of(abs)
-    adviser.choose(90, rising(10), [1], lambda: [1])
+    adviser.choose(490, rising(10), [1], lambda: [1])
     adviser.plan = Plan(backend="process", n_jobs=2, chunksize=5, reason="", predicted_s=0.2, start_method="fork")
     mean_s = adviser.profile.item.mean
-    evidence = Evidence(n_left=50, n_workers=2, alone_s=mean_s / 10, n_together=40, together_s=40 * mean_s / 2)
+    evidence = Evidence(n_left=450, n_workers=2, alone_s=mean_s / 20, n_together=40, together_s=40 * mean_s / 2)
     assert adviser.reconsider(evidence) is None
     slower = adviser.reconsider(evidence.replace(together_s=40 * mean_s * 2))
     assert slower is not None
     assert not slower.is_parallel
+
+
+def test_what_the_first_items_of_a_call_tell_is_remembered_from_call_to_call(home: Path) -> None:
+    end_of_loop(rising(500))
+    once = look_up(abs, [1], cache=True).profile.front
+    end_of_loop(timed(500, 10e-3))
+    twice = look_up(abs, [1], cache=True).profile.front
+    assert once is not None
+    assert twice == pytest.approx(once**0.5)

@@ -410,7 +410,9 @@ def test_workers_start_early_where_as_many_items_of_a_stream_come_as_so_far(
     monkeypatch: pytest.MonkeyPatch, n_come: int, *, is_parallel: bool
 ) -> None:
     monkeypatch.setattr(knowledge, "_costs", {})  # what other tests have learned of a busy machine
-    monkeypatch.setattr(advice, "capacity", lambda *_, **__: Capacity(n_cores=2, rss_bytes=20 * 2**20))  # nor their memory
+    monkeypatch.setattr(
+        advice, "capacity", lambda *_, **__: Capacity(n_cores=2, rss_bytes=20 * 2**20)
+    )  # nor their memory
     stream = Spun(n_come)
     assert (asked_after(20, stream, n_jobs=2) is not None) is is_parallel
     assert stream.n_pulled == n_come

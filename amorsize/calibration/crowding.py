@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from math import sqrt
 
-from amorsize.calibration.trend import LEVEL, is_level, relative_spread, sums
+from amorsize.calibration.front import sums
+from amorsize.calibration.moments import Moments
+from amorsize.calibration.runs import TELLING_S
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +22,11 @@ if TYPE_CHECKING:
     from amorsize.calibration.runs import Run
 
     Batches = Sequence[tuple[int, float]]  # items and seconds of each, in the order of the items, about
+
+LEVEL = 1.3
+"""Items whose second half takes at most this many times as long as the first, or the reverse, are alike along the
+input. Of others, sorted ones say, the first tell nothing about the next. Lower, and noise hides crowding; at 2, a cost
+that rises with the position passes for it."""
 
 DOUBT = 2.0
 """Standard errors by which the seconds alone are taken longer, and those beside workers shorter."""
@@ -37,11 +44,11 @@ def seen_crowding(alone: Batches, beside: Batches, n_jobs: int) -> float | None:
         beside: what was run with workers.
         n_jobs: processes that computed then.
     """
-    if n_jobs < 2 or not is_level(alone) or not is_level(beside):
+    if n_jobs < 2 or not _is_level(alone) or not _is_level(beside):
         return None
     n_alone, alone_s = sums(alone)
     n_beside, beside_s = sums(beside)
-    spread = DOUBT * relative_spread(beside)
+    spread = DOUBT * _relative_spread(beside)
     slower = beside_s * n_alone / (alone_s * n_beside)
     surely = slower * (1 - spread / sqrt(n_beside)) / (1 + spread / sqrt(n_alone))
     if surely > 1:
@@ -71,3 +78,20 @@ def believed_crowding(profile: Profile, seen: float | None, run: Run | None) -> 
 def alone_s(seconds: float, crowding: float | None, n_jobs: int) -> float:
     """Return the seconds alone of what took so many beside others."""
     return seconds / (1 + (crowding or 0.0) * (n_jobs - 1))
+
+
+def _is_level(batches: Batches) -> bool:
+    """Tell whether these batches last long enough to tell anything, and both halves show the same."""
+    if sums(batches)[1] < TELLING_S:
+        return False
+    middle = len(batches) // 2
+    if not middle:
+        return True
+    (n_first, first_s), (n_second, second_s) = sums(batches[:middle]), sums(batches[middle:])
+    return first_s * n_second <= LEVEL * second_s * n_first and second_s * n_first <= LEVEL * first_s * n_second
+
+
+def _relative_spread(batches: Batches) -> float:
+    """Return the standard deviation of an item's seconds over their mean; where it is not known, 1."""
+    item = Moments.of([(n, seconds / n) for n, seconds in batches])
+    return 1.0 if item.variance is None else sqrt(item.variance) / item.mean

@@ -13,6 +13,7 @@ from __future__ import annotations
 from math import exp, log, sqrt
 
 from amorsize.calibration.facts import MAX_SECONDS, is_number
+from amorsize.calibration.front import is_expected
 from amorsize.calibration.moments import Moments
 from amorsize.calibration.runs import FAR_OFF, MAX_RUNS, TELLING_S, Run, refute
 from amorsize.records import Record
@@ -49,7 +50,7 @@ _HIGHEST = {  # of what is not always known, in the order of declaration; none i
     "first_call_s": MAX_SECONDS,
     "cpu_share": 2.0**16,
     "gil_free_share": 1.0,
-    "trend": 2.0**16,
+    "front": 2.0**16,
     "crowding": 2.0**16,
     "argument_bytes": 2.0**60,
     "result_bytes": 2.0**60,
@@ -71,7 +72,7 @@ class Profile(Record):
         first_call_s: seconds that the first call in a process took longer than those which followed.
         cpu_share: CPU seconds over wall seconds: 0.01 waits, 1 computes, 2 keeps two cores busy.
         gil_free_share: share of its time, 0 to 1, in which the function lets other threads run.
-        trend: an item's seconds in the second half of the input over those in the first: sorted data.
+        front: mean seconds of a call's first items over those of all: small for input sorted by size.
         crowding: by which share of its seconds alone an item takes longer for each further process that computes.
         argument_bytes: mean bytes of a pickled argument.
         result_bytes: mean bytes of an encoded result.
@@ -88,7 +89,7 @@ class Profile(Record):
     first_call_s: float | None = None
     cpu_share: float | None = None
     gil_free_share: float | None = None
-    trend: float | None = None
+    front: float | None = None
     crowding: float | None = None
     argument_bytes: float | None = None
     result_bytes: float | None = None
@@ -202,9 +203,8 @@ class Profile(Record):
 
     def learn_first(self, seen: Profile) -> Profile:
         """Return this prior together with what the first items of a call show: nothing about how long the others are,
-        where they are what the trend along the input makes one expect of the first."""
-        trend, off_s = self.trend or 1.0, seen.item.mean - self.item.mean
-        if self.is_known and ((trend > 1 and off_s < 0) or (trend < 1 and off_s > 0)):
+        where first items have been like that before."""
+        if is_expected(self, seen):
             return self.merge(seen.replace(item=Moments(), log_item=Moments(), longest_s=0.0))
         return self.learn(seen)
 

@@ -93,7 +93,7 @@ def describe_profile(profile: Profile, now_s: float) -> list[str]:
             ("first call", if_known(profile.first_call_s, lambda seconds: f"{span(seconds)} longer than the others")),
             ("CPU share", if_known(profile.cpu_share, "{:.2f}".format)),
             ("GIL-free share", if_known(profile.gil_free_share, "{:.2f}".format)),
-            ("trend along the input", if_known(profile.trend, "second half {:.2f} times the first".format)),
+            ("first items of a call", if_known(profile.front, "{:.2f} times as long as all".format)),
             ("crowding", if_known(profile.crowding, "{:.0%} longer for each further process".format)),
             ("argument", if_known(profile.argument_bytes, size)),
             ("result", if_known(profile.result_bytes, size)),
