@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from amorsize.engine import supervise, wire
 from amorsize.engine.collect import Collector
-from amorsize.engine.fork import start_worker
+from amorsize.engine.fork import ForkedWorker, start_workers
 from amorsize.engine.held import Held
 from amorsize.engine.job import Job
 from amorsize.engine.lifeline import Lifeline
@@ -65,11 +65,13 @@ def living(name: str) -> Iterator[Sides]:
 def _life(stamps: memoryview[float], lifeline: Lifeline) -> Life:
     cells = memoryview(bytearray(CELLS_PER_WORKER * 8)).cast("q")
 
-    def serve(outbox: wire.Outbox) -> None:
+    def serve(outbox: wire.Outbox, _number: int) -> None:
         _say_late(stamps, lambda: outbox.send(DONE, 0, 0, 0.0, b""))
 
     began_s = perf_counter()
-    worker = start_worker(serve, cells, 0, lifeline, [], Held())
+    workers: list[ForkedWorker] = []
+    start_workers(serve, 1, cells, lifeline, workers, Held())
+    (worker,) = workers
     started_s = perf_counter()
     _wait_for(worker.pipe)
     heard_s = perf_counter()

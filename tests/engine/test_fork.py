@@ -8,11 +8,20 @@ import random
 import signal
 import subprocess
 import sys
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 
 from amorsize import pmap
+
+if sys.platform != "linux" or not hasattr(os, "fork") or not hasattr(os, "memfd_create"):
+    pytest.skip("forked workers exist on Linux only", allow_module_level=True)
+
+from amorsize.engine.fork import WOKEN, Elsewhere, ForkedWorker, start_workers
+from amorsize.engine.held import Held
+from amorsize.engine.lifeline import Lifeline
+from amorsize.engine.watch import CELLS_PER_WORKER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -167,6 +176,35 @@ def test_a_new_worker_may_soon_use_every_cpu_of_its_caller() -> None:
         return True
 
     assert in_a_worker(wait_for_all_cpus)
+
+
+def test_the_caller_looks_once_where_it_runs_however_many_workers_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[int] = []
+    look = os.sched_getaffinity
+
+    def note_and_look(pid: int) -> set[int]:
+        looked.append(os.getpid())
+        return look(pid)
+
+    monkeypatch.setattr(os, "sched_getaffinity", note_and_look)
+    workers: list[ForkedWorker] = []
+    with closing(Lifeline()) as lifeline:
+        cells = memoryview(bytearray(3 * CELLS_PER_WORKER * 8)).cast("q")
+        start_workers(lambda _outbox, _number: None, 3, cells, lifeline, workers, Held())
+        for worker in workers:
+            worker.close()
+    assert looked == [os.getpid()]
+    assert len(workers) == 3
+
+
+def test_only_the_first_of_many_workers_are_named_where_to_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    named: list[int] = []
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(64)))
+    monkeypatch.setattr(os, "sched_setaffinity", lambda pid, _cpus: named.append(pid))
+    elsewhere = Elsewhere()
+    for pid in range(2 * WOKEN):
+        elsewhere.wake(pid)
+    assert sorted(set(named)) == list(range(WOKEN))
 
 
 def test_an_exit_function_of_the_callers_does_not_run_in_workers(fresh_python: Callable[..., str]) -> None:
