@@ -207,6 +207,22 @@ def test_only_the_first_of_many_workers_are_named_where_to_begin(monkeypatch: py
     assert sorted(set(named)) == list(range(WOKEN))
 
 
+@pytest.mark.parametrize("made", ["list", "iter"])
+def test_a_worker_loads_no_module_that_its_caller_could_have_loaded_for_all(
+    made: str, fresh_python: Callable[..., str]
+) -> None:
+    printed = fresh_python(
+        "-c",
+        f"""
+import sys
+from amorsize import pmap
+(found,) = pmap(lambda _: set(sys.modules), {made}([0]), backend="process", isolate=True, n_jobs=1)
+print(sorted(found - set(sys.modules)))
+""",
+    )
+    assert printed == "[]\n"
+
+
 def test_an_exit_function_of_the_callers_does_not_run_in_workers(fresh_python: Callable[..., str]) -> None:
     printed = fresh_python(
         "-c",
