@@ -57,10 +57,17 @@ def hold(read_end: int) -> None:
     """Tie this process's life to whoever holds the writing end of the pipe.
 
     The pipe is opened anew because the owner of SIGIO belongs to the open file description: inherited as it is, only
-    the last worker would be killed.
+    the last worker would be killed. A caller that was killed just after the fork, before this, sends no signal any
+    more: the pipe's end tells it.
     """
     own = os.open(f"/proc/self/fd/{read_end}", os.O_RDONLY | os.O_NONBLOCK)
     os.close(read_end)
     fcntl(own, F_SETOWN, os.getpid())
     fcntl(own, F_SETSIG, signal.SIGKILL)
     fcntl(own, F_SETFL, fcntl(own, F_GETFL) | os.O_ASYNC)
+    try:
+        is_gone = not os.read(own, 1)
+    except BlockingIOError:
+        return
+    if is_gone:
+        os._exit(1)

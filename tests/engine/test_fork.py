@@ -18,6 +18,7 @@ from amorsize import pmap
 if sys.platform != "linux" or not hasattr(os, "fork") or not hasattr(os, "memfd_create"):
     pytest.skip("forked workers exist on Linux only", allow_module_level=True)
 
+from amorsize.engine import lifeline
 from amorsize.engine.fork import WOKEN, Elsewhere, ForkedWorker, start_workers
 from amorsize.engine.held import Held
 from amorsize.engine.lifeline import Lifeline
@@ -188,9 +189,9 @@ def test_the_caller_looks_once_where_it_runs_however_many_workers_start(monkeypa
 
     monkeypatch.setattr(os, "sched_getaffinity", note_and_look)
     workers: list[ForkedWorker] = []
-    with closing(Lifeline()) as lifeline:
+    with closing(Lifeline()) as line:
         cells = memoryview(bytearray(3 * CELLS_PER_WORKER * 8)).cast("q")
-        start_workers(lambda _outbox, _number: None, 3, cells, lifeline, workers, Held())
+        start_workers(lambda _outbox, _number: None, 3, cells, line, workers, Held())
         for worker in workers:
             worker.close()
     assert looked == [os.getpid()]
@@ -221,6 +222,20 @@ print(sorted(found - set(sys.modules)))
 """,
     )
     assert printed == "[]\n"
+
+
+@pytest.mark.fault("R9")
+def test_a_worker_whose_caller_died_before_it_could_tie_its_life_to_it_ends_at_once() -> None:
+    read_end, write_end = os.pipe()
+    os.close(write_end)
+    pid = os.fork()
+    if not pid:
+        try:
+            lifeline.hold(read_end)
+        finally:
+            os._exit(7)
+    os.close(read_end)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 1
 
 
 def test_an_exit_function_of_the_callers_does_not_run_in_workers(fresh_python: Callable[..., str]) -> None:
