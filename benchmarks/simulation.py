@@ -29,7 +29,7 @@ class Prices:
     Attributes:
         call_s: the caller decides, and afterwards reports and learns.
         crew_s: the caller makes what all share, and gives it back.
-        start_s: the caller is kept by the start of one worker.
+        start_s: the caller is kept by the start of one worker of many.
         begin_s: from the begin of that start until the worker takes its first range.
         take_s: size a range, and take it.
         publish_s: a worker encodes, writes and announces a range of no results; or says that it is done.

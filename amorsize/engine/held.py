@@ -90,5 +90,10 @@ class Held:
         if raised is not None:
             raise raised
 
+    @property
+    def awaited(self) -> bool:
+        """Whether a handler waits for its turn: what takes long and can be interrupted ends early then."""
+        return bool(self._came) or self._raised is not None
+
     def _note(self, number: int, frame: FrameType | None) -> None:
         self._came.append((number, frame))

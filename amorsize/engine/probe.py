@@ -26,7 +26,7 @@ from amorsize.engine.collect import Collector
 from amorsize.engine.counter import open_counter
 from amorsize.engine.desk import Desk
 from amorsize.engine.encoding import decode, encode
-from amorsize.engine.fork import ForkedWorker, start_worker
+from amorsize.engine.fork import ForkedWorker, start_workers
 from amorsize.engine.held import Held
 from amorsize.engine.lifeline import Lifeline
 from amorsize.engine.message import DONE
@@ -132,14 +132,14 @@ def _together(n_workers: int, serve: Callable[[wire.Outbox, int], None]) -> Iter
     lifeline, held = Lifeline(), Held()
     workers: list[ForkedWorker] = []
 
-    def live(outbox: wire.Outbox) -> None:
+    def live(outbox: wire.Outbox, number: int) -> None:
         while not cells[-1]:
             pass
-        serve(outbox, len(workers))  # as many as there were when this one was forked
+        serve(outbox, number)
 
     try:
         while len(workers) < n_workers:
-            start_worker(live, cells, len(workers) * CELLS_PER_WORKER, lifeline, workers, held)
+            start_workers(live, n_workers - len(workers), cells, lifeline, workers, held)
         cells[-1] = True
         yield workers
     finally:

@@ -24,7 +24,7 @@ from amorsize.engine import safety, wire
 from amorsize.engine.collect import GRACE_S, LOWER_GRACE_S
 from amorsize.engine.counter import open_counter
 from amorsize.engine.desk import Desk
-from amorsize.engine.fork import ForkedWorker, start_worker
+from amorsize.engine.fork import ForkedWorker, start_workers
 from amorsize.engine.held import Held
 from amorsize.engine.lifeline import Lifeline
 from amorsize.engine.message import DONE, ERROR
@@ -115,26 +115,26 @@ class Crew:
         """Start the planned workers, or as many as the system has room for."""
         began = perf_counter()
         while len(self.workers) < self._most and self.job.shortage is None:
-            self._start_one()
+            self._start_some()
         self.job.n_started = len(self.workers)
         self.job.start_s += perf_counter() - began
 
-    def _start_one(self) -> None:
-        cell = len(self.workers) * CELLS_PER_WORKER
+    def _start_some(self) -> None:
+        """Start those that are missing; fewer where a signal's handler waits for its turn, which it has then."""
+        n_before, n_missing = len(self.workers), self._most - len(self.workers)
+        with self._held:
+            try:
+                start_workers(self._live, n_missing, self._cells, self._lifeline, self.workers, self._held)
+            except OSError as error:
+                self.job.shortage = f"only {len(self.workers)} of {self._most} workers could be started: {error}"
+            for worker in self.workers[n_before:]:
+                for fd in worker.events():
+                    self._by_fd[fd] = worker
+                    self._poll.register(fd, select.POLLIN)
 
-        def live(outbox: wire.Outbox) -> None:
-            serve(self.job.work, self._counter, self.job.sizes, Desk(outbox, self._cells, cell))
-
-        try:
-            with self._held:
-                self._listen_to(start_worker(live, self._cells, cell, self._lifeline, self.workers, self._held))
-        except OSError as error:
-            self.job.shortage = f"only {len(self.workers)} of {self._most} workers could be started: {error}"
-
-    def _listen_to(self, worker: ForkedWorker) -> None:
-        for fd in worker.events():
-            self._by_fd[fd] = worker
-            self._poll.register(fd, select.POLLIN)
+    def _live(self, outbox: wire.Outbox, number: int) -> None:
+        desk = Desk(outbox, self._cells, number * CELLS_PER_WORKER)
+        serve(self.job.work, self._counter, self.job.sizes, desk)
 
     def compute(self) -> None:
         """Take ranges like a worker, draining between them, until none is left or items turn out to be long."""

@@ -53,7 +53,7 @@ TOLD_SHARE = 0.05
 STAGE_OF = {
     "call_s": "call",
     "crew_s": "crew",
-    "start_s": "start",
+    "start_s": "start together",
     "begin_s": "begin",
     "take_s": "take",
     "publish_s": "publish",

@@ -49,6 +49,11 @@ STAGES = (
         "also opens a pipe, a memory file and a pidfd, and names the other CPUs, where it begins 1-4 ms earlier",
     ),
     Stage(
+        "start together",
+        "start one of 16 workers / of 16 bare forks",
+        "also opens a pipe, a memory file and a pidfd, and flushes the standard streams",
+    ),
+    Stage(
         "begin",
         "worker's first line / bare child's first line",
         "before it the worker ties its life to the caller's, closes what is its siblings', and resets signals",

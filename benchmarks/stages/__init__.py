@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from benchmarks.pairing import in_turn
 from benchmarks.stages.coding import MADE, decoding, encoding
 from benchmarks.stages.knowing import call, learning, looking_up
-from benchmarks.stages.life import Life, crew, living
+from benchmarks.stages.life import Life, crew, living, together
 from benchmarks.stages.ranges import feed, messages, order, take
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 STAGES: Mapping[str, Callable[[], AbstractContextManager[Sides]]] = {
     **{part: partial(living, part) for part in Life._fields},
+    "start together": together,
     "crew": crew,
     "take": take,
     "publish": partial(messages, 0),

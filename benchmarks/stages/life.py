@@ -5,14 +5,15 @@ from __future__ import annotations
 import mmap
 import os
 import select
+import signal
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
-from time import perf_counter
+from time import perf_counter, sleep, thread_time
 from typing import TYPE_CHECKING, NamedTuple
 
 from amorsize.engine import supervise, wire
 from amorsize.engine.collect import Collector
-from amorsize.engine.fork import start_worker
+from amorsize.engine.fork import ForkedWorker, start_workers
 from amorsize.engine.held import Held
 from amorsize.engine.job import Job
 from amorsize.engine.lifeline import Lifeline
@@ -29,6 +30,11 @@ if TYPE_CHECKING:
 
 BUSY_S = 0.5e-3
 """A worker answers after so many seconds: its caller surely sleeps then, and waking it is what is measured."""
+
+
+N_TOGETHER = 16
+LONG_S = 60.0
+"""Longer than anybody lets such a worker live."""
 
 
 class Life(NamedTuple):
@@ -65,11 +71,13 @@ def living(name: str) -> Iterator[Sides]:
 def _life(stamps: memoryview[float], lifeline: Lifeline) -> Life:
     cells = memoryview(bytearray(CELLS_PER_WORKER * 8)).cast("q")
 
-    def serve(outbox: wire.Outbox) -> None:
+    def serve(outbox: wire.Outbox, _number: int) -> None:
         _say_late(stamps, lambda: outbox.send(DONE, 0, 0, 0.0, b""))
 
     began_s = perf_counter()
-    worker = start_worker(serve, cells, 0, lifeline, [], Held())
+    workers: list[ForkedWorker] = []
+    start_workers(serve, 1, cells, lifeline, workers, Held())
+    (worker,) = workers
     started_s = perf_counter()
     _wait_for(worker.pipe)
     heard_s = perf_counter()
@@ -129,6 +137,44 @@ def _life_of(began_s: float, started_s: float, heard_s: float, gone_s: float, st
         leave=gone_s - stamps[2],
         end=perf_counter() - gone_s,
     )
+
+
+@contextmanager
+def together() -> Iterator[Sides]:
+    """Measure the start of one of `N_TOGETHER` workers, beside as many bare forks, in CPU seconds of the caller: where
+    there are fewer cores, those that have begun take its time away."""
+    cells = memoryview(bytearray(N_TOGETHER * CELLS_PER_WORKER * 8)).cast("q")
+
+    def stage() -> float:
+        workers: list[ForkedWorker] = []
+        began_s = thread_time()
+        start_workers(lambda _outbox, _number: sleep(LONG_S), N_TOGETHER, cells, lifeline, workers, Held())
+        seconds = thread_time() - began_s
+        for worker in workers:
+            worker.close()
+        return seconds / N_TOGETHER
+
+    def floor() -> float:
+        began_s = thread_time()
+        pids = [_bare_sleeper() for _ in range(N_TOGETHER)]
+        seconds = thread_time() - began_s
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        return seconds / N_TOGETHER
+
+    with closing(Lifeline()) as lifeline:
+        yield stage, floor
+
+
+def _bare_sleeper() -> int:
+    pid = os.fork()
+    if not pid:
+        try:
+            sleep(LONG_S)
+        finally:
+            os._exit(0)
+    return pid
 
 
 @contextmanager

@@ -8,11 +8,21 @@ import random
 import signal
 import subprocess
 import sys
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 
 from amorsize import pmap
+
+if sys.platform != "linux" or not hasattr(os, "fork") or not hasattr(os, "memfd_create"):
+    pytest.skip("forked workers exist on Linux only", allow_module_level=True)
+
+from amorsize.engine import lifeline
+from amorsize.engine.fork import WOKEN, Elsewhere, ForkedWorker, start_workers
+from amorsize.engine.held import Held
+from amorsize.engine.lifeline import Lifeline
+from amorsize.engine.watch import CELLS_PER_WORKER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -167,6 +177,65 @@ def test_a_new_worker_may_soon_use_every_cpu_of_its_caller() -> None:
         return True
 
     assert in_a_worker(wait_for_all_cpus)
+
+
+def test_the_caller_looks_once_where_it_runs_however_many_workers_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[int] = []
+    look = os.sched_getaffinity
+
+    def note_and_look(pid: int) -> set[int]:
+        looked.append(os.getpid())
+        return look(pid)
+
+    monkeypatch.setattr(os, "sched_getaffinity", note_and_look)
+    workers: list[ForkedWorker] = []
+    with closing(Lifeline()) as line:
+        cells = memoryview(bytearray(3 * CELLS_PER_WORKER * 8)).cast("q")
+        start_workers(lambda _outbox, _number: None, 3, cells, line, workers, Held())
+        for worker in workers:
+            worker.close()
+    assert looked == [os.getpid()]
+    assert len(workers) == 3
+
+
+def test_only_the_first_of_many_workers_are_named_where_to_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    named: list[int] = []
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(64)))
+    monkeypatch.setattr(os, "sched_setaffinity", lambda pid, _cpus: named.append(pid))
+    elsewhere = Elsewhere()
+    for pid in range(2 * WOKEN):
+        elsewhere.wake(pid)
+    assert sorted(set(named)) == list(range(WOKEN))
+
+
+@pytest.mark.parametrize("made", ["list", "iter"])
+def test_a_worker_loads_no_module_that_its_caller_could_have_loaded_for_all(
+    made: str, fresh_python: Callable[..., str]
+) -> None:
+    printed = fresh_python(
+        "-c",
+        f"""
+import sys
+from amorsize import pmap
+(found,) = pmap(lambda _: set(sys.modules), {made}([0]), backend="process", isolate=True, n_jobs=1)
+print(sorted(found - set(sys.modules)))
+""",
+    )
+    assert printed == "[]\n"
+
+
+@pytest.mark.fault("R9")
+def test_a_worker_whose_caller_died_before_it_could_tie_its_life_to_it_ends_at_once() -> None:
+    read_end, write_end = os.pipe()
+    os.close(write_end)
+    pid = os.fork()
+    if not pid:
+        try:
+            lifeline.hold(read_end)
+        finally:
+            os._exit(7)
+    os.close(read_end)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 1
 
 
 def test_an_exit_function_of_the_callers_does_not_run_in_workers(fresh_python: Callable[..., str]) -> None:

@@ -48,6 +48,21 @@ def test_a_handler_waits_for_the_end_of_the_block() -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+def test_who_holds_a_signal_back_can_ask_whether_one_waits() -> None:
+    held = Held()
+    seen = [held.awaited]
+
+    def look() -> None:
+        with held:
+            seen.append(held.awaited)
+            signal.raise_signal(signal.SIGINT)
+            seen.append(held.awaited)
+
+    with pytest.raises(KeyboardInterrupt):
+        look()
+    assert [*seen, held.awaited] == [False, False, True, False]
+
+
 def test_every_signal_that_came_is_answered_by_its_own_handler_with_its_frame() -> None:
     came: list[tuple[int, str]] = []
     before = signal.signal(signal.SIGTERM, lambda number, frame: came.append((number, frame.f_code.co_name)))  # type: ignore[union-attr]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import signal
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -17,13 +19,15 @@ from amorsize.errors import ItemNotPicklable, WorkerDied
 from amorsize.records import Evidence, Plan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from amorsize.engine.job import Job
     from tests.engine.conftest import Calls, Gate
 
     MakeJob = Callable[..., Job]
     Gates = tuple[Gate, Gate]
+    Forks = list[int]
+    OnSignal = Callable[[Callable[..., object]], None]
 
 pytestmark = pytest.mark.needs_fork
 
@@ -51,6 +55,73 @@ def test_every_item_is_called_once_whatever_the_plan(
     assert results_of(task) == [item * item for item in range(60)]
     assert sorted(calls.items) == list(range(60))
     assert (os.getpid() not in calls.pids) or caller_computes
+
+
+@pytest.fixture
+def forks(monkeypatch: pytest.MonkeyPatch) -> Forks:
+    """The ids of all processes that the caller has forked; after the first fork comes a SIGUSR2."""
+    pids: list[int] = []
+    fork = os.fork
+
+    def fork_and_signal() -> int:
+        pid = fork()
+        if pid:
+            pids.append(pid)
+            if len(pids) == 1:
+                signal.raise_signal(signal.SIGUSR2)
+        return pid
+
+    monkeypatch.setattr(os, "fork", fork_and_signal)
+    return pids
+
+
+@pytest.fixture
+def on_signal() -> Iterator[OnSignal]:
+    """Return a function that has SIGUSR2 answered by another."""
+    before = signal.getsignal(signal.SIGUSR2)
+
+    def answer_with(answer: Callable[..., object]) -> None:
+        signal.signal(signal.SIGUSR2, answer)
+
+    yield answer_with
+    signal.signal(signal.SIGUSR2, before)
+
+
+def test_a_signal_is_answered_before_another_worker_starts_and_the_others_start_then(
+    job: MakeJob, forks: Forks, on_signal: OnSignal
+) -> None:
+    n_forked: list[int] = []
+    on_signal(lambda *_: n_forked.append(len(forks)))
+    task = job(abs, range(40), n_jobs=4)
+    assert results_of(task) == list(range(40))
+    assert (n_forked, len(forks), task.n_started) == ([1], 4, 4)
+
+
+def test_no_worker_starts_after_a_signal_that_ends_the_call(
+    job: MakeJob, forks: Forks, gates: Gates, on_signal: OnSignal
+) -> None:
+    def wait(_item: int) -> None:
+        gates[0].wait()  # nobody opens it
+
+    on_signal(signal.default_int_handler)
+    with pytest.raises(KeyboardInterrupt):
+        run(job(wait, range(40), n_jobs=4))
+    assert len(forks) == 1
+
+
+def test_as_many_workers_start_as_there_is_room_for(job: MakeJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    fork, room = os.fork, iter(range(2))
+
+    def fork_or_refuse() -> int:
+        if next(room, None) is None:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        return fork()
+
+    monkeypatch.setattr(os, "fork", fork_or_refuse)
+    task = job(abs, range(40), n_jobs=4)
+    assert results_of(task) == list(range(40))
+    assert task.n_started == 2
+    assert str(task.shortage).startswith("only 2 of 4 workers could be started: ")
 
 
 def test_items_that_the_caller_ran_before_are_not_run_again(job: MakeJob, calls: Calls) -> None:

@@ -10,7 +10,7 @@ assert sys.platform == "linux"  # before the imports: elsewhere, type checkers f
 from amorsize.engine import safety
 from amorsize.engine.fed import serve
 from amorsize.engine.fed.link import Link
-from amorsize.engine.fork import descriptors_of, fork_child
+from amorsize.engine.fork import Elsewhere, fork_child
 from amorsize.engine.lifeline import Lifeline
 from amorsize.engine.process import Process
 
@@ -65,6 +65,7 @@ class ForkedCrew:
             OSError: where there is room for none.
         """
         hired: list[ForkedSeat] = []
+        elsewhere = Elsewhere()
         while len(hired) < n_workers:
             try:
                 hired.append(self._start())
@@ -72,14 +73,14 @@ class ForkedCrew:
                 if not hired:
                     raise
                 break
+            elsewhere.wake(hired[-1].pid)
         return hired
 
     def _start(self) -> ForkedSeat:
         self._lifeline = self._lifeline or Lifeline()
         here, there = socket.socketpair()
         try:
-            own = [here.fileno(), *descriptors_of(self._seats)]
-            pid = fork_child(lambda: self._live(there), self._lifeline, own)
+            pid = fork_child(lambda: self._live(here, there), self._lifeline, self._seats)
         except BaseException:
             here.close()
             raise
@@ -90,7 +91,8 @@ class ForkedCrew:
         self._seats.append(seat)
         return seat
 
-    def _live(self, there: socket.socket) -> None:
+    def _live(self, here: socket.socket, there: socket.socket) -> None:
+        here.close()
         safety.cores_are_taken = True
         serve.serve(Link(there), self._work)
 
