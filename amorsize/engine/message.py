@@ -18,8 +18,8 @@ TASK, REFUSED, READY = b"T", b"N", b"Y"
 of from now on is an item's."""
 
 SETUP, AGAIN, REST = b"S", b"A", b"Z"
-"""To one that is a fresh interpreter: what to run, and in which surroundings; the same as before, with `seconds` above
-0 where it is to answer; nothing more, and after so many seconds of silence it is to end."""
+"""To one that is a fresh interpreter: what to run, and in which surroundings; the same as before; nothing more, and
+after so many seconds of silence it is to end."""
 
 
 class Message:

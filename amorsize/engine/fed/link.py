@@ -73,17 +73,15 @@ class Link:
 
     Attributes:
         at_end: the other side has closed its end, or was silent for as long as the socket's timeout.
-        left_unread: it has gone without having read all, as Linux tells.
     """
 
     has_arrived = False  # nothing is ever here but in the socket
-    may_have_begun = False  # who has read a task says so
-    __slots__ = ("_at", "_filled", "_frame", "_parts", "_sending", "_unparsed", "at_end", "dumps", "end", "left_unread")
+    __slots__ = ("_at", "_filled", "_frame", "_parts", "_sending", "_unparsed", "at_end", "dumps", "end")
 
     def __init__(self, end: socket.socket, dumps: Dumps | None = None) -> None:
         self.end = end
         self.dumps = dumps
-        self.at_end = self.left_unread = False
+        self.at_end = False
         self._sending: deque[memoryview] = deque()
         self._unparsed = bytearray()
         self._frame: tuple[bytes, bytes, int, int, float] | None = None
@@ -160,7 +158,6 @@ class Link:
                 return
             except ConnectionError:  # the other side is gone: reading says so as well, after what it had sent
                 self._sending.clear()
-                self.left_unread = True
                 return
             while self._sending and sent >= self._sending[0].nbytes:
                 sent -= self._sending.popleft().nbytes
@@ -182,10 +179,8 @@ class Link:
                 n_bytes = self._read()
             except BlockingIOError:
                 return
-            except TimeoutError:
+            except (ConnectionError, TimeoutError):
                 n_bytes = 0
-            except ConnectionError:
-                n_bytes, self.left_unread = 0, True
             self.at_end = not n_bytes
 
     def _read(self) -> int:

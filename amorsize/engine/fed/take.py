@@ -116,12 +116,11 @@ class Taker:
         from amorsize.engine import failure
 
         table = self._table
-        has_begun = chair.is_ready or chair.seat.link.may_have_begun
         status = chair.seat.end()
         table.dismiss(chair)
         if not chair.tasks:
             return
-        if not has_begun and table.n_lost_early < table.rules.n_jobs:
+        if not chair.is_ready and table.n_lost_early < table.rules.n_jobs:
             table.n_lost_early += 1
             table.do_again(*chair.tasks)
             return
@@ -131,7 +130,7 @@ class Taker:
         if task.n_deaths <= table.rules.retries:
             table.do_again(*task.singles())
             return
-        stop = task.stop if has_begun else task.start
+        stop = task.stop if chair.is_ready else task.start
         table.fail_all(task.start, task.stop, failure.worker_died(task.start, stop, 0, status))
 
     def wait_s(self) -> float:

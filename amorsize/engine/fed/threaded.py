@@ -96,7 +96,6 @@ class ThreadLink:
 
     is_sending = False
     at_end = False
-    may_have_begun = False
 
     def __init__(self, bell: Bell) -> None:
         self._bell = bell

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-
 from amorsize.engine.encoding import encode
-from amorsize.engine.fed.link import JOINED_BYTES, Link
+from amorsize.engine.fed.link import Link
 from amorsize.engine.message import AGAIN, ERROR, READY, REFUSED, REST, RESULTS, SETUP, TASK
 
 TYPE_CHECKING = False
@@ -17,11 +15,6 @@ if TYPE_CHECKING:
     from amorsize.engine.message import Message
 else:
     from _collections import deque  # the C half is all that is needed; `collections` itself costs 2 ms
-
-
-TELLS_UNREAD = sys.platform == "linux"
-"""Whether the end of a line tells that what was last sent there had not been read: Linux resets it then. Who was sent
-one small frame, which is read as a whole or not at all, need not say that it has: 40 us less a call."""
 
 
 class Line(Link):
@@ -37,13 +30,12 @@ class Line(Link):
         is_told_to_rest: the last thing that it was told.
     """
 
-    __slots__ = ("_begins", "_idle_s", "_is_alone", "_is_silent", "_owed", "is_accepted", "is_told_to_rest", "n_setups")
+    __slots__ = ("_begins", "_idle_s", "_owed", "is_accepted", "is_told_to_rest", "n_setups")
 
     def __init__(self, end: socket.socket, idle_s: float = 0.0) -> None:
         super().__init__(end)
         self._idle_s = idle_s
         self._begins: int | None = None
-        self._is_silent = self._is_alone = False
         self.n_setups = 0
         self.is_accepted = self.is_told_to_rest = False
         self._owed: deque[Owed] = deque()
@@ -56,7 +48,7 @@ class Line(Link):
     def set_up(self, start: int, payload: bytes) -> None:
         """Send a SETUP, and once more the tasks that no worker has begun: items travel as the function does."""
         self.n_setups += 1
-        self.is_accepted = self.is_told_to_rest = self._is_silent = False
+        self.is_accepted = self.is_told_to_rest = False
         self.send(SETUP, start, self.n_setups, 0.0, payload)
         for owed in self._owed:
             super().send_values(TASK, owed.start, owed.values, owed.seconds)
@@ -64,7 +56,7 @@ class Line(Link):
     def set_up_again(self, start: int) -> None:
         """Have the worker told, with its first task, that everything is as it was."""
         self.n_setups += 1
-        self.is_told_to_rest = self._is_silent = False
+        self.is_told_to_rest = False
         self._begins = start
 
     def send_values(
@@ -73,10 +65,8 @@ class Line(Link):
         """Send a task; see `Link`. Where one small task is all that a call has, it begins and ends the call, too: the
         worker wakes up once instead of three times."""
         encoding, payload, buffers = encode(values, self.dumps)
-        self._is_alone = self._begins is not None
         if self._begins is not None:
-            self._is_silent = TELLS_UNREAD and is_last and len(payload) <= JOINED_BYTES and not buffers
-            self.post(AGAIN, self._begins, self.n_setups, float(not self._is_silent))
+            self.post(AGAIN, self._begins, self.n_setups)
             self._begins = None
         self.post(kind, start, len(values), seconds, payload, encoding, buffers)
         if values:
@@ -91,11 +81,6 @@ class Line(Link):
         """Tell the worker that the call is over."""
         self.is_told_to_rest = True
         self.send(REST, seconds=self._idle_s)
-
-    @property
-    def may_have_begun(self) -> bool:  # type: ignore[override]
-        """Whether the worker may have read its task though it has not said so: it was not asked to."""
-        return self._is_silent and not (self._is_alone and self.left_unread)
 
     def receive(self) -> Iterator[Message]:
         """Yield every message that has arrived; see `Link`."""

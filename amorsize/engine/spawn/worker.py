@@ -96,13 +96,12 @@ class Worker:
         if self._work is None or self._around is None:
             return
         take_over(self._around)
-        self._begin(self._work, message, answers=message.seconds > 0)
+        self._begin(self._work, message)
 
-    def _begin(self, work: Work, message: Message, *, answers: bool) -> None:
+    def _begin(self, work: Work, message: Message) -> None:
         work.offset = message.start
         self._desk.failed_at = None
-        if answers:
-            self.link.send(READY, message.count)
+        self.link.send(READY, message.count)
 
     def _set_up(self, message: Message) -> None:
         self._wake()
@@ -121,7 +120,7 @@ class Worker:
 
             self.link.send(REFUSED, message.count, FINAL, 0.0, failure.pack(error))
         if self._work is not None:
-            self._begin(self._work, message, answers=True)
+            self._begin(self._work, message)
 
     def _linger(self, idle_s: float) -> None:
         """Rest when nothing is heard for a moment; at once where a directory in use cannot be removed."""

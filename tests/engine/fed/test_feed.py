@@ -68,7 +68,6 @@ class Script:
     cpu_s: float | None = None
     is_sending = False
     has_arrived = True  # nobody ever waits for it
-    may_have_begun = False
 
     def __init__(self, item_s: float, goes_on: bool) -> None:
         self.item_s = item_s

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import socket
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
-from amorsize.engine.fed.link import JOINED_BYTES, Link
+from amorsize.engine.fed.link import Link
 from amorsize.engine.message import AGAIN, BEGUN, ERROR, REFUSED, REST, SETUP, TASK
 from amorsize.engine.spawn.line import Line
 
@@ -96,56 +95,16 @@ def test_one_small_task_that_is_the_last_begins_and_ends_a_call_in_one_message(e
     caller.set_up_again(0)
     assert kinds(worker) == []
     caller.send_values(TASK, 0, [1, 2], is_last=True)
-    asks = 0.0 if sys.platform == "linux" else 1.0
-    assert kinds(worker) == [(AGAIN, asks), (TASK, 0.0), (REST, 30.0)]
+    assert kinds(worker) == [(AGAIN, 0.0), (TASK, 0.0), (REST, 30.0)]
     assert caller.is_told_to_rest
-    assert caller.may_have_begun is (sys.platform == "linux")
 
 
-@pytest.mark.parametrize(("values", "is_last"), [([1], False), ([b"x" * (JOINED_BYTES + 1)], True)])
-def test_a_worker_says_that_it_has_begun_where_more_follows_or_its_task_is_large(
-    ends: tuple[Line, Link], values: list[object], is_last: bool
-) -> None:
+def test_where_more_follows_a_call_begins_with_its_first_task_and_does_not_end(ends: tuple[Line, Link]) -> None:
     caller, worker = ends
     caller.set_up_again(0)
-    caller.send_values(TASK, 0, values, is_last=is_last)
-    assert kinds(worker)[:2] == [(AGAIN, 1.0), (TASK, 0.0)]
-    assert not caller.may_have_begun
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the end of a line does not tell")
-@pytest.mark.parametrize("reads", [False, True])
-def test_the_end_of_a_line_tells_whether_a_task_was_read(ends: tuple[Line, Link], reads: bool) -> None:
-    caller, worker = ends
-    caller.set_up_again(0)
-    caller.send_values(TASK, 0, [1], is_last=True)
-    if reads:
-        kinds(worker)
-    worker.end.close()
-    assert list(caller.receive()) == []
-    assert caller.at_end
-    assert caller.may_have_begun is reads
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the end of a line does not tell")
-def test_what_was_sent_later_and_not_read_says_nothing_about_the_first_task(ends: tuple[Line, Link]) -> None:
-    caller, worker = ends
-    caller.set_up_again(0)
-    caller.send_values(TASK, 0, [1], is_last=True)
-    kinds(worker)
-    caller.send_values(TASK, 1, [2])
-    worker.end.close()
-    list(caller.receive())
-    assert caller.left_unread
-    assert caller.may_have_begun
-
-
-def test_a_line_whose_other_end_is_gone_before_the_task_is_sent_has_begun_nothing(ends: tuple[Line, Link]) -> None:
-    caller, worker = ends
-    worker.end.close()
-    caller.set_up_again(0)
-    caller.send_values(TASK, 0, [1], is_last=True)
-    assert not caller.may_have_begun
+    caller.send_values(TASK, 0, [1])
+    assert kinds(worker) == [(AGAIN, 0.0), (TASK, 0.0)]
+    assert not caller.is_told_to_rest
 
 
 def test_a_task_after_the_last_one_takes_the_rest_back(ends: tuple[Line, Link]) -> None:
