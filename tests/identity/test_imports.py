@@ -139,7 +139,7 @@ print(f.explain(range(2000)).serial_s is not None)
 def test_what_was_learned_is_known_to_the_next_process_before_its_first_call(
     fresh_python: Callable[..., str], tmp_path: Path
 ) -> None:
-    (tmp_path / "lazy_helping.py").write_text("def g(x): return sum(range(1000))")
+    (tmp_path / "lazy_helping.py").write_text("def g(x): return sum(range(10_000))")
     (tmp_path / "lazy_work.py").write_text(
         "import amorsize\n@amorsize.parallelizable\ndef f(x):\n    import lazy_helping\n    return lazy_helping.g(x)"
     )
