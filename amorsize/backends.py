@@ -84,7 +84,7 @@ def _limited(job: Job, run: Run) -> bool:
         return run(job)
     from amorsize.engine.native import limit
 
-    give_back = limit(job.native_threads)
+    give_back = job.unlimit = limit(job.native_threads)
     try:
         return run(job)
     finally:

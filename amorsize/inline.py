@@ -283,5 +283,14 @@ def advance(work: "Work", results: list[object], timings: "Timings", size: int, 
         if now - began >= until_s:
             break
         last = now
-    timings.used(now - began, thread_time() - cpu_s, process_time() - process_s)
+    timings.used(now - began, thread_time() - cpu_s, all_threads_s(now - began) - process_s)
     return size
+
+
+def all_threads_s(since_s: float) -> float:
+    """Return the CPU seconds of all threads, up to now where a window ends that is long enough to tell anything."""
+    if since_s >= TELLING_S:
+        from amorsize.clocks import count_now
+
+        count_now()
+    return process_time()

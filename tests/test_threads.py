@@ -68,7 +68,7 @@ def another_thread() -> Iterator[None]:
 
 def test_a_function_that_waits_is_run_by_many_threads() -> None:
     idents = threads_of(wait.pmap(range(60)))
-    assert report().backend == "thread"
+    assert report().backend == "thread", report()
     assert len(idents) > 2
     assert "threads take" in report().reason
 

@@ -65,6 +65,7 @@ class Job:
         start_s: seconds that starting them took, and for which the caller waited for their ends.
         first_s: None: no fresh interpreter was launched.
         shortage: why not all workers could be started, in words; None where they could.
+        unlimit: gives the native threads back; called after a retreat, for a loop that had them before.
         progress: told how many items are done, of how many; None for nobody.
         retreat: the reason for giving the workers up on the way; None where they stayed.
         left_behind: which threads were still in their items when the call ended, in words; None where none was.
@@ -98,7 +99,12 @@ class Job:
         self.start_s = 0.0
         self.shortage: str | None = None
         self.retreat: str | None = None
+        self.unlimit: Callable[[], None] = _nothing
         self.progress: Callable[[int, int | None], None] | None = None
         self.left_behind: str | None = None
         self.cpu_timings: Timings | None = None
         self.cores_used: float | None = None
+
+
+def _nothing() -> None:
+    """Give nothing back: nothing was limited."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import chain, islice
 from time import perf_counter, process_time, thread_time
 
-from amorsize.inline import LINE_OF_FOR, call_each, call_each_starred
+from amorsize.inline import LINE_OF_FOR, all_threads_s, call_each, call_each_starred
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -135,5 +135,5 @@ def advance_rows(rows: Rows, results: list[object], timings: Timings, size: int,
         if now - began >= until_s:
             break
         last = now
-    timings.used(now - began, thread_time() - cpu_s, process_time() - process_s)
+    timings.used(now - began, thread_time() - cpu_s, all_threads_s(now - began) - process_s)
     return size

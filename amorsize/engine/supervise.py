@@ -250,9 +250,9 @@ class Crew:
             self.job.start_s += max(0.0, perf_counter() - max(worker.done_s, self._waits_from_s))
         if worker.expected:
             return
-        first, stop = self._cells[worker.cell], self._cells[worker.cell + 1]
         from amorsize.engine import failure
 
+        first, stop = self._cells[worker.cell], self._cells[worker.cell + 1]
         died = failure.worker_died(first, stop, self.job.work.offset, status)
         if first < stop:
             self._fail(first, died)
@@ -281,12 +281,12 @@ class Crew:
         if self._rest_from is not None or not self.job.caller_may_run:
             return
         cpu_s = [worker.cpu_s for worker in self.workers]
-        n_alive = len(set(self._by_fd.values()))
-        n_done = self.job.collector.n_done
+        n_alive, n_done = len(set(self._by_fd.values())), self.job.collector.n_done
         plan = self.job.decide(self._watch.evidence(cpu_s, self._n_items - n_done, n_done, n_alive))
         if plan is not None and not plan.is_parallel:
             self.job.retreat = plan.reason
             self._stop_feeding()
+            self.job.unlimit()
 
     def close(self) -> None:
         """End and reap every worker and give everything back; a second time, do nothing."""

@@ -143,6 +143,7 @@ class Crew:
 
     def finish_alone(self) -> None:
         """Run in the caller what no thread has taken: after a retreat."""
+        self.job.unlimit()
         own, start = Hand(), self._rest_from
         while start < self._n_items and self.job.collector.error is None:
             stop = min(self._n_items, start + self.job.sizes.wanted(self._n_items - start))

@@ -1,0 +1,36 @@
+"""What threads on other cores have used up to now."""
+
+import os
+import sys
+
+THREADS_CPU_CLOCK = 6
+"""Linux's number for the CPU clock of a thread, below its complemented id (`pthread_getcpuclockid` in C)."""
+
+LINKS_OF_NONE = 3
+"""Links of the folder of a process's threads where there are no others: its own two, and one a thread."""
+
+MOST_ASKED = 64
+"""Threads that are asked for what they have used, at 0.5 us each: those of any library's pool."""
+
+if sys.platform == "linux":
+    from time import clock_gettime
+
+    def count_now() -> None:
+        """Have the kernel count what other threads have used up to now, so that `process_time` tells it.
+
+        It does so when they leave their core, at each tick of its clock, and when somebody asks for theirs alone. Of
+        two items of 1.3 ms that both cores computed, ticks 4 ms apart saw all or nothing: one cold call in four took
+        them for those of a single thread, gave them to two workers, and lasted nine times as long. Takes 2 us where
+        there are no others.
+        """
+        try:
+            if os.stat("/proc/self/task").st_nlink > LINKS_OF_NONE:
+                for thread in os.listdir("/proc/self/task")[:MOST_ASKED]:
+                    clock_gettime(~int(thread) << 3 | THREADS_CPU_CLOCK)
+        except OSError:  # no such folder, or one has just ended: what the others use counts at the next tick
+            return
+
+else:
+
+    def count_now() -> None:
+        """Do nothing: no other system is known to be late by more than it tells."""

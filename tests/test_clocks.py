@@ -1,0 +1,52 @@
+"""What threads on other cores have used is known up to now, and not up to the last tick of the kernel's clock."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from amorsize.clocks import count_now
+from amorsize.inline import TELLING_S, all_threads_s
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def test_counting_needs_no_other_thread() -> None:
+    count_now()
+
+
+def test_a_window_too_short_to_tell_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[bool] = []
+    monkeypatch.setattr("amorsize.clocks.count_now", lambda: counted.append(True))
+    all_threads_s(TELLING_S / 2)
+    assert not counted
+    all_threads_s(TELLING_S)
+    assert counted
+
+
+USES_NUMPY = """
+from time import process_time, thread_time
+import numpy
+from amorsize.clocks import count_now
+matrix = numpy.ones((300, 300))
+matrix @ matrix
+shares = []
+for _ in range(50):
+    own_s, all_s = thread_time(), process_time()
+    matrix @ matrix
+    count_now()
+    shares.append((process_time() - all_s) / (thread_time() - own_s))
+print(min(shares))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing is late")
+def test_what_a_native_thread_uses_is_told_between_two_ticks(fresh_python: Callable[..., str]) -> None:
+    pytest.importorskip("numpy")
+    pools = pytest.importorskip("threadpoolctl").threadpool_info()
+    if max([pool["num_threads"] for pool in pools], default=1) < 2:
+        pytest.skip("this NumPy has no threads of its own")
+    assert float(fresh_python("-c", USES_NUMPY)) > 1.05
