@@ -31,6 +31,10 @@ them: the caller spins while it waits for one that got no core, and its CPU time
 Nothing makes them up. With 1.0 one such call gave them to two workers, and took five times as long as the loop; after
 some eight that show none they are forgotten."""
 
+LOADS_FROM = 0.1
+"""CPU share from which on a first item that waits may have loaded something, and the next one has to show the same: 50
+requests, the first of which imported what it needed, got 4 threads and took 106 ms; so they get 16 and take 65."""
+
 UNDISTURBED = 0.9
 """CPU share of the caller's own items from which on a ticker may run: with less, others use the cores, and each time
 that the ticker takes the GIL may cost the caller its core for some ms (a loop of 130 ms became 1.27 times as long)."""
@@ -77,6 +81,13 @@ class CpuShare:
         self.value = self._of(seconds, cpu_s, process_s)
         if self.value is not None and self.value < WAITS_BELOW:
             self._doubt(seconds, cpu_s, process_s, was_unsure=was_unsure)
+        if (
+            self.value is not None
+            and LOADS_FROM < self.value < WAITS_BELOW
+            and timings.n_items == 1
+            and not self._known
+        ):
+            self.value, self.is_unsure = None, True
         if self.value is not None and WAITS_BELOW <= self.value < self._known >= NATIVE_FROM:
             self.value = self._known + FORGETS * (self.value - self._known)
 

@@ -62,6 +62,19 @@ def test_one_in_between_is_believed_once_the_time_without_a_core_is_left_out() -
     assert not share_of(first, second, queued=[5.0, 5.5, 6.9]).is_unsure
 
 
+def test_a_first_item_that_waits_and_computes_may_have_loaded_something() -> None:
+    first, second = timed(8e-3, 2e-3), timed(7e-3, 0.5e-3)
+    first.add(1, 8e-3)
+    second.add(1, 8e-3)
+    second.add(1, 7e-3)
+    assert (share_of(first, queued=[0.0, 0.0]).value, share_of(first, queued=[0.0, 0.0]).is_unsure) == (None, True)
+    assert share_of(first, second, queued=[0.0] * 4).value == pytest.approx(0.07, abs=0.01)
+    assert share_of(first, queued=[0.0, 0.0], known=0.2).value == pytest.approx(0.25)
+    sleeps = timed(8e-3, 0.1e-3)
+    sleeps.add(1, 8e-3)
+    assert share_of(sleeps, queued=[0.0, 0.0]).value == pytest.approx(0.0125)
+
+
 def test_where_the_system_does_not_tell_it_is_believed_the_second_time() -> None:
     first, second = timed(1.0, 0.3), timed(2.0, 0.6)
     assert share_of(first).is_unsure
