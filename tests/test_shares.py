@@ -68,7 +68,7 @@ def test_a_first_item_that_waits_and_computes_may_have_loaded_something() -> Non
     second.add(1, 8e-3)
     second.add(1, 7e-3)
     assert (share_of(first, queued=[0.0, 0.0]).value, share_of(first, queued=[0.0, 0.0]).is_unsure) == (None, True)
-    assert share_of(first, second, queued=[0.0] * 4).value == pytest.approx(0.07, abs=0.01)
+    assert share_of(first, second, queued=[0.0, 0.0, 0.0, 0.0]).value == pytest.approx(0.07, abs=0.01)
     assert share_of(first, queued=[0.0, 0.0], known=0.2).value == pytest.approx(0.25)
     sleeps = timed(8e-3, 0.1e-3)
     sleeps.add(1, 8e-3)
