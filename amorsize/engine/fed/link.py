@@ -120,22 +120,10 @@ class Link:
         payload: bytes = b"",
         encoding: bytes = MARSHALLED,
         buffers: Sequence[memoryview] = (),
+        *,
+        waits: bool = False,
     ) -> None:
-        """Send a frame, or as much of it as the other side has room for."""
-        self.post(kind, start, count, seconds, payload, encoding, buffers)
-        self.flush()
-
-    def post(
-        self,
-        kind: bytes,
-        start: int = 0,
-        count: int = 0,
-        seconds: float = 0.0,
-        payload: bytes = b"",
-        encoding: bytes = MARSHALLED,
-        buffers: Sequence[memoryview] = (),
-    ) -> None:
-        """Have a frame leave with the next one that is sent."""
+        """Send a frame, or as much of it as the other side has room for; where it `waits`, with the next frame."""
         head = HEADER.pack(kind, encoding, start, count, len(payload), seconds, len(buffers))
         head += b"".join([buffer.nbytes.to_bytes(8, "little") for buffer in buffers])
         if not buffers and len(payload) <= JOINED_BYTES:
@@ -143,6 +131,8 @@ class Link:
         else:
             parts = (memoryview(head), memoryview(payload), *[buffer.cast("B") for buffer in buffers])
             self._sending.extend([part for part in parts if part.nbytes])
+        if not waits:
+            self.flush()
 
     @property
     def is_sending(self) -> bool:

@@ -66,15 +66,14 @@ class Line(Link):
         worker wakes up once instead of three times."""
         encoding, payload, buffers = encode(values, self.dumps)
         if self._begins is not None:
-            self.post(AGAIN, self._begins, self.n_setups)
+            self.send(AGAIN, self._begins, self.n_setups, waits=True)
             self._begins = None
-        self.post(kind, start, len(values), seconds, payload, encoding, buffers)
+        self.send(kind, start, len(values), seconds, payload, encoding, buffers, waits=is_last)
         if values:
             self._owed.append(Owed(start, values, seconds))
         self.is_told_to_rest = is_last
         if is_last:
-            self.post(REST, seconds=self._idle_s)
-        self.flush()
+            self.send(REST, seconds=self._idle_s)
         return len(payload) + sum([buffer.nbytes for buffer in buffers])
 
     def rest(self) -> None:

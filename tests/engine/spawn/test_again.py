@@ -64,13 +64,13 @@ def change_all(_item: object) -> int:
 def frames(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """The kinds of all that callers send."""
     sent: list[bytes] = []
-    post = Link.post
+    send = Link.send
 
-    def noted(self: Link, kind: bytes, *arguments: Any) -> None:
+    def noted(self: Link, kind: bytes, *arguments: Any, **options: Any) -> None:
         sent.append(kind)
-        post(self, kind, *arguments)
+        send(self, kind, *arguments, **options)
 
-    monkeypatch.setattr(Link, "post", noted)
+    monkeypatch.setattr(Link, "send", noted)
     return sent
 
 
