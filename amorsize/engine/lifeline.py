@@ -7,16 +7,13 @@ import sys
 
 assert sys.platform == "linux"  # before the imports: elsewhere, type checkers find nothing behind them
 
-# Not where it is called: each worker would load it, in 1 ms that the caller does in 0.3, once.
-from fcntl import F_GETFL, F_SETFL, F_SETOWN, fcntl
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
 else:
     import _signal as signal  # the C half is loaded anyway; `signal` itself costs 3.3 ms
 
-F_SETSIG = 10  # Linux's number, for which the module fcntl has no name
+F_GETFL, F_SETFL, F_SETOWN, F_SETSIG = 3, 4, 8, 10  # Linux's numbers; the module fcntl has no name for the last
 
 
 class Lifeline:
@@ -30,6 +27,8 @@ class Lifeline:
     __slots__ = ("_write_end", "read_end")
 
     def __init__(self) -> None:
+        import fcntl as _  # noqa: F401 - for `hold`: each worker would load it, in 1 ms that the caller does in 0.3, once
+
         self.read_end, self._write_end = os.pipe()
         _writing.append(self._write_end)
 
@@ -60,6 +59,8 @@ def hold(read_end: int) -> None:
     the last worker would be killed. A caller that was killed just after the fork, before this, sends no signal any
     more: the pipe's end tells it.
     """
+    from fcntl import fcntl
+
     own = os.open(f"/proc/self/fd/{read_end}", os.O_RDONLY | os.O_NONBLOCK)
     os.close(read_end)
     fcntl(own, F_SETOWN, os.getpid())
