@@ -147,7 +147,7 @@ class Adviser:
         self.rss_bytes = room.rss_bytes
         seen = self.seen(timings)
         self._is_expected = is_expected(self.knowledge.profile, seen)
-        self.profile = self.knowledge.profile.learn_first(seen)
+        self.profile = self.knowledge.profile.learn(seen.without_items() if self._is_expected else seen)
         profile = self.profile.replace(**supposed) if supposed else self.profile
         own = self.stays, self._feeds, self._start_method, self._no_processes, self._no_threads
         told: Told = (n_left, timings.total_s + computed_s, self._n_ahead, n_warm(self._start_method), *own)

@@ -13,7 +13,6 @@ from __future__ import annotations
 from math import exp, log, sqrt
 
 from amorsize.calibration.facts import MAX_SECONDS, is_number
-from amorsize.calibration.front import is_expected
 from amorsize.calibration.moments import Moments
 from amorsize.calibration.runs import FAR_OFF, MAX_RUNS, TELLING_S, Run, refute
 from amorsize.records import Record
@@ -201,12 +200,9 @@ class Profile(Record):
             return self.demoted().merge(seen)
         return self.merge(seen)
 
-    def learn_first(self, seen: Profile) -> Profile:
-        """Return this prior together with what the first items of a call show: nothing about how long the others are,
-        where first items have been like that before."""
-        if is_expected(self, seen):
-            return self.merge(seen.replace(item=Moments(), log_item=Moments(), longest_s=0.0))
-        return self.learn(seen)
+    def without_items(self) -> Self:
+        """Return what it shows besides how long items are."""
+        return self.replace(item=Moments(), log_item=Moments(), longest_s=0.0)
 
     def aged(self, now_s: float) -> Self:
         """Return it with half the weight for every 30 days since it was last added to."""

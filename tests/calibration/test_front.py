@@ -53,19 +53,23 @@ def first(item_s: float) -> Profile:
 @pytest.mark.parametrize(("front", "item_s"), [(0.02, 0.1e-3), (0.02, 0.3e-3), (10.0, 50e-3), (1.0, 8e-3)])
 def test_first_items_like_those_before_say_nothing_about_the_others(front: float, item_s: float) -> None:
     assert is_expected(known(front), first(item_s))
-    assert known(front).learn_first(first(item_s)).item == known(front).item
 
 
 @pytest.mark.parametrize(("front", "item_s"), [(0.02, 5e-3), (1.0, 0.1e-3), (10.0, 5e-3), (None, 0.1e-3), (None, 5e-3)])
 def test_first_items_unlike_those_before_count_like_any_others(front: float | None, item_s: float) -> None:
     assert not is_expected(known(front), first(item_s))
-    assert known(front).learn_first(first(item_s)) == known(front).learn(first(item_s))
 
 
-def test_what_first_items_show_besides_is_believed() -> None:
-    assert known(0.02).learn_first(first(0.1e-3).replace(cpu_share=0.5)).cpu_share == 0.5
+def test_what_they_show_besides_is_learned() -> None:
+    learned = known(0.02).learn(first(0.1e-3).replace(cpu_share=0.5).without_items())
+    assert (learned.item, learned.log_item, learned.longest_s) == (
+        known(0.02).item,
+        known(0.02).log_item,
+        known(0.02).longest_s,
+    )
+    assert learned.cpu_share == 0.5
 
 
 def test_where_nothing_is_known_nothing_is_expected() -> None:
-    assert Profile.empty().learn_first(first(1e-3)) == first(1e-3)
+    assert not is_expected(Profile.empty(), first(1e-3))
     assert not is_expected(known(1.0), Profile.empty())
