@@ -6,6 +6,7 @@ Loaded once a call has lasted long enough for advice to pay.
 
 from __future__ import annotations
 
+from math import sqrt
 from time import perf_counter, time
 
 from amorsize.calibration.front import is_expected
@@ -13,7 +14,7 @@ from amorsize.calibration.profile import Profile
 from amorsize.clearance import how_to_start, n_warm, native_threads, sending, sends_items, shared_handle
 from amorsize.identity.machine import HAS_GIL, capacity
 from amorsize.inline import TELLING_S
-from amorsize.planning.planner import loop_plan
+from amorsize.planning.planner import STANDARD_ERRORS, loop_plan
 from amorsize.planning.threads import TICKER_FROM_S, worth_a_ticker
 from amorsize.plans import plan_for
 from amorsize.shares import NATIVE_FROM, UNDISTURBED, CpuShare
@@ -203,7 +204,8 @@ class Adviser:
         if (self.profile.cpu_share or 0.0) >= NATIVE_FROM:  # they use cores up while they wait for each other
             evidence = evidence.replace(cores_used=None)
         if evidence.alone_s and self._is_expected:  # those of the first items tell nothing about the others
-            evidence = evidence.replace(alone_s=self.profile.item.mean)
+            longest_s = self.profile.item.mean + STANDARD_ERRORS * self.profile.sd_s / sqrt(max(1, evidence.n_together))
+            evidence = evidence.replace(alone_s=longest_s)  # what so many of them may take by chance
         return revise(self.plan, evidence)
 
     def seen(self, timings: Timings) -> Profile:
