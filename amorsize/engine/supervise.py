@@ -93,7 +93,6 @@ class Crew:
         self._rest_from: int | None = None
         self._silent_death: WorkerDied | None = None
         self._waits_from_s = inf
-        self._watch = Watch(job.alone_s, job.collector.n_done, caller_computes=job.plan.caller_computes)
 
     def open(self) -> bool:
         """Make what all share; return False where the system has no room for it."""
@@ -118,6 +117,7 @@ class Crew:
             self._start_some()
         self.job.n_started = len(self.workers)
         self.job.start_s += perf_counter() - began
+        self._watch = Watch(self.job.alone_s, self.job.collector.n_done, caller_computes=self.job.plan.caller_computes)
 
     def _start_some(self) -> None:
         """Start those that are missing; fewer where a signal's handler waits for its turn, which it has then."""

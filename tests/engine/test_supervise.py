@@ -7,13 +7,14 @@ import os
 import signal
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if sys.platform != "linux" or not hasattr(os, "fork") or not hasattr(os, "memfd_create"):
     pytest.skip("forked workers exist on Linux only", allow_module_level=True)
 
+from amorsize.engine import fork, supervise
 from amorsize.engine.supervise import run
 from amorsize.errors import ItemNotPicklable, WorkerDied
 from amorsize.records import Evidence, Plan
@@ -316,6 +317,25 @@ def test_a_retreat_of_workers_alone_leaves_the_rest_to_the_caller(job: MakeJob, 
     assert results_of(task) == list(range(3000))
     assert sorted(calls.items) == list(range(3000))
     assert caller in calls.pids
+
+
+def test_what_the_start_took_is_no_evidence_against_the_workers(job: MakeJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    up_s: list[float] = []
+    late: list[float] = []
+    start_workers = fork.start_workers
+
+    def start_slowly(*args: Any) -> None:  # as a fork of a large process does
+        time.sleep(0.05)
+        start_workers(*args)
+        up_s.append(time.perf_counter())
+
+    def look(evidence: Evidence) -> None:
+        late.append(evidence.together_s - (time.perf_counter() - up_s[-1]))
+
+    monkeypatch.setattr(supervise, "start_workers", start_slowly)
+    results_of(job(lambda _: time.sleep(0.005), range(20), decide=look, alone_s=0.005, caller_computes=True))
+    assert late
+    assert max(late) <= 0
 
 
 def test_the_evidence_tells_how_far_the_run_has_come(job: MakeJob) -> None:
