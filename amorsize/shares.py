@@ -32,8 +32,8 @@ Nothing makes them up. With 1.0 one such call gave them to two workers, and took
 some eight that show none they are forgotten."""
 
 LOADS_FROM = 0.1
-"""CPU share from which on a first item that waits may have loaded something, and the next one has to show the same: 50
-requests, the first of which imported what it needed, got 4 threads and took 106 ms; so they get 16 and take 65."""
+"""CPU share from which on a first item that waits may have loaded something: 50 requests, the first of which imported
+what it needed, got 4 threads and took 106 ms, in the next process 123; with 16 they take 65."""
 
 UNDISTURBED = 0.9
 """CPU share of the caller's own items from which on a ticker may run: with less, others use the cores, and each time
@@ -81,15 +81,17 @@ class CpuShare:
         self.value = self._of(seconds, cpu_s, process_s)
         if self.value is not None and self.value < WAITS_BELOW:
             self._doubt(seconds, cpu_s, process_s, was_unsure=was_unsure)
-        if (
-            self.value is not None
-            and LOADS_FROM < self.value < WAITS_BELOW
-            and timings.n_items == 1
-            and not self._known
-        ):
-            self.value, self.is_unsure = None, True
+        if timings.n_items == 1 and self.value is not None and self._may_mislead(self.value):
+            self.value, self.is_unsure = None, not self._known
         if self.value is not None and WAITS_BELOW <= self.value < self._known >= NATIVE_FROM:
             self.value = self._known + FORGETS * (self.value - self._known)
+
+    def _may_mislead(self, first: float) -> bool:
+        """Tell whether the share of a first item may be that of what it loads, or of threads that still spin after what
+        the program did before: then what is known holds, or the next item tells."""
+        if first >= NATIVE_FROM:
+            return self._known < NATIVE_FROM
+        return LOADS_FROM < first < WAITS_BELOW and self._known < WAITS_BELOW
 
     def begin(self) -> None:
         """Be told that the next items begin now: what was queued between two looks besides them does not count."""

@@ -11,7 +11,7 @@ from amorsize.engine.collect import Collector
 from amorsize.engine.job import Job
 from amorsize.inline import Timings, Work
 from amorsize.records import Plan
-from amorsize.shares import CpuShare, own_batches, queued_s, seen_by_workers
+from amorsize.shares import NATIVE_FROM, CpuShare, own_batches, queued_s, seen_by_workers
 
 
 def timed(seconds: float, cpu_s: float, process_s: float | None = None) -> Timings:
@@ -69,10 +69,23 @@ def test_a_first_item_that_waits_and_computes_may_have_loaded_something() -> Non
     second.add(1, 7e-3)
     assert (share_of(first, queued=[0.0, 0.0]).value, share_of(first, queued=[0.0, 0.0]).is_unsure) == (None, True)
     assert share_of(first, second, queued=[0.0, 0.0, 0.0, 0.0]).value == pytest.approx(0.07, abs=0.01)
-    assert share_of(first, queued=[0.0, 0.0], known=0.2).value == pytest.approx(0.25)
+    known = share_of(first, queued=[0.0, 0.0], known=0.2)
+    assert (known.value, known.is_unsure) == (None, False)
     sleeps = timed(8e-3, 0.1e-3)
     sleeps.add(1, 8e-3)
     assert share_of(sleeps, queued=[0.0, 0.0]).value == pytest.approx(0.0125)
+
+
+def test_beside_a_first_item_the_threads_of_what_ran_before_may_still_spin() -> None:
+    first, second = timed(0.08, 0.08, 0.115), timed(0.06, 0.06, 0.06)
+    first.add(1, 0.08)
+    second.add(1, 0.08)
+    second.add(1, 0.06)
+    assert (share_of(first).value, share_of(first).is_unsure) == (None, True)
+    assert share_of(first, second).value == 1.0
+    known = share_of(first, known=1.0)
+    assert (known.value, known.is_unsure) == (None, False)
+    assert (share_of(first, known=1.9).value or 0.0) > NATIVE_FROM
 
 
 def test_where_the_system_does_not_tell_it_is_believed_the_second_time() -> None:
