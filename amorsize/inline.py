@@ -31,17 +31,6 @@ FIRST_LOOK_S = 0.0025
 
 Earlier, small scripts pay more for the look than for their work; later, a tuned run starts its workers later."""
 
-FIRST_LOOK_PAYS_S = 0.03
-"""The first look of a process waits until this many seconds of work seem to be left.
-
-It costs 5 to 10 ms, most of it imports, and what starts workers costs as much again where it is loaded for the first
-time; two cores save half of what is left. With half of it, a look that finds the best plan loses, and a loop of 25 ms
-took twice as long; twice as much keeps a job of 60 ms, which would gain a fifth, in the loop."""
-
-TAKING_OVER_S = 6e-8
-"""What it costs the caller to take over one number from a worker: of an item's time, only what is above can be gained.
-Without it a million items of 70 ns look at 70 ms of work, and the look that finds nothing takes a fifth of that."""
-
 SLICEABLE = frozenset((list, tuple, range, str, bytes))
 """Types whose slices hold exactly the items that a loop over them would meet. Of a subclass nobody knows."""
 
@@ -233,14 +222,6 @@ class Timings:
         if len(self.batches) >= self.LIMIT:
             pairs = zip(self.batches[::2], self.batches[1::2], strict=True)
             self.batches = [(n + m, s + t) for (n, s), (m, t) in pairs]
-
-    def is_worth_a_look(self, n_left: int | None) -> bool:
-        """Whether the first look of a process pays: by the time that items left will take at the mean so far, or,
-        where nobody knows their number, by half of that time spent; less what their results cost to take over."""
-        worth_s = self.total_s - TAKING_OVER_S * self.n_items
-        if n_left is None:
-            return worth_s >= FIRST_LOOK_PAYS_S / 2
-        return n_left * worth_s >= FIRST_LOOK_PAYS_S * self.n_items
 
     def used(self, seconds: float, cpu_s: float, process_s: float) -> None:
         """Note the CPU time that some items took; the latest that tells counts: a first call may import things."""

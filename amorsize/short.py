@@ -62,7 +62,7 @@ def _alone(work: Work, results: "list[object]", timings: Timings) -> int:
     """Run items until a look into the store pays, or all are done; return the size that the next batch should have."""
     try:
         size = advance(work, results, timings, 1, FIRST_LOOK_S)
-        while len(results) < work.n_items and not timings.is_worth_a_look(work.n_items - len(results)):
+        while len(results) < work.n_items and not _look_pays(work.n_items - len(results), results, timings):
             size = advance(work, results, timings, size, timings.total_s)
     except BaseException as error:
         from amorsize.engine.collect import explain_alone
@@ -70,3 +70,9 @@ def _alone(work: Work, results: "list[object]", timings: Timings) -> int:
         explain_alone(error, work, results)
         raise
     return size
+
+
+def _look_pays(n_left: int, results: "list[object]", timings: Timings) -> bool:
+    from amorsize.worth import first_look_pays
+
+    return first_look_pays(timings, n_left, results)

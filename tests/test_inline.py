@@ -113,29 +113,6 @@ def test_the_mean_of_nothing_is_not_known() -> None:
     assert Timings().mean_s is None
 
 
-@pytest.mark.parametrize(
-    ("n_done", "seconds", "n_left", "pays"),
-    [
-        (100, 0.003, 10, False),
-        (100, 0.003, 100_000, True),
-        (1, 0.003, 0, False),
-        (1_000_000, 0.2, 100, False),
-        (100, 0.003, None, False),
-        (100, 0.1, None, True),
-        (1_000_000, 0.05, 10**8, False),
-        (1_000_000, 0.05, None, False),
-        (100_000, 0.007, 900_000, False),
-        (100_000, 0.007, 9_900_000, True),
-    ],
-)
-def test_a_look_pays_where_much_work_is_left_or_where_nobody_knows_and_much_is_done(
-    n_done: int, seconds: float, n_left: int | None, *, pays: bool
-) -> None:
-    timings = Timings()
-    timings.add(n_done, seconds)
-    assert timings.is_worth_a_look(n_left) is pays
-
-
 @pytest.mark.parametrize("is_on", [True, False])
 def test_the_collector_is_as_it_was_after_a_block_that_did_without_it(*, is_on: bool) -> None:
     if not is_on:

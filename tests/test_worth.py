@@ -1,0 +1,116 @@
+"""A first look costs 10 ms: it is not to be taken where less can be gained."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import pytest
+
+from amorsize import worth
+from amorsize.inline import Timings
+from amorsize.worth import LARGE_BYTES, TAKING_OVER_S, TRIED_BYTES, first_look_pays, saved_share, taking_over_s
+
+
+def timed(n_items: int, seconds: float, cpu_s: float | None = None) -> Timings:
+    """Return the timings of items; `cpu_s` is the CPU time of all threads, where it is known."""
+    timings = Timings()
+    timings.add(n_items, seconds)
+    if cpu_s is not None:
+        timings.used(seconds, min(seconds, cpu_s), cpu_s)
+    return timings
+
+
+@pytest.fixture
+def n_cores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Have this process find so many usable cores, two where the test does not say."""
+    n_cores: int = getattr(request, "param", 2)
+    if sys.platform == "linux":
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(n_cores)))
+    else:
+        monkeypatch.setattr(os, "cpu_count", lambda: n_cores)
+    return n_cores
+
+
+@pytest.mark.usefixtures("n_cores")
+@pytest.mark.parametrize(
+    ("n_done", "seconds", "n_left", "pays"),
+    [
+        (100, 0.003, 10, False),
+        (100, 0.003, 100_000, True),
+        (1, 0.003, 0, False),
+        (1_000_000, 0.2, 100, False),
+        (100, 0.003, None, False),
+        (100, 0.029, None, False),
+        (100, 0.031, None, True),
+        (1_000_000, 0.05, 10**8, False),
+        (1_000_000, 0.05, None, False),
+        (100_000, 0.007, 900_000, False),
+        (100_000, 0.007, 9_900_000, True),
+    ],
+)
+def test_a_look_pays_where_much_work_is_left_or_where_nobody_knows_and_as_much_is_done(
+    n_done: int, seconds: float, n_left: int | None, *, pays: bool
+) -> None:
+    assert first_look_pays(timed(n_done, seconds), n_left, [1]) is pays
+
+
+@pytest.mark.parametrize(
+    ("n_cores", "cpu_s", "share"),
+    [
+        (1, None, 0.0),
+        (2, None, 0.5),
+        (16, None, 15 / 16),
+        (1, 0.1, 0.0),
+        (1, 0.0, 1.0),
+        (2, 0.05, 0.75),
+        (2, 0.19, 0.0),
+        (2, 0.3, 0.0),
+    ],
+    indirect=["n_cores"],
+)
+def test_workers_save_what_idle_cores_could_compute(n_cores: int, cpu_s: float | None, share: float) -> None:
+    del n_cores
+    assert saved_share(timed(10, 0.1, cpu_s)) == pytest.approx(share)
+
+
+@pytest.mark.parametrize("n_cores", [1], indirect=True)
+def test_one_core_gains_nothing_for_what_computes_and_looks_for_what_waits(n_cores: int) -> None:
+    assert n_cores == 1
+    assert not first_look_pays(timed(10, 0.1, cpu_s=0.1), 10**6, [1])
+    assert first_look_pays(timed(10, 0.1, cpu_s=0.0), 10**6, [1])
+
+
+@pytest.mark.parametrize(
+    "result",
+    [1, "x" * LARGE_BYTES, None, [b"x" * LARGE_BYTES], b"", b"x" * (LARGE_BYTES // 2)],
+    ids=lambda x: str(x)[:8],
+)
+def test_a_small_result_and_one_of_any_other_type_is_taken_over_for_nearly_nothing(result: object) -> None:
+    assert taking_over_s(result) == TAKING_OVER_S
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray])
+@pytest.mark.parametrize("times", [1, 10])
+def test_a_large_result_costs_what_it_takes_to_write_as_much(
+    kind: type[bytes | bytearray], times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter([1.0, 1.5])
+    monkeypatch.setattr(worth, "perf_counter", lambda: next(clock))
+    result = kind(times * TRIED_BYTES)
+    assert taking_over_s(result) == pytest.approx(0.5 * times, rel=1e-3)
+
+
+def test_an_array_counts_by_the_bytes_that_it_owns() -> None:
+    numpy = pytest.importorskip("numpy")
+    array = numpy.zeros(LARGE_BYTES)
+    assert taking_over_s(array) != TAKING_OVER_S
+    assert taking_over_s(array[:10]) == TAKING_OVER_S
+
+
+@pytest.mark.usefixtures("n_cores")
+def test_results_that_take_longer_to_take_over_than_to_compute_need_no_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    timings, large = timed(10, 0.01), [1, bytes(LARGE_BYTES)]
+    monkeypatch.setattr(worth, "taking_over_s", lambda result: 0.002 if result is large[-1] else 0.0)
+    assert not first_look_pays(timings, 10**6, large)
+    assert first_look_pays(timings, 10**6, [])
