@@ -9,7 +9,7 @@ import pytest
 
 from amorsize import worth
 from amorsize.inline import Timings
-from amorsize.worth import LARGE_BYTES, TAKING_OVER_S, TRIED_BYTES, first_look_pays, saved_share, taking_over_s
+from amorsize.worth import LARGE_BYTES, TAKING_OVER, TRIED_BYTES, first_look_pays, saved_share, taking_over_s
 
 
 def timed(n_items: int, seconds: float, cpu_s: float | None = None) -> Timings:
@@ -50,8 +50,9 @@ def n_cores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     ],
 )
 def test_a_look_pays_where_much_work_is_left_or_where_nobody_knows_and_as_much_is_done(
-    n_done: int, seconds: float, n_left: int | None, *, pays: bool
+    n_done: int, seconds: float, n_left: int | None, monkeypatch: pytest.MonkeyPatch, *, pays: bool
 ) -> None:
+    monkeypatch.setattr(worth, "_calling_s", lambda: 4e-8)
     assert first_look_pays(timed(n_done, seconds), n_left, [1]) is pays
 
 
@@ -81,31 +82,44 @@ def test_one_core_gains_nothing_for_what_computes_and_looks_for_what_waits(n_cor
     assert first_look_pays(timed(10, 0.1, cpu_s=0.0), 10**6, [1])
 
 
-@pytest.mark.parametrize(
-    "result",
-    [1, "x" * LARGE_BYTES, None, [b"x" * LARGE_BYTES], b"", b"x" * (LARGE_BYTES // 2)],
-    ids=lambda x: str(x)[:8],
-)
-def test_a_small_result_and_one_of_any_other_type_is_taken_over_for_nearly_nothing(result: object) -> None:
-    assert taking_over_s(result) == TAKING_OVER_S
+@pytest.fixture
+def prices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a call cost 1 s, and a byte 1 s to write."""
+    monkeypatch.setattr(worth, "_calling_s", lambda: 1.0)
+    monkeypatch.setattr(worth, "_written_s", float)
 
 
+@pytest.mark.usefixtures("prices")
+@pytest.mark.parametrize("result", [1, None, "x" * LARGE_BYTES, [b"x" * LARGE_BYTES], b"x" * 9], ids=type)
+def test_a_small_result_and_one_of_any_other_type_is_taken_over_for_no_less_than_a_number(result: object) -> None:
+    assert taking_over_s(result) == TAKING_OVER
+
+
+@pytest.mark.usefixtures("prices")
 @pytest.mark.parametrize("kind", [bytes, bytearray])
-@pytest.mark.parametrize("times", [1, 10])
-def test_a_large_result_costs_what_it_takes_to_write_as_much(
-    kind: type[bytes | bytearray], times: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock = iter([1.0, 1.5])
-    monkeypatch.setattr(worth, "perf_counter", lambda: next(clock))
-    result = kind(times * TRIED_BYTES)
-    assert taking_over_s(result) == pytest.approx(0.5 * times, rel=1e-3)
+@pytest.mark.parametrize("n_bytes", [LARGE_BYTES, TRIED_BYTES, 10 * TRIED_BYTES])
+def test_a_large_result_costs_what_it_takes_to_write_as_much(kind: type[bytes | bytearray], n_bytes: int) -> None:
+    assert taking_over_s(kind(n_bytes)) == pytest.approx(n_bytes, rel=1e-2)
 
 
+@pytest.mark.usefixtures("prices")
 def test_an_array_counts_by_the_bytes_that_it_owns() -> None:
     numpy = pytest.importorskip("numpy")
     array = numpy.zeros(LARGE_BYTES)
-    assert taking_over_s(array) != TAKING_OVER_S
-    assert taking_over_s(array[:10]) == TAKING_OVER_S
+    assert taking_over_s(array) == pytest.approx(array.nbytes, rel=1e-2)
+    assert taking_over_s(array[:10]) == TAKING_OVER
+
+
+@pytest.mark.parametrize("result", [1, bytes(LARGE_BYTES)], ids=type)
+def test_the_prices_are_measured(result: object) -> None:
+    assert 0 < taking_over_s(result) < 1
+
+
+def test_the_first_half_of_the_batches_does_not_count() -> None:
+    timings = Timings()
+    for n_items, seconds in ((1, 5.0), (10, 5.0), (100, 0.2), (100, 0.1), (100, 0.3)):
+        timings.add(n_items, seconds)
+    assert worth.lately_s(timings) == pytest.approx(0.002)
 
 
 @pytest.mark.usefixtures("n_cores")
