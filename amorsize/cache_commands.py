@@ -55,12 +55,15 @@ def path(_options: argparse.Namespace) -> Answer:
 
 def clear(options: argparse.Namespace) -> Answer:
     from amorsize.knowledge import forget
+    from amorsize.store.long import forget_long
 
     store, name = _store(), options.function
     where, before = store.path, store.note  # in this order: it is the path that may need a note
     if name is not None:
         _require_known(name, {each.function for each in kept()})
     n_dropped = store.clear() if name is None else forget(name)
+    if name is None:
+        forget_long(where)
     return _dropped(store, before, n_dropped, name or where)
 
 
@@ -130,7 +133,8 @@ def bring(options: argparse.Namespace) -> Answer:
 
 
 def _store() -> DiskStore:
-    from amorsize.knowledge import directory, open_store
+    from amorsize.knowledge import open_store
+    from amorsize.whereabouts import directory
 
     where = directory()
     if where is None:
@@ -167,9 +171,9 @@ def kept() -> list[Kept]:
 
 def state() -> StoreState:
     """Return what there is to say about the store itself."""
-    from amorsize.knowledge import directory
     from amorsize.report.diagnosis import StoreState
     from amorsize.report.kept import kept_in
+    from amorsize.whereabouts import directory
 
     if directory() is None:
         return StoreState(directory=None)

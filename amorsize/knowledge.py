@@ -20,8 +20,9 @@ from amorsize.identity.function import function_key
 from amorsize.identity.inputs import input_class
 from amorsize.identity.machine import machine
 from amorsize.inline import uncollected
-from amorsize.options import cache_settings
-from amorsize.store.base import default_directory, temporary_directory
+from amorsize.store.long import forget_long, note_long
+from amorsize.store.where import temporary_directory
+from amorsize.whereabouts import directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,7 +51,6 @@ _profiles: dict[str, Profile] = {}  # by row key: what this process knows, its o
 _names: dict[str, str] = {}  # by row key: the function's name
 _costs: dict[str, Costs] = {}  # by row key
 _rows_asked: dict[tuple[str, str, str], dict[str, InputClass]] = {}
-_directory_in: tuple[object, str | None] = None, None  # an environment, and what it says
 _unwritten: dict[str, dict[str, tuple[Profile | Costs, Facts]]] = {}  # by directory and row key, with its labels
 _stores: dict[str, DiskStore] = {}  # by directory
 _owner_pid = 0  # a child forked by the user has a copy of all this, and must not write it a second time
@@ -143,23 +143,6 @@ class Knowledge:
 def look_up(func: object, sample: Sequence[object], *, cache: bool) -> Knowledge:
     """Return what is known about this function with items like these."""
     return Knowledge(function_key(func), input_class(sample), machine(), cache=cache)
-
-
-def directory() -> str | None:
-    """Return where the store lives; None where the environment turns it off.
-
-    Worked out anew where the environment has changed: that takes 12 us, and to see that it has not, 1.
-    """
-    global _directory_in
-    environment = dict(getattr(os.environ, "_data", os.environ))
-    if environment == _directory_in[0]:
-        return _directory_in[1]
-    is_on, chosen = cache_settings()
-    where = (chosen or default_directory(os.environ)) if is_on else None
-    if where is not None and not os.path.isabs(where):
-        return os.path.abspath(where)
-    _directory_in = environment, where and os.path.abspath(where)
-    return _directory_in[1]
 
 
 def _rows(function: FunctionKey, place: Machine, kind: InputClass) -> dict[str, InputClass]:
@@ -267,7 +250,10 @@ def write(where: str) -> None:
 
 def _tell(where: str, waiting: dict[str, tuple[Profile | Costs, Facts]]) -> None:
     store = open_store(where)
-    store.update({key: _merging(seen, labels) for key, (seen, labels) in waiting.items()})
+    merges = {key: _merging(seen, labels) for key, (seen, labels) in waiting.items()}
+    if store.update(merges) and store.path == where:
+        profiles = [(str(labels["function"]), seen) for seen, labels in waiting.values() if isinstance(seen, Profile)]
+        note_long(where, {name: seen.item.mean for name, seen in profiles})
     store.close()
 
 
@@ -293,5 +279,6 @@ def forget(name: str) -> int:
     write(where)
     store = open_store(where)
     gone = store.delete([key for key, facts in store.entries() if facts.get("function") == name])
+    forget_long(store.path, name)
     store.close()
     return max(gone, len(known))

@@ -156,6 +156,11 @@ class config:  # noqa: N801 - a context manager that reads like a function, as c
         _within.reset(self._token)
 
 
+def is_configured() -> bool:
+    """Whether `config` has set anything that holds here."""
+    return bool(_everywhere or _within.get())
+
+
 def _is_set(text: str | None) -> bool:
     return text is not None and text.strip().lower() not in ("", "0", "false", "no", "off")
 

@@ -7,7 +7,7 @@ longer, or was told how to run, is a `Call`, which takes over with the results s
 import sys
 from time import perf_counter
 
-from amorsize.inline import FIRST_LOOK_S, Timings, Work, advance, check_iterables, columns_of, refuse_hidden
+from amorsize.inline import FEW, FIRST_LOOK_S, Timings, Work, advance, check_iterables, columns_of, refuse_hidden
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,7 +46,8 @@ def run(
     work = None if columns is None else Work(func, columns, star=star)
     results: "list[object]" = []
     timings, size = Timings(), 1
-    if work is not None and not any(given) and "amorsize.options" not in sys.modules:
+    looks_ahead = work is not None and _looks_ahead(work)
+    if work is not None and not looks_ahead and not any(given) and _is_plain():
         size = _alone(work, results, timings)
         if len(results) == work.n_items:
             from amorsize.record import report_of_loop
@@ -55,7 +56,25 @@ def run(
             return results
     from amorsize.call import Call
 
-    return Call(func, given, timings, began_s, size).run(iterables, work, results, star=star, keep=keep)
+    call = Call(func, given, timings, began_s, size)
+    if looks_ahead:
+        call.look_at_s = 0.0
+    return call.run(iterables, work, results, star=star, keep=keep)
+
+
+def _is_plain() -> bool:
+    """Whether nothing was set for all calls, and no earlier one has loaded what decides."""
+    options = sys.modules.get("amorsize.options")
+    return "amorsize.advice" not in sys.modules and (options is None or not options.is_configured())
+
+
+def _looks_ahead(work: Work) -> bool:
+    """Whether the first look of a process comes before its first item: there are few, and they are long."""
+    if not 1 < work.n_items <= FEW or "amorsize.advice" in sys.modules:
+        return False
+    from amorsize.ahead import are_long
+
+    return are_long(work.func, work.n_items)
 
 
 def _alone(work: Work, results: "list[object]", timings: Timings) -> int:

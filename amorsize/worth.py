@@ -65,10 +65,14 @@ def saved_share(timings: Timings) -> float:
 
     Native threads may use all of them, and a function that waits none.
     """
-    n_cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     seconds, _, process_s = timings.window or (1.0, 1.0, 1.0)
-    busy = process_s / seconds / n_cores
+    busy = process_s / seconds / n_usable_cores()
     return 0.0 if busy >= ALL_BUSY else 1 - busy
+
+
+def n_usable_cores() -> int:
+    """Return how many cores this process may use at the most; quotas and settings are for the look itself."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def taking_over_s(result: object) -> float:

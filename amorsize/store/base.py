@@ -1,9 +1,6 @@
-"""What every store does, the store in memory, and where the one on disk lives."""
+"""What every store does, and the store in memory."""
 
 from __future__ import annotations
-
-import os
-import sys
 
 from amorsize.store import rows
 
@@ -109,51 +106,3 @@ class StoreForeign(StoreError):
 
 class StoreUnusable(StoreError):
     """Nothing can be written here, in words for a person; the rest of the process keeps its facts in memory."""
-
-
-def default_directory(environ: Mapping[str, str], platform: str = sys.platform) -> str:
-    """Return what `platformdirs.user_cache_dir("amorsize")` would, without its 16 ms of import on Linux and macOS.
-
-    Where no home can be found it is a directory for temporary files. Nothing is created or looked at.
-    """
-    if platform != "darwin" and not platform.startswith(("linux", "freebsd", "openbsd", "netbsd")):
-        return _asked_of_platformdirs() or temporary_directory(environ)
-    root = environ.get("XDG_CACHE_HOME", "")
-    if not os.path.isabs(root):  # a relative one is to be ignored, says the XDG specification
-        home = _home(environ)
-        if home is None:
-            return temporary_directory(environ)
-        root = os.path.join(home, *(("Library", "Caches") if platform == "darwin" else (".cache",)))
-    return os.path.join(root, "amorsize")
-
-
-def temporary_directory(environ: Mapping[str, str]) -> str:
-    """Return this user's own directory on the local disk, for where the cache directory will not do."""
-    root = next((environ[name] for name in ("TMPDIR", "TEMP", "TMP") if environ.get(name)), "/tmp")
-    if sys.platform == "win32":
-        return os.path.join(root, "amorsize")  # a user's own already
-    return os.path.join(root, f"amorsize-{os.geteuid()}")
-
-
-def _home(environ: Mapping[str, str]) -> str | None:
-    home = environ.get("HOME", "")
-    if os.path.isabs(home):
-        return home.rstrip("/") or "/"
-    if sys.platform == "win32":
-        return None
-    try:
-        import pwd
-
-        home = pwd.getpwuid(os.getuid()).pw_dir
-    except (ImportError, KeyError):  # no such database; a user id without an entry, as in containers
-        return None
-    return home if os.path.isabs(home) else None
-
-
-def _asked_of_platformdirs() -> str | None:
-    try:
-        from platformdirs import user_cache_dir
-
-        return user_cache_dir("amorsize")
-    except (ImportError, OSError, RuntimeError, ValueError, KeyError):  # no home: each of its ways has its own error
-        return None

@@ -16,8 +16,9 @@ import time
 from _thread import allocate_lock
 
 from amorsize.store import place, rows
-from amorsize.store.base import Patience, StoreError, StoreForeign, StoreLocked, StoreUnusable, temporary_directory
+from amorsize.store.base import Patience, StoreError, StoreForeign, StoreLocked, StoreUnusable
 from amorsize.store.read import Reader
+from amorsize.store.where import temporary_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

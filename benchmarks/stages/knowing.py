@@ -9,7 +9,7 @@ from functools import partial
 from time import time
 from typing import TYPE_CHECKING
 
-from amorsize import knowledge, pmap
+from amorsize import knowledge, pmap, whereabouts
 from amorsize.calibration.costs import Costs
 from amorsize.calibration.profile import Profile
 from amorsize.engine import supervise
@@ -38,7 +38,7 @@ def _learn() -> None:
 @contextmanager
 def _table() -> Iterator[str]:
     """Make a database with one row, in the directory of the store, and yield its path."""
-    where = knowledge.directory()
+    where = whereabouts.directory()
     assert where is not None
     _learn()
     path = os.path.join(where, "floor.db")

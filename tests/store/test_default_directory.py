@@ -11,7 +11,7 @@ import pytest
 from platformdirs.macos import MacOS
 from platformdirs.unix import Unix
 
-from amorsize.store.base import default_directory, temporary_directory
+from amorsize.store.where import default_directory, temporary_directory
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="HOME and XDG are for POSIX")
 

@@ -315,7 +315,7 @@ def test_a_plant_at_a_name_of_the_store_s_own_goes_and_what_it_leads_to_stays(
 
 LIES = """
 import amorsize
-from amorsize import knowledge
+from amorsize import knowledge, whereabouts
 from amorsize.store.disk import DiskStore
 
 def triangle(n):
@@ -326,7 +326,7 @@ def run():
         memo.clear()
     report = amorsize.parallelizable(triangle)
     assert report.pmap(range(3000, 5000)) == [n * (n - 1) // 2 for n in range(3000, 5000)]
-    where = knowledge.directory()
+    where = whereabouts.directory()
     knowledge.write(where)
     return report.last_run.n_sampled, where
 
