@@ -16,7 +16,7 @@ from amorsize.identity.machine import HAS_GIL, capacity
 from amorsize.inline import TELLING_S
 from amorsize.planning.planner import STANDARD_ERRORS, loop_plan
 from amorsize.planning.threads import TICKER_FROM_S, worth_a_ticker
-from amorsize.plans import plan_for
+from amorsize.plans import pause_s, plan_for
 from amorsize.shares import NATIVE_FROM, UNDISTURBED, CpuShare
 
 TYPE_CHECKING = False
@@ -34,10 +34,6 @@ if TYPE_CHECKING:
 
 ALONE_SHARE = 1 / 32
 """Share of a run with workers that it may be delayed by, to see first what an item takes alone."""
-
-PAUSES, CHOICE_S = 32, 0.0005
-"""Where the function is known, so many times as long as a choice took, or this where it loaded anything, passes before
-the next. With one at each doubling from 0.25 ms on they took 4 % of a loop of 70 ms whose results are 1 MB each."""
 
 
 class Adviser:
@@ -127,8 +123,8 @@ class Adviser:
         self._cpu_share.begin()
         self.chosen_at_s = perf_counter()
         if not self.pause_s:
-            choice_s = min(self.chosen_at_s - began_s, CHOICE_S) if self.knowledge.is_hit else 0.0
-            self.pause_s = max(timings.total_s, PAUSES * choice_s)
+            choice_s = self.chosen_at_s - began_s if self.knowledge.is_hit else 0.0
+            self.pause_s = pause_s(plan, timings.total_s, self.profile.item.mean, choice_s)
         return plan
 
     @property

@@ -9,7 +9,7 @@ reads `AMORSIZE_*`. `AMORSIZE_N_JOBS` and `AMORSIZE_DISABLE` are no defaults but
 import os
 from _contextvars import ContextVar
 
-from amorsize.records import Record
+from amorsize.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,7 +1,5 @@
 """Where this process keeps what it learns."""
 
-from __future__ import annotations
-
 import os
 
 from amorsize.options import cache_settings

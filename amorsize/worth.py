@@ -54,6 +54,11 @@ def first_look_pays(timings: Timings, n_left: int | None, results: Sequence[obje
     return n_saved * (item_s - taking_over_s(results[-1] if results else None)) >= LOOK_PAYS_S
 
 
+def look_pays(serial_s: float) -> bool:
+    """Tell whether a first look pays for work that is known to take so many seconds on one core."""
+    return serial_s * (1 - 1 / n_usable_cores()) >= LOOK_PAYS_S
+
+
 def lately_s(timings: Timings) -> float:
     """Return the mean seconds of an item in the later half of the batches: in the first, code and memory are new."""
     n_items, seconds = map(sum, zip(*timings.batches[len(timings.batches) // 2 :], strict=True))

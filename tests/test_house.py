@@ -109,6 +109,14 @@ def test_a_short_call_of_a_fresh_process_loads_little_of_ours(work: Path) -> Non
     assert ours.split() == ["amorsize", "amorsize.api", "amorsize.inline", "amorsize.record", "amorsize.short"]
 
 
+def test_few_items_of_a_fresh_process_load_what_tells_whether_they_are_long(work: Path) -> None:
+    body = "import work\nwork.triangle.pmap(range(5))\n"
+    ours = run_isolated(work, f"{body}print(*sorted(name for name in sys.modules if name.startswith('amorsize.')))")
+    loaded = {name.removeprefix("amorsize.") for name in ours.split()}
+    rooms = {"ahead", "options", "store", "store.long", "store.where", "whereabouts"}
+    assert loaded == {"api", "inline", "record", "short", *rooms}
+
+
 def test_a_few_items_of_an_iterator_load_nothing_that_decides_or_starts(work: Path) -> None:
     body = "import work\nwork.triangle.pmap(iter(range(50)))\n"
     ours = run_isolated(work, f"{body}print(*sorted(name for name in sys.modules if name.startswith('amorsize.')))")

@@ -10,7 +10,8 @@ from amorsize import plans
 from amorsize.calibration.costs import Costs
 from amorsize.calibration.profile import Profile
 from amorsize.options import Options
-from amorsize.records import Capacity
+from amorsize.planning.planner import loop_plan
+from amorsize.records import Alternative, Capacity, Plan
 
 if TYPE_CHECKING:
     from amorsize.plans import Known, Told
@@ -65,3 +66,26 @@ def test_what_is_known_is_kept_as_long_as_it_is_told_by_its_identity() -> None:
     for n_samples in range(1, 200):  # each in the memory of one before, were that free
         known = Profile.of([(1, n_samples * 1e-3)], 1.0, starts_cold=False), *KNOWN[1:]
         assert plans.plan_for(known, TOLD).serial_s == pytest.approx(n_samples)
+
+
+def loop(predicted_s: float | None, *others_s: float | None) -> Plan:
+    """Return the loop's plan, beside what was rejected for it."""
+    rejected = [Alternative(backend="process", n_jobs=2, chunksize=None, predicted_s=s, why_not="") for s in others_s]
+    return loop_plan("", 10, predicted_s, tuple(rejected))
+
+
+@pytest.mark.parametrize("plan", [loop(None), loop(1.0), loop(1.0, None), loop(1.0, 2.0, 0.1), loop(1.0, 0.95)])
+def test_a_plan_holds_for_as_long_as_was_computed_so_far(plan: Plan) -> None:
+    assert plans.pause_s(plan, 0.2, 0.01, 0.0) == 0.2
+
+
+def test_one_that_only_doubt_speaks_for_holds_for_an_item_more() -> None:
+    assert plans.pause_s(loop(1.0, 0.5), 0.2, 0.05, 0.0) == 0.05
+    assert plans.pause_s(loop(1.0, 0.5), 0.2, 0.5, 0.0) == 0.2
+    assert plans.pause_s(loop(1.0, 0.5), 0.2, 1e-6, 0.0) == plans.PAUSES * plans.CHOICE_S
+
+
+def test_where_the_function_is_known_a_choice_is_paid_for_before_the_next() -> None:
+    assert plans.pause_s(loop(1.0, 2.0), 0.001, 0.01, 0.0003) == pytest.approx(plans.PAUSES * 0.0003)
+    assert plans.pause_s(loop(1.0, 2.0), 0.001, 0.01, 0.02) == pytest.approx(plans.PAUSES * plans.CHOICE_S)
+    assert plans.pause_s(loop(1.0, 2.0), 1.0, 0.01, 0.0003) == 1.0

@@ -10,8 +10,6 @@ in 0.05 ms and needs nothing of what the store needs.
 A hint and no more: one that is planted, or out of date, costs a look. It is only written where the store was, just now.
 """
 
-from __future__ import annotations
-
 import os
 
 TYPE_CHECKING = False
@@ -45,7 +43,7 @@ def read_long(directory: str) -> dict[str, float]:
     return found
 
 
-def note_long(directory: str, seen_s: Mapping[str, float]) -> None:
+def note_long(directory: str, seen_s: "Mapping[str, float]") -> None:
     """Write down which of these functions have long items, and which no longer have.
 
     Args:
@@ -69,7 +67,7 @@ def forget_long(directory: str, name: str | None = None) -> None:
         _write(directory, {} if name is None else {each: known[each] for each in known if each != name})
 
 
-def _write(directory: str, known: Mapping[str, float]) -> None:
+def _write(directory: str, known: "Mapping[str, float]") -> None:
     text = "".join(f"{seconds:.3g} {name}\n" for name, seconds in known.items() if seconds >= LONG_S).encode()
     try:
         with open(f"{directory}/{_FILE}", "wb", buffering=0, opener=_open) as file:

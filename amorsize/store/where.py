@@ -1,7 +1,5 @@
 """Where the store on disk lives, if nobody says otherwise."""
 
-from __future__ import annotations
-
 import os
 import sys
 
@@ -10,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-def default_directory(environ: Mapping[str, str], platform: str = sys.platform) -> str:
+def default_directory(environ: "Mapping[str, str]", platform: str = sys.platform) -> str:
     """Return what `platformdirs.user_cache_dir("amorsize")` would, without its 16 ms of import on Linux and macOS.
 
     Where no home can be found it is a directory for temporary files. Nothing is created or looked at.
@@ -26,7 +24,7 @@ def default_directory(environ: Mapping[str, str], platform: str = sys.platform) 
     return os.path.join(root, "amorsize")
 
 
-def temporary_directory(environ: Mapping[str, str]) -> str:
+def temporary_directory(environ: "Mapping[str, str]") -> str:
     """Return this user's own directory on the local disk, for where the cache directory will not do."""
     root = next((environ[name] for name in ("TMPDIR", "TEMP", "TMP") if environ.get(name)), "/tmp")
     if sys.platform == "win32":
@@ -34,7 +32,7 @@ def temporary_directory(environ: Mapping[str, str]) -> str:
     return os.path.join(root, f"amorsize-{os.geteuid()}")
 
 
-def _home(environ: Mapping[str, str]) -> str | None:
+def _home(environ: "Mapping[str, str]") -> str | None:
     home = environ.get("HOME", "")
     if os.path.isabs(home):
         return home.rstrip("/") or "/"
