@@ -185,7 +185,7 @@ class Call:
         """Run the items left of those that can be sliced."""
         while len(results) < work.n_items:
             plan, n_left = None, work.n_items - len(results)
-            if self.is_time_to_ask:
+            if self.is_time_to_ask and (n_left > 1 or not results or self.options.forces_workers):
                 plan = self.ask(n_left, results, work.sample, feeds=self.options.is_supervised)
             if plan is None or not self._leave(work, results, plan):
                 self._alone(work, results)

@@ -12,7 +12,7 @@ from amorsize.planning.model import WARM_S
 from amorsize.planning.planner import NOTHING_KNOWN
 from amorsize.planning.words import span
 from amorsize.records import RunReport
-from amorsize.shares import own_batches, seen_by_workers
+from amorsize.shares import lasting_share, own_batches, seen_by_workers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -109,6 +109,9 @@ def _learn(
     if adviser.knowledge.is_hit and _tells_nothing(adviser, timings, jobs):
         return
     seen, costs = adviser.seen(timings), adviser.knowledge.costs
+    share = lasting_share(seen.cpu_share, adviser.knowledge.profile.cpu_share, timings.total_s)
+    if share != seen.cpu_share:
+        seen = seen.replace(cpu_share=share)
     for job in jobs:
         if job.retreat is None:
             seen = seen.merge(seen_by_workers(job, adviser.profile, time()))

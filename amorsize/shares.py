@@ -31,6 +31,10 @@ them: the caller spins while it waits for one that got no core, and its CPU time
 Nothing makes them up. With 1.0 one such call gave them to two workers, and took five times as long as the loop; after
 some eight that show none they are forgotten."""
 
+SPINS_S = 0.15
+"""For so long native threads may spin after what the program did before: a call that has lasted no longer does not tell
+later ones that a function has any. It cannot tell itself, and the loop is safe."""
+
 LOADS_FROM = 0.1
 """CPU share from which on a first item that waits may have loaded something: 50 requests, the first of which imported
 what it needed, got 4 threads and took 106 ms, in the next process 123; with 16 they take 65."""
@@ -133,6 +137,13 @@ class CpuShare:
         looks_busy = self.value is not None and self.value >= WAITS_BELOW
         if not was_unsure and (now_s is None or (before_s is None and looks_busy)):
             self.value, self.is_unsure = None, True
+
+
+def lasting_share(share: float | None, known: float | None, alone_s: float) -> float | None:
+    """Return the CPU share that later calls are told, of what a caller has seen in so many seconds alone."""
+    if share is None or share < NATIVE_FROM or alone_s >= SPINS_S:
+        return share
+    return known
 
 
 def own_batches(job: Job | Feed, known: Profile) -> list[tuple[int, float]]:

@@ -19,12 +19,14 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
 
+from amorsize.clocks import count_now
 from amorsize.testing import leaves_nothing_behind
 
 if TYPE_CHECKING:
@@ -201,6 +203,20 @@ def nothing_left_behind(home: Path) -> Iterator[None]:
     with leaves_nothing_behind(home / "tmp"):
         yield
         _know_nothing()
+
+
+@pytest.fixture
+def undisturbed() -> None:
+    """Wait until no other thread of this process computes: those of BLAS spin for 0.1 s after what they were used for,
+    and look like native threads of whatever runs next."""
+    until_s = time.perf_counter() + 10
+    while time.perf_counter() < until_s:
+        count_now()
+        began_s, others_s = time.perf_counter(), time.process_time() - time.thread_time()
+        time.sleep(0.005)
+        count_now()
+        if time.process_time() - time.thread_time() - others_s < 0.1 * (time.perf_counter() - began_s):
+            return
 
 
 @pytest.fixture

@@ -17,12 +17,15 @@ from hypothesis import strategies as st
 import amorsize
 from amorsize import AmorsizeWarning, errors, knowledge, parallelizable, pmap
 from amorsize.calibration.costs import Costs
+from amorsize.inline import advance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from amorsize.records import RunReport
+
+pytestmark = pytest.mark.usefixtures("undisturbed")
 
 
 @parallelizable
@@ -103,6 +106,16 @@ def test_the_second_call_samples_nothing() -> None:
     burn.pmap([20_000] * 80)
     assert report(burn).n_sampled == 0
     assert "items" in report(burn).reason
+
+
+def test_what_is_left_at_the_end_is_no_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    one_by_one = lambda work, results, timings, _size, _until_s: advance(work, results, timings, 1, 0.0)  # noqa: E731
+    monkeypatch.setattr("amorsize.call.advance", one_by_one)
+    monkeypatch.setattr("amorsize.call.Call.is_time_to_ask", True)
+    burn.pmap([1] * 5)
+    assert "only one item" not in report(burn).reason
+    burn.pmap([1])
+    assert "only one item" in report(burn).reason
 
 
 def test_small_and_large_numbers_are_known_apart() -> None:

@@ -11,7 +11,7 @@ from amorsize.engine.collect import Collector
 from amorsize.engine.job import Job
 from amorsize.inline import Timings, Work
 from amorsize.records import Plan
-from amorsize.shares import NATIVE_FROM, CpuShare, own_batches, queued_s, seen_by_workers
+from amorsize.shares import NATIVE_FROM, SPINS_S, CpuShare, lasting_share, own_batches, queued_s, seen_by_workers
 
 
 def timed(seconds: float, cpu_s: float, process_s: float | None = None) -> Timings:
@@ -86,6 +86,14 @@ def test_beside_a_first_item_the_threads_of_what_ran_before_may_still_spin() -> 
     known = share_of(first, known=1.0)
     assert (known.value, known.is_unsure) == (None, False)
     assert (share_of(first, known=1.9).value or 0.0) > NATIVE_FROM
+
+
+def test_native_threads_are_told_of_by_a_call_that_outlasts_the_spinning_of_others() -> None:
+    assert lasting_share(1.9, None, SPINS_S) == 1.9
+    assert lasting_share(1.9, None, SPINS_S / 2) is None
+    assert lasting_share(1.9, 1.0, SPINS_S / 2) == 1.0
+    assert lasting_share(0.01, 1.0, 0.001) == 0.01
+    assert lasting_share(None, 1.0, 0.001) is None
 
 
 def test_where_the_system_does_not_tell_it_is_believed_the_second_time() -> None:

@@ -25,6 +25,9 @@ LONG = [20_000] * 200
 """Items that are worth workers."""
 
 
+pytestmark = pytest.mark.usefixtures("undisturbed")
+
+
 @parallelizable
 def whose(n: int) -> int:
     sum(range(n))
