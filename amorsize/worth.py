@@ -77,7 +77,9 @@ def saved_share(timings: Timings) -> float:
 
 def n_usable_cores() -> int:
     """Return how many cores this process may use at the most; quotas and settings are for the look itself."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def taking_over_s(result: object) -> float:
