@@ -123,7 +123,8 @@ class Adviser:
         self._cpu_share.begin()
         self.chosen_at_s = perf_counter()
         if not self.pause_s:
-            choice_s = self.chosen_at_s - began_s if self.knowledge.is_hit else 0.0
+            is_settled = self.knowledge.is_hit and n_left is not None
+            choice_s = self.chosen_at_s - began_s if is_settled else 0.0
             self.pause_s = pause_s(plan, timings.total_s, self.profile.item.mean, choice_s)
         return plan
 

@@ -25,8 +25,9 @@ MOST_PLANS = 64
 calls leave some that nobody will ask for."""
 
 PAUSES, CHOICE_S = 32, 0.0005
-"""Where the function is known, so many times as long as a choice took, or this where it loaded anything, passes before
-the next. With one at each doubling from 0.25 ms on they took 4 % of a loop of 70 ms whose results are 1 MB each."""
+"""Where function and number of items are known, so many times as long as a choice took, or this where it loaded
+anything, passes before the next. With one at each doubling from 0.25 ms on they took 4 % of a loop of 70 ms that
+returns large results."""
 
 CLEARLY_LESS = 0.9
 """Share of a plan's seconds that another one is to take, so that it is worth to settle soon which of the two it is."""
@@ -80,7 +81,7 @@ def pause_s(plan: Plan, total_s: float, item_s: float, choice_s: float) -> float
         plan: what was chosen.
         total_s: seconds for which the caller has computed alone.
         item_s: seconds that an item is expected to take.
-        choice_s: what the choice took; 0 where nothing was known of the function.
+        choice_s: what the choice took; 0 where function or number of items were not known: the next will know more.
     """
     best_s = (plan.alternatives[0].predicted_s if plan.alternatives else None) or inf
     if plan.predicted_s is not None and best_s < CLEARLY_LESS * plan.predicted_s:
