@@ -20,6 +20,9 @@ def directory() -> str | None:
     is_on, chosen = cache_settings()
     where = (chosen or default_directory(os.environ)) if is_on else None
     if where is not None and not os.path.isabs(where):
-        return os.path.abspath(where)
+        try:
+            return os.path.abspath(where)
+        except OSError:  # the current directory is gone: there will be nothing in what is relative to it
+            return where
     _directory_in = environment, where and os.path.abspath(where)
     return _directory_in[1]

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 from contextlib import closing
 from functools import partial
 from sqlite3 import connect
 from time import time
 from typing import TYPE_CHECKING
 
+import pytest
+
 from amorsize import knowledge, pmap, whereabouts
 from amorsize.calibration.costs import Costs
 from amorsize.calibration.profile import Profile
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
-
-    import pytest
 
 
 def test_what_thousands_of_short_calls_have_shown_is_written_by_a_long_one(home: Path) -> None:
@@ -88,3 +90,17 @@ def test_the_directory_follows_the_environment(monkeypatch: pytest.MonkeyPatch, 
         assert whereabouts.directory() == str(place / "near")
     monkeypatch.setenv("AMORSIZE_CACHE", "0")
     assert whereabouts.directory() is None
+
+
+@pytest.mark.fault("R15")
+@pytest.mark.skipif(sys.platform == "win32", reason="a current directory cannot be removed there")
+def test_a_directory_relative_to_one_that_is_gone_holds_nothing(
+    fresh_python: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AMORSIZE_CACHE_DIR", "near")
+    body = "import os, amorsize; os.mkdir('gone'); os.chdir('gone'); os.rmdir('../gone')\n"
+    short, long = (
+        "amorsize.pmap(abs, range(-5, 0))",
+        "amorsize.pmap(lambda n: len(range(n)) + sum(range(n)), [9999] * 400)",
+    )
+    assert fresh_python("-c", f"{body}print({short}, len({long}))") == "[5, 4, 3, 2, 1] 400\n"
