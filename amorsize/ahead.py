@@ -26,14 +26,15 @@ def are_long(func: "Callable[..., object]", n_items: int) -> bool:
     where = directory()
     if where is None:
         return False
-    known = _read[where] if where in _read else _read.setdefault(where, read_long(where))
-    if not known:
+    if where not in _read:
+        _read[where] = read_long(where)
+    if not _read[where]:
         return False
     from amorsize.identity.naming import function_name
     from amorsize.worth import look_pays
 
     try:
-        item_s = known.get(function_name(func), 0.0)
+        item_s = _read[where].get(function_name(func), 0.0)
     except Exception:  # a class that fails when it is looked at; given up: a hint
         return False
     return item_s >= LONG_S and look_pays(n_items * item_s)

@@ -252,8 +252,8 @@ def _tell(where: str, waiting: dict[str, tuple[Profile | Costs, Facts]]) -> None
     store = open_store(where)
     merges = {key: _merging(seen, labels) for key, (seen, labels) in waiting.items()}
     if store.update(merges) and store.path == where:
-        profiles = [(str(labels["function"]), seen) for seen, labels in waiting.values() if isinstance(seen, Profile)]
-        note_long(where, {name: seen.item.mean for name, seen in profiles})
+        profiles = ((labels, seen) for seen, labels in waiting.values() if isinstance(seen, Profile))
+        note_long(where, {str(labels["function"]): seen.item.mean for labels, seen in profiles})
     store.close()
 
 

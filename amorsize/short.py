@@ -46,9 +46,9 @@ def run(
     work = None if columns is None else Work(func, columns, star=star)
     results: "list[object]" = []
     timings, size = Timings(), 1
-    looks_ahead = work is not None and _looks_ahead(work)
-    if work is not None and not looks_ahead and not any(given) and _is_plain():
-        size = _alone(work, results, timings)
+    looks_now = work is not None and _looks_ahead(work)
+    if work is not None and not looks_now and not any(given) and _is_plain():
+        size, looks_now = _alone(work, results, timings), True
         if len(results) == work.n_items:
             from amorsize.record import report_of_loop
 
@@ -57,7 +57,7 @@ def run(
     from amorsize.call import Call
 
     call = Call(func, given, timings, began_s, size)
-    if looks_ahead:
+    if looks_now:  # it pays: not to be asked again
         call.look_at_s = 0.0
     return call.run(iterables, work, results, star=star, keep=keep)
 

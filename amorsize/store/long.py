@@ -54,7 +54,9 @@ def note_long(directory: str, seen_s: "Mapping[str, float]") -> None:
     changed = {
         name: seconds
         for name, seconds in seen_s.items()
-        if name.isprintable() and (seconds >= LONG_S or name in known) and not 0.5 < known.get(name, 0.0) / seconds < 2
+        if name.isprintable()
+        and (seconds >= LONG_S or name in known)
+        and not seconds / 2 < known.get(name, 0.0) < 2 * seconds
     }
     if changed:
         _write(directory, {**{name: each for name, each in known.items() if name not in changed}, **changed})

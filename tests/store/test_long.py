@@ -28,7 +28,7 @@ def test_it_is_written_again_where_a_time_has_doubled_or_halved(tmp_path: Path) 
     assert read_long(str(tmp_path)) == {"work:slow": 0.25, "work:slower": 1.0}
     note_long(str(tmp_path), {"work:slow": 0.6})
     assert list(read_long(str(tmp_path)).items()) == [("work:slower", 1.0), ("work:slow", 0.6)]
-    note_long(str(tmp_path), {"work:slow": 1e-6})
+    note_long(str(tmp_path), {"work:slow": 0.0})  # by a clock too coarse to see them
     assert read_long(str(tmp_path)) == {"work:slower": 1.0}
 
 
