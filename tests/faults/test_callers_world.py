@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from amorsize import AmorsizeWarning, BackendUnavailable, WorkerDied, errors, parallelizable, pmap
+from amorsize import AmorsizeWarning, BackendUnavailable, WorkerDied, errors, parallelizable, pimap, pmap
 from amorsize.testing.faults import dies_at
 from amorsize.testing.items import double
 
@@ -172,11 +172,12 @@ def test_a_global_handle_keeps_a_call_in_the_loop_with_one_warning_that_names_it
 
 @pytest.mark.fault("R21")
 @pytest.mark.slow
+@pytest.mark.parametrize("run_over", [pmap, pimap])
 @pytest.mark.parametrize("handle", HANDLES, indirect=True)
-def test_so_it_is_with_an_input_of_unknown_length(handle: str, auto: Run) -> None:
-    with pytest.warns(AmorsizeWarning) as told:  # it takes longer than with a list until workers would pay
-        assert set(auto(uses_it, [100_000] * 300)) == {os.getpid()}
-    (warning,) = told
+def test_so_it_is_with_an_input_of_unknown_length(handle: str, run_over: Run, recwarn: pytest.WarningsRecorder) -> None:
+    items = itertools.takewhile(lambda _: not recwarn, itertools.repeat(100_000, 5_000))  # until workers would pay
+    assert set(run_over(uses_it, items)) == {os.getpid()}
+    (warning,) = recwarn
     assert f"it uses {handle}, which two workers must not share" in str(warning.message)
 
 
