@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
     from amorsize.inline import Timings
 
-LOOK_PAYS_S = 0.02
-"""Seconds that have to be gained at the most: what the look costs, and what starts workers. On two cores, which save
-half of the work left: with 0.015, three items of 18 ms, of which the first runs before the look, took 1.24 times what
-they may; with half of it a loop of 25 ms took twice as long; with twice as much one of 100 ms does not gain a third."""
+LOOK_PAYS_S = 0.03
+"""Seconds that have to be gained at the most: what the look costs, and what starts workers, on a slow day. On two
+cores, which save half of the work left: with 0.02, three and four items of 20 ms, of which the first runs before the
+look, took 1.2 times what they may; with a third of it a loop of 25 ms took twice as long; with twice as much one of
+100 ms does not gain a third."""
 
 ALL_BUSY = 0.9
 """Share of the cores in use from which on nothing is to be gained by more workers: native threads stop for a moment

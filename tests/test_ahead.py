@@ -99,7 +99,7 @@ def test_few_are_looked_for_where_that_can_be_gained_what_it_costs(monkeypatch: 
     name = f"{__name__}:task"
     monkeypatch.setattr(ahead, "directory", lambda: "/nowhere")
     monkeypatch.setattr(worth, "n_usable_cores", lambda: 2)
-    for item_s, n_items, is_worth_it in ((0.004, 49, False), (0.01, 2, False), (0.01, 5, True), (0.0, 4, False)):
+    for item_s, n_items, is_worth_it in ((0.004, 49, False), (0.02, 2, False), (0.02, 4, True), (0.0, 4, False)):
         monkeypatch.setattr(ahead, "_read", {"/nowhere": {name: item_s}})
         assert are_long(task, n_items) is is_worth_it
     monkeypatch.setattr(worth, "n_usable_cores", lambda: 1)

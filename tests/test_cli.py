@@ -416,7 +416,7 @@ def test_a_process_that_was_given_the_timings_of_another_cache_knows_the_functio
 ) -> None:
     (tmp_path / "carried_work.py").write_text(
         "import amorsize\n@amorsize.parallelizable\ndef triangle(n):\n    return sum(range(n))\n"
-        "if __name__ == '__main__':\n    triangle.pmap(range(3000, 5000))\n"
+        "if __name__ == '__main__':\n    triangle.pmap([*range(3000, 5000)] * 3)\n"
     )
     fresh_python("carried_work.py")
     fresh_python("-m", "amorsize", "cache", "export", "timings.txt")
@@ -610,7 +610,7 @@ finally:
 def test_what_a_process_learned_the_command_shows(tmp_path: Path, fresh_python: Callable[..., str]) -> None:
     (tmp_path / "real_work.py").write_text(
         "import amorsize\n@amorsize.parallelizable\ndef triangle(n):\n    return sum(range(n))\n"
-        "if __name__ == '__main__':\n    triangle.pmap(range(3000, 5000))\n"
+        "if __name__ == '__main__':\n    triangle.pmap([*range(3000, 5000)] * 3)\n"
     )
     fresh_python("real_work.py")
     records = json.loads(fresh_python("-m", "amorsize", "cache", "list", "--json"))

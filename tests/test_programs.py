@@ -157,7 +157,7 @@ from amorsize import parallelizable
 for constant in (1, 2):
     @parallelizable
     def work(x, constant=constant):
-        return x + constant + 0 * sum(range(20_000))
+        return x + constant + 0 * sum(range(100_000))
     print(work.pmap(range(300)) == [x + constant for x in range(300)], work.last_run.n_sampled > 0)
 """
     assert fresh_python("-c", source) == "True True\nTrue True\n"

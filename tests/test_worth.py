@@ -41,12 +41,12 @@ def n_cores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         (1, 0.003, 0, False),
         (1_000_000, 0.2, 100, False),
         (100, 0.003, None, False),
-        (100, 0.039, None, False),
-        (100, 0.041, None, True),
+        (100, 0.059, None, False),
+        (100, 0.061, None, True),
         (1_000_000, 0.05, 10**8, False),
         (1_000_000, 0.05, None, False),
         (100_000, 0.007, 900_000, False),
-        (100_000, 0.007, 9_900_000, True),
+        (100_000, 0.007, 19_900_000, True),
     ],
 )
 def test_a_look_pays_where_much_work_is_left_or_where_nobody_knows_and_as_much_is_done(
