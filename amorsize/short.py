@@ -9,6 +9,9 @@ from time import perf_counter
 
 from amorsize.inline import FEW, FIRST_LOOK_S, Timings, Work, advance, check_iterables, columns_of, refuse_hidden
 
+# Loaded before there are results: what a module makes has the garbage collector go through a long new list.
+from amorsize.record import report_of_loop
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -50,8 +53,6 @@ def run(
     if work is not None and not looks_now and not any(given) and _is_plain():
         size, looks_now = _alone(work, results, timings), True
         if len(results) == work.n_items:
-            from amorsize.record import report_of_loop
-
             keep(report_of_loop(func, len(results), perf_counter() - began_s, timings.total_s))
             return results
     from amorsize.call import Call
