@@ -166,7 +166,7 @@ class Work:
     def sample(self) -> list[object]:
         """Return the first, the middle and the last item, to tell what kind of items these are."""
         last = self.n_items - 1
-        return [self.item(index) for index in sorted({0, last // 2, last})]
+        return [item for index in sorted({0, last // 2, last}) for item in self.batch(index, index + 1)]
 
     def item(self, index: int) -> object:
         """Return one item, for a message."""

@@ -9,7 +9,7 @@ import pytest
 
 import amorsize
 from amorsize.checks import PEERS, checked
-from amorsize.options import Options, resolve
+from amorsize.options import Options, resolve, while_environment_holds
 
 
 @pytest.mark.parametrize(
@@ -135,3 +135,28 @@ def test_an_environment_that_has_changed_is_read_again(monkeypatch: pytest.Monke
     assert resolve({}, {}, {}).n_jobs_ceiling == 4
     monkeypatch.delitem(os.environ, "AMORSIZE_N_JOBS")
     assert resolve({}, {}, {}).n_jobs_ceiling is None
+
+
+def test_a_question_about_the_environment_is_asked_again_only_where_a_variable_has_changed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str | None] = []
+
+    @while_environment_holds
+    def color() -> str | None:
+        asked.append(os.environ.get("COLOR"))
+        if asked[-1] == "wrong":
+            raise ValueError(asked[-1])
+        return asked[-1]
+
+    monkeypatch.delenv("COLOR", raising=False)
+    assert [color(), color()] == [None, None]
+    monkeypatch.setenv("COLOR", "red")
+    assert [color(), color()] == ["red", "red"]
+    monkeypatch.setenv("COLOR", "wrong")
+    for _ in range(2):  # what could not be answered is not remembered
+        with pytest.raises(ValueError, match="wrong"):
+            color()
+    monkeypatch.delenv("COLOR")
+    assert color() is None
+    assert asked == [None, "red", "wrong", "wrong", None]

@@ -18,7 +18,7 @@ from amorsize.identity.values import PLAIN
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import TypeVar
+    from typing import Any, TypeVar
 
     T = TypeVar("T")
 
@@ -35,21 +35,36 @@ _NOTHING = object()
 
 def holdings(func: object) -> list[object] | None:
     """Return all that decides what a function does, none of which can change; None where something can."""
+    held = _held(func)
+    return held if held is not None and _is_fixed(func, held) else None
+
+
+def _held(func: object) -> list[object] | None:
+    """Return what a function is made of and holds right now; None where that cannot be listed."""
     if type(func) is not FunctionType or "__wrapped__" in func.__dict__ or func.__kwdefaults__:
         return None
+    facts, namespace = code_facts(func.__code__), func.__globals__
+    held: list[object] = [func.__code__, func.__module__, func.__qualname__, func.__name__, len(facts.unsteady)]
+    held += [namespace.get(name, _NOTHING) for name in facts.names]
+    held += func.__defaults__ or ()
     try:
-        facts, namespace = code_facts(func.__code__), func.__globals__
-        found: list[object] = [namespace.get(name, _NOTHING) for name in facts.names]
-        found += func.__defaults__ or ()
-        found += [cell.cell_contents for cell in func.__closure__ or ()]
+        held += [cell.cell_contents for cell in func.__closure__ or ()]
+    except ValueError:  # one that is not set yet; given up: a quick answer
+        return None
+    return held
+
+
+def _is_fixed(func: Any, held: list[object]) -> bool:
+    """Tell whether nothing of what a function holds can change."""
+    found, namespace = held[1:], func.__globals__
+    try:
         loose = [value for value in found if type(value) not in PLAIN and value is not _NOTHING]
-    except Exception:  # a cell that is not set yet, a class that cannot be looked at; given up: a quick answer
-        return None
-    if facts.imports or not all(_is_library(value, namespace) for value in loose):
-        return None
-    if any(isinstance(value, str | bytes) and len(value) > MOST_KEPT for value in found):
-        return None
-    return [func.__code__, func.__module__, func.__qualname__, func.__name__, len(facts.unsteady), *found]
+        is_all_libraries = all(_is_library(value, namespace) for value in loose)
+    except Exception:  # a class that cannot be looked at; given up: a quick answer
+        return False
+    if not is_all_libraries or code_facts(func.__code__).imports:
+        return False
+    return not any(isinstance(value, str | bytes) and len(value) > MOST_KEPT for value in found)
 
 
 def _is_library(value: object, namespace: dict[str, object]) -> bool:
@@ -66,14 +81,14 @@ def while_unchanged(answer: Callable[[object], T]) -> Callable[[object], T]:
     known: dict[int, tuple[ref[object], list[object], T]] = {}
 
     def asked(func: object) -> T:
-        held = holdings(func)
-        if held is None:
+        held, found = _held(func), known.get(id(func))
+        if held is not None and found is not None and found[0]() is func and _are_same(found[1], held):
+            return found[2]
+        if held is None or not _is_fixed(func, held):
             return answer(func)
-        found = known.get(id(func))
-        if found is None or found[0]() is not func or not _are_same(found[1], held):
-            if len(known) >= MOST_REMEMBERED:
-                known.clear()
-            found = known[id(func)] = ref(func), held, answer(func)
+        if len(known) >= MOST_REMEMBERED:
+            known.clear()
+        known[id(func)] = found = ref(func), held, answer(func)
         return found[2]
 
     for name in ("__module__", "__name__", "__qualname__", "__doc__"):  # as `functools.wraps`, which costs 2 ms to load
