@@ -20,7 +20,6 @@ from amorsize.identity.function import function_key
 from amorsize.identity.inputs import input_class
 from amorsize.identity.machine import machine
 from amorsize.inline import uncollected
-from amorsize.store.long import forget_long, note_long
 from amorsize.store.where import temporary_directory
 from amorsize.whereabouts import directory
 
@@ -249,6 +248,8 @@ def write(where: str) -> None:
 
 
 def _tell(where: str, waiting: dict[str, tuple[Profile | Costs, Facts]]) -> None:
+    from amorsize.store.long import note_long
+
     store = open_store(where)
     merges = {key: _merging(seen, labels) for key, (seen, labels) in waiting.items()}
     if store.update(merges) and store.path == where:
@@ -276,6 +277,8 @@ def forget(name: str) -> int:
     where = directory()
     if where is None:
         return len(known)
+    from amorsize.store.long import forget_long
+
     write(where)
     store = open_store(where)
     gone = store.delete([key for key, facts in store.entries() if facts.get("function") == name])
