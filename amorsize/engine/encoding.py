@@ -1,4 +1,10 @@
-"""Results as bytes, and back: marshal where that is exact, else pickle with the large buffers beside it."""
+"""Results as bytes, and back, by the quickest way that gives back exactly what was there.
+
+all numbers, or tuples of them, like the first      marshal, which shows by itself that they are
+short texts                                         one text
+simple types                                        marshal, after a look at every type
+all else                                            pickle, with the large buffers beside it
+"""
 
 from __future__ import annotations
 
@@ -22,7 +28,22 @@ Only exactly these: of a subclass, a bytearray or an array marshal makes somethi
 MARSHAL_VERSION = 2
 """The last version without references: remembering every object would double the price."""
 
-MARSHALLED, PICKLED, PICKLED_WITH_BUFFERS = b"M", b"P", b"B"
+HEAD = 5
+"""Bytes that marshal writes before the items of a list or a tuple: a letter, and how many there are."""
+
+WIDTHS = {ord("i"): 5, ord("g"): 9}
+"""Bytes that marshal writes, by the letter that they begin with: of an int of 32 bits, and of a float."""
+
+MANY, MOST_FIELDS = 16, 8
+"""Fewer results are asked for their types sooner; longer tuples are left to pickle."""
+
+BETWEEN = "\0"
+"""Stands between texts that are sent as one: hardly any contains it."""
+
+SHORT = 256
+"""Characters of a text up to which it is sent together with others: of longer ones the copies cost more."""
+
+MARSHALLED, JOINED, PICKLED, PICKLED_WITH_BUFFERS = b"M", b"J", b"P", b"B"
 
 TIMED_FROM_BYTES = 64 << 10
 """Encoded results of simple types from this size on are timed: what they cost is new memory, at this machine's price.
@@ -49,11 +70,60 @@ def encode(results: list[object], dumps: Dumps | None = None) -> tuple[bytes, by
     Raises:
         Exception: whatever pickling one of the results raises.
     """
-    if set(map(type, results)) <= SIMPLE:
+    payload = _alike(results)
+    if payload is not None:
+        return MARSHALLED, payload, []
+    kinds = set(map(type, results))
+    if kinds == {str}:
+        payload = _joined(results)  # type: ignore[arg-type]  # by the test above
+        if payload is not None:
+            return JOINED, payload, []
+    if kinds <= SIMPLE:
         return MARSHALLED, marshal.dumps(results, MARSHAL_VERSION), []
     buffers: list[memoryview] = []
     head = (dumps or pickled)(results, buffers)
     return (PICKLED_WITH_BUFFERS if buffers else PICKLED), head, buffers
+
+
+def _alike(results: list[Any]) -> bytes | None:  # Any: what marshal cannot write it refuses
+    """Return the encoding of results that are all numbers, or tuples of numbers, like the first; None of others.
+
+    What marshal has written of each shows it, by the same letters in the same places. To look at them takes 1 ns; to
+    ask each result for its type 30, which is more than it takes to write it.
+    """
+    if len(results) < MANY or type(results[0]) is not type(results[-1]):
+        return None
+    first = results[0]
+    fields = first if type(first) is tuple else (first,)
+    if not 0 < len(fields) <= MOST_FIELDS or not all(type(field) is int or type(field) is float for field in fields):
+        return None
+    sample = marshal.dumps(first, MARSHAL_VERSION)
+    places = list(range(HEAD)) if fields is first else []
+    end = len(places)
+    for _ in fields:
+        places.append(end)
+        end += WIDTHS.get(sample[end], 0)
+    if end != len(sample):  # an int of more bits takes as many bytes as it needs
+        return None
+    try:
+        if len(marshal.dumps(results[-1], MARSHAL_VERSION)) != end:  # one that grows does so without a vain attempt
+            return None
+        payload = marshal.dumps(results, MARSHAL_VERSION)
+    except ValueError:  # there is something else among them
+        return None
+    if len(payload) != HEAD + end * len(results):
+        return None
+    are_alike = all(payload[HEAD + at :: end] == sample[at : at + 1] * len(results) for at in places)
+    return payload if are_alike else None
+
+
+def _joined(texts: list[str]) -> bytes | None:
+    """Return short texts as one, which takes half as long to write as marshal, and a fifth less to read; None where
+    that cannot be taken apart again."""
+    if len(texts[0]) > SHORT:
+        return None
+    text = BETWEEN.join(texts)
+    return text.encode("utf-8", "surrogatepass") if text.count(BETWEEN) == len(texts) - 1 else None
 
 
 def plain(value: object, buffers: list[memoryview] | None = None) -> bytes:
@@ -108,6 +178,8 @@ def decode(encoding: bytes, payload: bytes | bytearray, buffers: list[bytearray]
     Without the garbage collector: making a million objects that all stay would set it off a thousand times for nothing
     (0.026 -> 0.012 us an int).
     """
+    if encoding == JOINED:
+        return payload.decode("utf-8", "surrogatepass").split(BETWEEN)
     return uncollected(lambda: marshal.loads(payload) if encoding == MARSHALLED else unpickled(payload, buffers))
 
 
@@ -123,7 +195,7 @@ def trial(results: list[object]) -> tuple[float | None, int]:
     """
     encoding, payload, buffers = encode(results)  # imports pickle where that is needed, which must not be timed
     n_bytes = len(payload) + sum(buffer.nbytes for buffer in buffers)
-    if encoding == MARSHALLED and n_bytes < TIMED_FROM_BYTES:
+    if encoding in (MARSHALLED, JOINED) and n_bytes < TIMED_FROM_BYTES and type(results[0]) is not tuple:
         return None, n_bytes
     began = perf_counter()
     encoding, payload, buffers = encode(results)

@@ -50,6 +50,66 @@ def test_results_come_back_equal_and_of_the_same_types(results: list[object]) ->
     assert [type(result) for result in back] == [type(result) for result in results]
 
 
+LIKE: dict[str, Any] = {
+    "ints": lambda number: number - 10,
+    "floats": lambda number: number / 7,
+    "pairs": lambda number: (number, -number),
+    "rows": lambda number: (number, number / 7, 2**31 - 1, -(2**31), math.inf),
+    "texts": lambda number: f"text {number}",
+    "words": ["üben", "€5", "\U0001f600", "\udc80", "", "x"].__getitem__,
+}
+"""Results of which there are many, and all alike."""
+
+ODD: list[Any] = [
+    True, None, 0.0, 7, 2**31, -(2**31) - 1, 2**70, "", "a\0b", "\0", b"x", Weekday.MONDAY, Name("mot"), Point(1, 2),
+    (1, 2), (1.0, 2), (1, 2.0), (1, True), (1, 2**40), (1,), (1, 2, 3), (), [1, 2], bytearray(b"1234"), object,
+    array.array("i", [7]), array.array("d", [7.0]), bytearray(b"12345i1234"), b"", [], (b"", 3), (3, ()),
+]  # fmt: skip
+"""What marshal would change, or would write with the same letters, or in as many bytes."""
+
+
+def _types(results: list[Any]) -> list[Any]:
+    return [[type(field) for field in result] if type(result) is tuple else type(result) for result in results]
+
+
+@pytest.mark.parametrize("like", LIKE)
+def test_many_that_are_alike_come_back_as_they_were(like: str) -> None:
+    results = [LIKE[like](at % 6) for at in range(100)]
+    back = there_and_back(results)
+    assert back == results
+    assert _types(back) == _types(results)
+
+
+@pytest.mark.parametrize("odd", ODD, ids=repr)
+@pytest.mark.parametrize("like", LIKE)
+def test_so_does_an_odd_one_among_them(like: str, odd: object) -> None:
+    for at in (0, 1, 50, 98, 99):
+        results = [LIKE[like](at % 6) for at in range(100)]
+        results[at] = odd
+        back = there_and_back(results)
+        assert back == results
+        assert _types(back) == _types(results)
+
+
+@pytest.mark.parametrize("like", ["ints", "floats"])
+def test_so_does_a_number_of_numpy_which_marshal_takes_for_bytes(like: str) -> None:
+    numpy = pytest.importorskip("numpy")
+    for odd in (numpy.float64(7), numpy.int64(7), numpy.int32(7), numpy.arange(3)[1]):
+        results = [*map(LIKE[like], range(50)), odd, *map(LIKE[like], range(50))]
+        back = there_and_back(results)
+        assert back == results
+        assert _types(back) == _types(results)
+
+
+def test_what_is_alike_is_not_pickled() -> None:
+    encodings = {like: encode([LIKE[like](at % 6) for at in range(100)])[0] for like in LIKE}
+    assert encodings == dict.fromkeys(("ints", "floats", "pairs", "rows"), b"M") | {"texts": b"J", "words": b"J"}
+
+
+def test_long_texts_are_not_joined() -> None:
+    assert encode(["x" * 300] * 20)[0] == b"M"
+
+
 @pytest.mark.parametrize("result", [Weekday.MONDAY, True, Point(1, 2), bytearray(b"x"), array.array("d", [1.0]), 2**70])
 def test_what_marshal_would_change_keeps_its_type(result: object) -> None:
     (back,) = there_and_back([result])
