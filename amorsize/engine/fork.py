@@ -23,7 +23,7 @@ from amorsize.engine.watch import CELLS_PER_WORKER
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from typing import NoReturn
 
     from amorsize.engine.held import Held
@@ -115,10 +115,6 @@ def start_workers(
     Signal handlers are held back, so that none, Ctrl-C's least of all, can find a child that nobody knows of. Where one
     waits for its turn, this returns early, but not before a worker has started.
 
-    After a fork, every page that the caller writes to is copied for it, and Python writes wherever it looks. So what
-    can be done once is done once: where each start held signals back and looked for its CPU, 63 of them copied 11,000
-    pages of a caller of 30 MB; so they copy 6,100, in 0.65x of the CPU time.
-
     One forks all. As a tree, whose root adopts what its 4 or 8 branches have forked, 63 begin in 0.73-0.78x of the time
     on two cores, before anything is paid for a branch that dies, and for loading what adopts (ctypes: 2-5 ms).
 
@@ -127,86 +123,141 @@ def start_workers(
             left behind.
     """
     with held:
-        elsewhere = Elsewhere()
-        for number in range(len(workers), len(workers) + n_workers):
-            _start_worker(serve, number, cells, lifeline, workers)
-            elsewhere.wake(workers[-1].pid)
-            if held.awaited:
-                return
+        elsewhere, n_before = Elsewhere(), len(workers)
+        pids: list[int] = []
+        lines, shortage = _open_lines(n_workers)
+
+        def strange_to(number: int) -> list[int]:
+            strange = [fd for worker in workers for fd in worker.descriptors()]
+            for other, (read_end, *own) in enumerate(lines):
+                strange += [read_end] if other == number else [read_end, *own]
+            return strange
+
+        def live(number: int) -> None:
+            _, write_end, arena = lines[number]
+            number += n_before
+            serve(wire.Outbox(write_end, arena, cells, number * CELLS_PER_WORKER + 2), number)
+
+        def goes_on(pid: int) -> bool:
+            elsewhere.wake(pid)
+            return not held.awaited
+
+        try:
+            fork_children(live, len(lines), pids, goes_on, lifeline, strange_to)
+        except OSError as error:
+            shortage = error
+        finally:
+            for _, write_end, _ in lines:
+                os.close(write_end)
+            for pid, (read_end, _, arena) in zip(pids, lines, strict=False):
+                workers.append(ForkedWorker(pid, read_end, arena, cells, len(workers) * CELLS_PER_WORKER))
+            for read_end, _, arena in lines[len(pids) :]:
+                os.close(read_end)
+                os.close(arena)
+        if shortage is not None:
+            raise shortage
 
 
-def _start_worker(
-    serve: Callable[[wire.Outbox, int], None],
-    number: int,
-    cells: memoryview,
-    lifeline: Lifeline,
-    workers: list[ForkedWorker],
-) -> None:
-    cell = number * CELLS_PER_WORKER
-    opened: list[int] = []
-    try:
-        opened += os.pipe()
-        opened.append(os.memfd_create("amorsize-results"))
+def _open_lines(n_workers: int) -> tuple[list[tuple[int, int, int]], OSError | None]:
+    """Return the ends of a pipe and a memory file for each worker, of as many as there is room for; and why not of all.
+
+    The writing ends are closed before each worker takes one more descriptor here.
+    """
+    lines: list[tuple[int, int, int]] = []
+    for _ in range(n_workers):
+        opened: list[int] = []
+        try:
+            opened += os.pipe()
+            opened.append(os.memfd_create("amorsize-results"))
+        except OSError as error:
+            for fd in opened:
+                os.close(fd)
+            return lines, error
         read_end, write_end, arena = opened
-
-        def live() -> None:
-            os.close(read_end)
-            serve(wire.Outbox(write_end, arena, cells, cell + 2), number)
-
-        pid = fork_child(live, lifeline, workers)
-    except OSError:
-        for fd in opened:
-            os.close(fd)
-        raise
-    os.close(write_end)
-    workers.append(ForkedWorker(pid, read_end, arena, cells, cell))
+        lines.append((read_end, write_end, arena))
+    return lines, None
 
 
-def fork_child(serve: Callable[[], None], lifeline: Lifeline, siblings: Iterable[Process]) -> int:
-    """Fork a process that runs `serve` and ends; return its id. Signal handlers have to be held back meanwhile.
+def fork_children(
+    serve: Callable[[int], None],
+    n_children: int,
+    pids: list[int],
+    goes_on: Callable[[int], bool],
+    lifeline: Lifeline,
+    strange_to: Callable[[int], list[int]],
+) -> None:
+    """Fork processes that run `serve` with their number and end. Signal handlers have to be held back meanwhile.
 
-    It closes what the caller has open for its siblings: while it held their ends, their end-of-file would never come.
-    What the caller has forgotten and not yet collected is never collected in the child: it would be finalized twice.
+    What the caller has forgotten and not yet collected is never collected in a child: it would be finalized twice.
+
+    Args:
+        serve: what they do.
+        n_children: how many.
+        pids: their ids are added to it.
+        goes_on: told each id; returns False where no other is to follow.
+        lifeline: ends them with the caller.
+        strange_to: tells, in a child, which descriptors it has to close: while it held an end of one of its siblings',
+            that one's end-of-file would never come.
+
+    Raises:
+        OSError: where there is no room for another.
     """
     collects = gc.isenabled()
     gc.disable()  # what others have registered for a fork runs in the child first
     try:
-        pid = _fork()
-        if pid == 0:
+        number = _fork(n_children, pids, goes_on)
+        if number is not None:
             gc.freeze()
     finally:
         if collects:
             gc.enable()
-    if pid == 0:
-        _become_worker(serve, lifeline, siblings)
-    return pid
+    if number is not None:
+        _become_worker(serve, number, lifeline, strange_to)
 
 
-def _fork() -> int:
-    """Fork; whether that is safe here was decided before (`safety.refusal`).
+def _fork(n_children: int, pids: list[int], goes_on: Callable[[int], bool]) -> int | None:
+    """Fork; whether that is safe here was decided before (`safety.refusal`). Return, in a child, its number.
 
     Python 3.12 warns of every native thread; those of a BLAS pool, which survive a fork, are the only ones here.
     """
     flush_output()
     warnings = sys.modules.get("warnings")
     if warnings is None or sys.version_info < (3, 12):
-        return os.fork()
+        return _fork_each(n_children, pids, goes_on)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        return os.fork()
+        return _fork_each(n_children, pids, goes_on)
 
 
-def _become_worker(serve: Callable[[], None], lifeline: Lifeline, siblings: Iterable[Process]) -> NoReturn:
+def _fork_each(n_children: int, pids: list[int], goes_on: Callable[[int], bool]) -> int | None:
+    """Fork one after the other, and do nothing else.
+
+    After a fork, every page that the caller writes to is copied for it, and Python writes wherever it looks: with all
+    that a start takes between two forks, 63 copied 5,400 pages of a caller of 30 MB; so they copy 2,000, in 0.65x of
+    the CPU time.
+    """
+    for number in range(n_children):
+        pid = os.fork()
+        if not pid:
+            return number
+        pids.append(pid)
+        if not goes_on(pid):
+            return None
+    return None
+
+
+def _become_worker(
+    serve: Callable[[int], None], number: int, lifeline: Lifeline, strange_to: Callable[[int], list[int]]
+) -> NoReturn:
     """Undo what a child must not share with its parent, serve, and leave without running the parent's exit code."""
     status = 1
     try:
-        lifeline.hold()
-        for sibling in siblings:
-            for fd in sibling.descriptors():
-                os.close(fd)
+        for fd in strange_to(number):
+            os.close(fd)
+        lifeline.hold()  # which takes a descriptor
         _reset_signals()
         _reseed_numpy()
-        serve()
+        serve(number)
         save_coverage()
         status = 0
     except BrokenPipeError:

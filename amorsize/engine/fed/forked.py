@@ -10,7 +10,7 @@ assert sys.platform == "linux"  # before the imports: elsewhere, type checkers f
 from amorsize.engine import safety
 from amorsize.engine.fed import serve
 from amorsize.engine.fed.link import Link
-from amorsize.engine.fork import Elsewhere, fork_child
+from amorsize.engine.fork import Elsewhere, fork_children
 from amorsize.engine.lifeline import Lifeline
 from amorsize.engine.process import Process
 
@@ -31,6 +31,7 @@ class ForkedSeat(Process):
 
     def __init__(self, pid: int, end: socket.socket) -> None:
         super().__init__(pid)
+        end.setblocking(False)
         self.link = Link(end)
 
     def answer(self, refused: Message) -> None:
@@ -64,37 +65,40 @@ class ForkedCrew:
         Raises:
             OSError: where there is room for none.
         """
-        hired: list[ForkedSeat] = []
-        elsewhere = Elsewhere()
-        while len(hired) < n_workers:
-            try:
-                hired.append(self._start())
-            except OSError:
-                if not hired:
-                    raise
-                break
-            elsewhere.wake(hired[-1].pid)
-        return hired
-
-    def _start(self) -> ForkedSeat:
         self._lifeline = self._lifeline or Lifeline()
-        here, there = socket.socketpair()
-        try:
-            pid = fork_child(lambda: self._live(here, there), self._lifeline, self._seats)
-        except BaseException:
-            here.close()
-            raise
-        finally:
-            there.close()
-        here.setblocking(False)
-        seat = ForkedSeat(pid, here)
-        self._seats.append(seat)
-        return seat
+        elsewhere = Elsewhere()
+        pids: list[int] = []
+        lines, shortage = _open_lines(n_workers)
 
-    def _live(self, here: socket.socket, there: socket.socket) -> None:
-        here.close()
-        safety.cores_are_taken = True
-        serve.serve(Link(there), self._work)
+        def strange_to(number: int) -> list[int]:
+            strange = [fd for seat in self._seats for fd in seat.descriptors()]
+            for other, (here, there) in enumerate(lines):
+                strange += [here.detach()] if other == number else [here.detach(), there.detach()]
+            return strange
+
+        def live(number: int) -> None:
+            safety.cores_are_taken = True
+            _, there = lines[number]
+            serve.serve(Link(there), self._work)
+
+        def goes_on(pid: int) -> bool:
+            elsewhere.wake(pid)
+            return True
+
+        try:
+            fork_children(live, len(lines), pids, goes_on, self._lifeline, strange_to)
+        except OSError as error:
+            shortage = error
+        finally:
+            for _, there in lines:
+                there.close()
+            for here, _ in lines[len(pids) :]:
+                here.close()
+            hired = [ForkedSeat(pid, here) for pid, (here, _) in zip(pids, lines, strict=False)]
+            self._seats += hired
+        if shortage is not None and not hired:
+            raise shortage
+        return hired
 
     def dismiss(self, seat: ForkedSeat) -> None:
         """End a worker at once, however busy it is."""
@@ -122,3 +126,14 @@ class ForkedCrew:
         if self._lifeline is not None:
             self._lifeline.close()
             self._lifeline = None
+
+
+def _open_lines(n_workers: int) -> tuple[list[tuple[socket.socket, socket.socket]], OSError | None]:
+    """Return a pair of sockets for each worker, of as many as there is room for; and why not of all."""
+    lines: list[tuple[socket.socket, socket.socket]] = []
+    try:
+        while len(lines) < n_workers:
+            lines.append(socket.socketpair())
+    except OSError as error:
+        return lines, error
+    return lines, None
