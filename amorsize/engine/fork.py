@@ -127,12 +127,6 @@ def start_workers(
         pids: list[int] = []
         lines, shortage = _open_lines(n_workers)
 
-        def strange_to(number: int) -> list[int]:
-            strange = [fd for worker in workers for fd in worker.descriptors()]
-            for other, (read_end, *own) in enumerate(lines):
-                strange += [read_end] if other == number else [read_end, *own]
-            return strange
-
         def live(number: int) -> None:
             _, write_end, arena = lines[number]
             number += n_before
@@ -143,7 +137,7 @@ def start_workers(
             return not held.awaited
 
         try:
-            fork_children(live, len(lines), pids, goes_on, lifeline, strange_to)
+            fork_children(live, len(lines), pids, goes_on, lifeline, lambda number: _strange_to(number, lines, workers))
         except OSError as error:
             shortage = error
         finally:
@@ -176,6 +170,13 @@ def _open_lines(n_workers: int) -> tuple[list[tuple[int, int, int]], OSError | N
         read_end, write_end, arena = opened
         lines.append((read_end, write_end, arena))
     return lines, None
+
+
+def _strange_to(number: int, lines: list[tuple[int, int, int]], workers: list[ForkedWorker]) -> list[int]:
+    strange = [fd for worker in workers for fd in worker.descriptors()]
+    for other, (read_end, *own) in enumerate(lines):
+        strange += [read_end] if other == number else [read_end, *own]
+    return strange
 
 
 def fork_children(
