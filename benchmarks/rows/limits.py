@@ -31,7 +31,7 @@ WORTH = 1.2
 LOOPS_S = (0.001, 0.0014, 0.002, 0.0028, 0.004, 0.0056, 0.008, 0.011, 0.016, 0.023)
 """Loop times that break-even is looked for at: steps of 1.4, so the answer is known to within that factor."""
 
-LOADING_S = 0.05
+LOADING_S = 0.2
 """A call of this many seconds goes parallel, and so loads every module that the measured call after it needs."""
 
 
