@@ -132,6 +132,20 @@ def test_sqlite_is_loaded_only_where_a_store_may_be(work: Path) -> None:
 
 
 @pytest.mark.needs_fork
+@pytest.mark.parametrize(
+    "call",
+    [
+        "pmap(iter(range(3000, 7000)), isolate=True)",
+        "pmap(range(3000, 7000), isolate=True, timeout=60)",
+        "pmap(iter(range(3000, 7000)), backend='thread', n_jobs=2)",
+    ],
+    ids=["stream", "timeout", "threads"],
+)
+def test_what_feeds_workers_loads_nothing_heavy(work: Path, call: str) -> None:
+    assert run_isolated(work, f"import work\nassert len(work.triangle.{call}) == 4000") == ""
+
+
+@pytest.mark.needs_fork
 def test_a_tuned_run_of_a_fresh_process_loads_nothing_heavy(work: Path) -> None:
     run_isolated(work, TUNED)
     loaded = run_isolated(work, TUNED)

@@ -9,11 +9,10 @@ further task, and dies with its item or with the process.
 
 from __future__ import annotations
 
-import socket
+import sys
 from _contextvars import copy_context
 from _queue import SimpleQueue
 from _thread import allocate_lock, start_new_thread
-from collections import deque
 from time import perf_counter
 
 from amorsize.engine import safety
@@ -22,10 +21,18 @@ from amorsize.engine.message import ERROR, REFUSED, RESULTS, TASK, Message
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Iterator
 
     from amorsize.engine.process import Status
     from amorsize.inline import Work
+else:
+    from _collections import deque  # the C half is all that is needed; `collections` itself costs 2 ms
+
+if TYPE_CHECKING or sys.platform == "win32":
+    import socket
+else:
+    import _socket as socket  # the C half, which lacks `socketpair` on Windows alone; `socket` itself costs 5 ms
 
 GRACE_S = 0.5
 """An idle thread is waited for this long when it is released: its last lines take 50 us."""
