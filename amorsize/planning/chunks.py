@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from math import ceil, log, sqrt
 
-TARGET_S = 0.5e-3
-"""Shortest range worth taking, in seconds: taking and publishing one costs ~10 us on each side, 2 % at this size. Half
-of it doubles that; ten times as much leaves workers idle at the end of jobs of a few ms."""
+SHORTEST_S, LONGEST_S = 0.5e-3, 2e-3
+"""Shortest and longest range worth taking, in seconds, while much is left: taking and publishing one costs ~10 us on
+each side. With half of the shortest, jobs of a few ms pay 4 % for that; with more, their workers idle at the end. With
+the shortest throughout, jobs of 150 ms take 2 to 5 % longer than with the longest; with twice that, as long."""
+
+STEPS = 8
+"""Where it lies between them, a range is such a part of each process's equal share of what is left."""
 
 TARGET_PER_JOB_S = 30e-6
 """Seconds of range for each process that computes: the one caller reads every range, at ~6 us each, and 64 workers with
@@ -22,9 +26,10 @@ SHARES_LEFT = 2
 4 doubles the number of ranges near the end."""
 
 
-def target_s(n_jobs: int) -> float:
-    """Return the seconds of work that one range should hold where `n_jobs` processes take ranges."""
-    return max(TARGET_S, TARGET_PER_JOB_S * n_jobs)
+def target_s(n_jobs: int, left_s: float) -> float:
+    """Return the seconds of work that one range should hold where `n_jobs` processes take ranges, and so much work is
+    left."""
+    return max(SHORTEST_S, TARGET_PER_JOB_S * n_jobs, min(LONGEST_S, left_s / (STEPS * n_jobs)))
 
 
 def range_size(item_s: float | None, n_left: int, n_jobs: int, chunksize: int | None) -> int:
@@ -41,9 +46,13 @@ def range_size(item_s: float | None, n_left: int, n_jobs: int, chunksize: int | 
     if item_s is None:
         return 1
     size = n_left // (SHARES_LEFT * n_jobs)
-    seconds = TARGET_PER_JOB_S * n_jobs
-    if seconds < TARGET_S:
-        seconds = TARGET_S
+    seconds = item_s * n_left / (STEPS * n_jobs)  # as `target_s`, which takes twice as long
+    if seconds > LONGEST_S:
+        seconds = LONGEST_S
+    if seconds < SHORTEST_S:
+        seconds = SHORTEST_S
+    if seconds < TARGET_PER_JOB_S * n_jobs:
+        seconds = TARGET_PER_JOB_S * n_jobs
     if size * item_s > seconds:
         size = int(seconds / item_s)
     if chunksize is not None and size > chunksize:

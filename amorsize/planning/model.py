@@ -202,7 +202,7 @@ def _n_ranges(n_items: int, item_s: float, n_jobs: int) -> float:
     """Return about how many ranges are taken: of full length at first, then of a falling share of what is left."""
     shares = SHARES_LEFT * n_jobs
     size = n_items / shares
-    seconds = target_s(n_jobs)
+    seconds = target_s(n_jobs, n_items * item_s / 2)  # as when half of it is done
     if size * item_s > seconds:
         size = seconds / item_s
     if size <= 1:

@@ -5,6 +5,8 @@ Plan, what the run has shown so far -> revise -> None, or the plan of the loop
 
 from __future__ import annotations
 
+from math import inf
+
 from amorsize.planning.chunks import target_s
 from amorsize.planning.model import WAITS_BELOW
 from amorsize.planning.planner import loop_plan
@@ -46,7 +48,7 @@ def revise(plan: Plan, evidence: Evidence) -> Plan | None:
         ratio, enough_cores = GAINLESS_RATIO, MORE_THAN_A_CORE
     if evidence.cores_used is not None and evidence.cores_used >= enough_cores:
         return None
-    n_done = evidence.n_together + n_jobs * max(1.0, target_s(n_jobs) / alone_s)
+    n_done = evidence.n_together + n_jobs * max(1.0, target_s(n_jobs, inf) / alone_s)
     together_s = evidence.together_s / n_done
     if together_s <= ratio * alone_s:
         return None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from math import ceil, isclose
+from math import ceil, inf, isclose
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amorsize.planning.chunks import TARGET_S, target_s
+from amorsize.planning.chunks import SHORTEST_S, target_s
 from amorsize.planning.model import SUPERVISES_FROM_S
 from benchmarks.simulation import Prices, efficiency, makespan_s
 
@@ -31,7 +31,7 @@ def test_one_job_is_the_plain_loop(items_s: list[float], prices: Prices) -> None
 
 @given(n_items=st.integers(min_value=1, max_value=300), n_jobs=JOBS)
 def test_where_nothing_costs_anything_only_whole_items_are_in_the_way(n_items: int, n_jobs: int) -> None:
-    item_s = target_s(n_jobs)
+    item_s = target_s(n_jobs, inf)
     whole = ceil(n_items / n_jobs)
     assert isclose(makespan_s([item_s] * n_items, n_jobs, FREE), whole * item_s)
     assert isclose(efficiency([item_s] * n_items, n_jobs, FREE), n_items / n_jobs / whole)
@@ -42,7 +42,7 @@ def test_where_nothing_costs_anything_all_end_within_a_range(n_items: int, n_job
     even_s = n_items * item_s / n_jobs
     ended_s = makespan_s([item_s] * n_items, n_jobs, FREE)
     assert even_s <= ended_s * (1 + 1e-9)
-    assert ended_s <= even_s + target_s(n_jobs) + item_s
+    assert ended_s <= even_s + target_s(n_jobs, even_s * n_jobs) + item_s
 
 
 @given(ITEMS, JOBS, PRICES)
@@ -60,7 +60,7 @@ def test_the_same_run_ends_at_the_same_moment(items_s: list[float], n_jobs: int,
 @given(
     n_items=st.integers(min_value=1, max_value=100),
     n_jobs=JOBS,
-    item_s=st.sampled_from([target_s(40), SUPERVISES_FROM_S]),
+    item_s=st.sampled_from([target_s(40, 0.0), SUPERVISES_FROM_S]),
     starts_s=st.tuples(SECONDS, SECONDS),
 )
 def test_slower_starts_never_help(n_items: int, n_jobs: int, item_s: float, starts_s: tuple[float, float]) -> None:
@@ -72,7 +72,7 @@ def test_slower_starts_never_help(n_items: int, n_jobs: int, item_s: float, star
 
 def test_a_caller_that_computes_waits_for_a_worker_that_comes_too_late() -> None:
     prices = Prices(start_s=1 * MS, begin_s=9 * MS, leave_s=2 * MS, reap_s=1 * MS)
-    assert makespan_s([TARGET_S] * 2, 2, prices) == pytest.approx(12 * MS)
+    assert makespan_s([SHORTEST_S] * 2, 2, prices) == pytest.approx(12 * MS)
 
 
 def test_a_worker_starts_before_the_caller_is_through_with_all_starts() -> None:

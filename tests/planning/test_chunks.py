@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amorsize.planning.chunks import fixed_size, range_size, target_s
+from amorsize.planning.chunks import LONGEST_S, fixed_size, range_size, target_s
 
 seconds = st.floats(0, 1e7)
 
@@ -36,7 +36,19 @@ def test_a_range_keeps_within_the_size_asked_for(
 @given(st.floats(1e-8, 1e-4), st.integers(1, 64))
 def test_with_much_left_a_range_lasts_as_long_as_it_should(item_s: float, n_jobs: int) -> None:
     size = range_size(item_s, 10**12, n_jobs, None)
-    assert target_s(n_jobs) - item_s <= size * item_s <= target_s(n_jobs) * (1 + 1e-9)
+    assert LONGEST_S - item_s <= size * item_s <= LONGEST_S * (1 + 1e-9)
+
+
+@given(st.floats(1e-8, 1e-4), st.integers(1, 10**7), st.integers(1, 256))
+def test_it_lasts_as_long_as_the_model_believes(item_s: float, n_left: int, n_jobs: int) -> None:
+    size = range_size(item_s, n_left, n_jobs, None)
+    assert size <= max(1.0, target_s(n_jobs, n_left * item_s) / item_s * (1 + 1e-9))
+    assert size >= min(n_left // (2 * n_jobs), int(target_s(n_jobs, n_left * item_s) / item_s * (1 - 1e-9)))
+
+
+def test_the_less_is_left_the_shorter_are_the_ranges() -> None:
+    sizes = [range_size(10e-6, n_left, 2, None) for n_left in (100_000, 3_200, 2_400, 1_600, 800, 100, 10)]
+    assert sizes == [200, 200, 150, 100, 50, 25, 2]
 
 
 @given(st.integers(1, 10**6), st.integers(1, 64))
@@ -53,8 +65,8 @@ def test_items_longer_than_a_range_are_taken_one_by_one() -> None:
 
 
 def test_more_processes_take_longer_ranges_so_that_one_caller_can_read_them() -> None:
-    assert target_s(2) == 0.5e-3
-    assert target_s(64) == pytest.approx(1.92e-3)
+    assert [target_s(n_jobs, 0.0) for n_jobs in (2, 64)] == pytest.approx([0.5e-3, 1.92e-3])
+    assert [target_s(n_jobs, 1e9) for n_jobs in (2, 64, 128)] == pytest.approx([2e-3, 2e-3, 3.84e-3])
 
 
 @given(st.integers(1, 10**7), st.integers(1, 256), st.floats(1e-9, 1), st.floats(0, 1e3))
