@@ -109,7 +109,7 @@ def test_what_is_alike_is_not_pickled() -> None:
 @pytest.mark.parametrize("n_results", [0, 1, 2, 15, 16, 17])
 def test_however_many_there_are_something_is_sent(n_results: int) -> None:
     for result in ("", 7, 0.5, (1, 2), None):
-        results = [result] * n_results
+        results: list[object] = [result] * n_results
         assert there_and_back(results) == results
         assert encode(results)[1] != b"", "a message without a payload has none to decode"
 
