@@ -165,16 +165,15 @@ def is_configured() -> bool:
 def while_environment_holds(answer: "Callable[[], T]") -> "Callable[[], T]":
     """Have a question about the environment answered once for as long as no variable changes: to look up three takes
     6 us, to see that none has changed 1."""
-    asked_in: object = None
-    found: "T"
+    known: "tuple[object, T] | None" = None  # the environment, and the answer in it
 
     def ask() -> "T":
-        nonlocal asked_in, found
+        nonlocal known
         environment = dict(getattr(os.environ, "_data", os.environ))
-        if environment != asked_in:
-            found = answer()
-            asked_in = environment
-        return found
+        found = known  # another thread may bind it anew
+        if found is None or found[0] != environment:
+            known = found = environment, answer()
+        return found[1]
 
     return ask
 

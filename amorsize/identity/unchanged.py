@@ -33,23 +33,17 @@ _NOTHING = object()
 """Stands for a global that is not there."""
 
 
-def holdings(func: object) -> list[object] | None:
-    """Return all that decides what a function does, none of which can change; None where something can."""
-    held = _held(func)
-    return held if held is not None and _is_fixed(func, held) else None
-
-
 def _held(func: object) -> list[object] | None:
     """Return what a function is made of and holds right now; None where that cannot be listed."""
     if type(func) is not FunctionType or "__wrapped__" in func.__dict__ or func.__kwdefaults__:
         return None
-    facts, namespace = code_facts(func.__code__), func.__globals__
-    held: list[object] = [func.__code__, func.__module__, func.__qualname__, func.__name__, len(facts.unsteady)]
-    held += [namespace.get(name, _NOTHING) for name in facts.names]
-    held += func.__defaults__ or ()
+    held: list[object] = [func.__code__, func.__module__, func.__qualname__, func.__name__, *(func.__defaults__ or ())]
     try:
+        facts, namespace = code_facts(func.__code__), func.__globals__
+        held.append(len(facts.unsteady))
+        held += [namespace.get(name, _NOTHING) for name in facts.names]
         held += [cell.cell_contents for cell in func.__closure__ or ()]
-    except ValueError:  # one that is not set yet; given up: a quick answer
+    except Exception:  # a cell that is not set yet, a namespace of the user's own class; given up: a quick answer
         return None
     return held
 
