@@ -18,19 +18,14 @@ SENT_ON_TRIAL = 64
 TRIAL_BYTES = 1 << 20
 """Of large results as many as fit into this: about 1 ms of work."""
 
-LIMITED_FROM_S = 0.2
-"""Predicted seconds of a run from which on native threads are limited: that takes up to 12 ms."""
-
 
 def native_threads(plan: Plan, cpu_share: float | None, n_cores: int) -> int | None:
     """Return how many native threads each worker may have, so that all of them fit on the cores; None for any number.
 
-    Only where items were seen to use native threads, or nothing is known and NumPy, which has them, is loaded.
+    Only where items were seen to use native threads, or nobody knows and NumPy, which has them, is loaded. To limit
+    them takes 5 ms, the first time 13; workers whose threads fight for the cores took five times as long as the loop.
     """
-    if cpu_share is None:
-        uses_them = plan.predicted_s is None and "numpy" in sys.modules
-    else:
-        uses_them = cpu_share >= NATIVE_FROM and (plan.predicted_s is None or plan.predicted_s >= LIMITED_FROM_S)
+    uses_them = "numpy" in sys.modules if cpu_share is None else cpu_share >= NATIVE_FROM
     return max(1, n_cores // plan.n_jobs) if uses_them else None
 
 

@@ -55,6 +55,9 @@ def threads_of(results: list[tuple[int, int]]) -> set[int]:
     return {ident for _, ident in results}
 
 
+pytestmark = pytest.mark.usefixtures("undisturbed")
+
+
 @pytest.fixture
 def another_thread() -> Iterator[None]:
     """A thread that lives beside the test, and makes every fork unsafe."""

@@ -59,10 +59,23 @@ def test_workers_times_native_threads_fit_on_the_cores() -> None:
     assert [native_threads(plan, 2.0, n_cores) for n_cores in (16, 6, 2)] == [4, 1, 1]
 
 
-@pytest.mark.parametrize(("cpu_share", "predicted_s"), [(1.0, 1.0), (0.1, 1.0), (2.0, 0.01), (None, 1.0)])
-def test_what_uses_no_native_threads_or_is_short_is_not_limited(cpu_share: float | None, predicted_s: float) -> None:
-    plan = Plan(backend="process", n_jobs=4, chunksize=1, reason="", predicted_s=predicted_s)
-    assert native_threads(plan, cpu_share, 16) is None
+def test_what_uses_no_native_threads_is_not_limited() -> None:
+    plan = Plan(backend="process", n_jobs=4, chunksize=1, reason="", predicted_s=1.0)
+    assert native_threads(plan, 1.0, 16) is None
+    assert native_threads(plan, 0.1, 16) is None
+
+
+def test_what_may_use_them_is_limited_where_numpy_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = Plan(backend="process", n_jobs=4, chunksize=1, reason="", predicted_s=0.01)
+    monkeypatch.setitem(sys.modules, "numpy", sys)
+    assert native_threads(plan, None, 16) == 4
+    monkeypatch.delitem(sys.modules, "numpy")
+    assert native_threads(plan, None, 16) is None
+
+
+def test_a_short_run_is_limited_as_well() -> None:
+    plan = Plan(backend="process", n_jobs=2, chunksize=1, reason="", predicted_s=0.01)
+    assert native_threads(plan, 2.0, 2) == 1
 
 
 @pytest.mark.parametrize(

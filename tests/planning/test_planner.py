@@ -75,6 +75,19 @@ def test_a_million_items_that_cost_less_than_receiving_their_results_stay_in_the
     assert plan.reason == "an item takes 0.02 us, and receiving its result from another process 0.06 us"
 
 
+@pytest.mark.parametrize(
+    ("cpu_share", "n_cores", "n_jobs"), [(1.0, 2, 2), (1.6, 2, 1), (2.1, 2, 1), (2.0, 8, 4), (7.0, 8, 1)]
+)
+def test_processes_take_what_native_threads_leave_idle_if_that_is_much(
+    cpu_share: float, n_cores: int, n_jobs: int
+) -> None:
+    """A share of 1.6 is that of two cores on a busy machine: nothing was idle."""
+    profile = Profile.of(doubling(2e-3, 31), NOW_S).replace(cpu_share=cpu_share)
+    capacity = TWO.replace(n_cores=n_cores, physical_cores=n_cores)
+    plan = choose_plan(profile, Costs(), capacity, 1000, Limits(n_jobs_ceiling=n_cores))
+    assert plan.n_jobs == n_jobs
+
+
 def test_a_large_program_is_not_forked_for_20_ms_of_work() -> None:
     assert not plan_after(20e-6, 31, 1000, TWO.replace(rss_bytes=4096 * MB)).is_parallel
 
