@@ -14,10 +14,11 @@ from amorsize.calibration.profile import Profile
 from amorsize.clearance import how_to_start, n_warm, native_threads, sending, sends_items, shared_handle
 from amorsize.identity.machine import HAS_GIL, capacity
 from amorsize.inline import TELLING_S
+from amorsize.planning.model import NATIVE_FROM
 from amorsize.planning.planner import STANDARD_ERRORS, loop_plan
 from amorsize.planning.threads import TICKER_FROM_S, worth_a_ticker
 from amorsize.plans import pause_s, plan_for
-from amorsize.shares import NATIVE_FROM, UNDISTURBED, CpuShare
+from amorsize.shares import UNDISTURBED, CpuShare
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

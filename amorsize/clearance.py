@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from amorsize.shares import NATIVE_FROM
+from amorsize.planning.model import NATIVE_FROM
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

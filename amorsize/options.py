@@ -171,9 +171,12 @@ def while_environment_holds(answer: "Callable[[], T]") -> "Callable[[], T]":
         nonlocal known
         environment = dict(getattr(os.environ, "_data", os.environ))
         found = known  # another thread may bind it anew
-        if found is None or found[0] != environment:
-            known = found = environment, answer()
-        return found[1]
+        if found is not None and found[0] == environment:
+            return found[1]
+        given = answer()
+        if environment == dict(getattr(os.environ, "_data", os.environ)):  # else the answer may be another one's
+            known = environment, given
+        return given
 
     return ask
 

@@ -8,7 +8,7 @@ from amorsize.calibration.crowding import alone_s
 from amorsize.calibration.profile import Profile
 from amorsize.identity.cgroup import read_text
 from amorsize.inline import TELLING_S
-from amorsize.planning.model import WAITS_BELOW
+from amorsize.planning.model import NATIVE_FROM, WAITS_BELOW
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 BUSY_OTHERS = 0.3
 """Share of a core that other threads of the program may use while the caller's own CPU share still tells something:
 with more, it waits for the GIL that they hold."""
-
-NATIVE_FROM = 1.1
-"""Cores in use by a program with one Python thread from which on native threads of a library must be at work."""
 
 FORGETS = 0.25
 """Share of the way that what is known of native threads goes towards a call that has shown fewer. A busy machine hides

@@ -11,7 +11,8 @@ from amorsize.engine.collect import Collector
 from amorsize.engine.job import Job
 from amorsize.inline import Timings, Work
 from amorsize.records import Plan
-from amorsize.shares import NATIVE_FROM, SPINS_S, CpuShare, lasting_share, own_batches, queued_s, seen_by_workers
+from amorsize.planning.model import NATIVE_FROM
+from amorsize.shares import SPINS_S, CpuShare, lasting_share, own_batches, queued_s, seen_by_workers
 
 
 def timed(seconds: float, cpu_s: float, process_s: float | None = None) -> Timings:

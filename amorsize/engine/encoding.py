@@ -1,10 +1,5 @@
-"""Results as bytes, and back, by the quickest way that gives back exactly what was there.
-
-all numbers, or tuples of them, like the first      marshal, which shows by itself that they are
-short texts                                         one text
-simple types                                        marshal, after a look at every type
-all else                                            pickle, with the large buffers beside it
-"""
+"""Results as bytes, and back: short texts as one, other simple types by marshal, all else by pickle with the large
+buffers beside it."""
 
 from __future__ import annotations
 
@@ -28,14 +23,8 @@ Only exactly these: of a subclass, a bytearray or an array marshal makes somethi
 MARSHAL_VERSION = 2
 """The last version without references: remembering every object would double the price."""
 
-HEAD = 5
-"""Bytes that marshal writes before the items of a list or a tuple: a letter, and how many there are."""
-
-WIDTHS = {ord("i"): 5, ord("g"): 9}
-"""Bytes that marshal writes, by the letter that they begin with: of an int of 32 bits, and of a float."""
-
-MANY, MOST_FIELDS = 16, 8
-"""Of fewer results each type is asked for; longer tuples are left to pickle."""
+MANY = 16
+"""Of fewer texts to send them together would save nothing."""
 
 BETWEEN = "\0"
 """Stands between texts that are sent as one: hardly any contains it."""
@@ -70,51 +59,16 @@ def encode(results: list[object], dumps: Dumps | None = None) -> tuple[bytes, by
     Raises:
         Exception: whatever pickling one of the results raises.
     """
-    payload = _alike(results)
-    if payload is not None:
-        return MARSHALLED, payload, []
     kinds = set(map(type, results))
     if kinds == {str}:
         payload = _joined(results)  # type: ignore[arg-type]  # by the test above
         if payload is not None:
             return JOINED, payload, []
-    if kinds <= SIMPLE:
+    if kinds <= SIMPLE:  # of anything else marshal would walk through all that it holds, as often as it is shared
         return MARSHALLED, marshal.dumps(results, MARSHAL_VERSION), []
     buffers: list[memoryview] = []
     head = (dumps or pickled)(results, buffers)
     return (PICKLED_WITH_BUFFERS if buffers else PICKLED), head, buffers
-
-
-def _alike(results: list[Any]) -> bytes | None:  # Any: what marshal cannot write it refuses
-    """Return the encoding of results that are all numbers, or tuples of numbers, like the first; None of others.
-
-    What marshal has written of each shows it, by the same letters in the same places. To look at them takes 1 ns; to
-    ask each result for its type 30, which is more than it takes to write it.
-    """
-    if len(results) < MANY or type(results[0]) is not type(results[-1]):
-        return None
-    first = results[0]
-    fields = first if type(first) is tuple else (first,)
-    if not 0 < len(fields) <= MOST_FIELDS or not all(type(field) is int or type(field) is float for field in fields):
-        return None
-    sample = marshal.dumps(first, MARSHAL_VERSION)
-    places = list(range(HEAD)) if fields is first else []
-    end = len(places)
-    for _ in fields:
-        places.append(end)
-        end += WIDTHS.get(sample[end], 0)
-    if end != len(sample):  # an int of more bits takes as many bytes as it needs
-        return None
-    try:
-        if len(marshal.dumps(results[-1], MARSHAL_VERSION)) != end:  # one that grows does so without a vain attempt
-            return None
-        payload = marshal.dumps(results, MARSHAL_VERSION)
-    except ValueError:  # there is something else among them
-        return None
-    if len(payload) != HEAD + end * len(results):
-        return None
-    are_alike = all(payload[HEAD + at :: end] == sample[at : at + 1] * len(results) for at in places)
-    return payload if are_alike else None
 
 
 def _joined(texts: list[str]) -> bytes | None:
@@ -195,7 +149,7 @@ def trial(results: list[object]) -> tuple[float | None, int]:
     """
     encoding, payload, buffers = encode(results)  # imports pickle where that is needed, which must not be timed
     n_bytes = len(payload) + sum(buffer.nbytes for buffer in buffers)
-    if encoding in (MARSHALLED, JOINED) and n_bytes < TIMED_FROM_BYTES and type(results[0]) is not tuple:
+    if encoding in (MARSHALLED, JOINED) and n_bytes < TIMED_FROM_BYTES:
         return None, n_bytes
     began = perf_counter()
     encoding, payload, buffers = encode(results)

@@ -39,6 +39,9 @@ machine would be; lower keeps requests whose answers are parsed for long in the 
 WARM_S = 2e-3
 """Seconds until workers that wait already take items: they are sent the function and what surrounds it."""
 
+NATIVE_FROM = 1.1
+"""Cores in use by a program with one Python thread from which on native threads of a library must be at work."""
+
 ALL_USED = 0.75
 """Share of the cores from which on native threads are taken to use all of them: beside another program, and beside
 threads of BLAS that still spin, those that use two look like one and a half, and two processes seemed to gain by it."""
@@ -97,7 +100,7 @@ class Model:
         self._crowding = profile.crowding or 0.0
         self._held_share = held_share(profile, has_gil=limits.has_gil)
         self._lanes = self._n_effective / self._cpu_share
-        if 1 < self._lanes < 1 / ALL_USED and self._cpu_share > 1:
+        if 1 < self._lanes < 1 / ALL_USED and self._cpu_share >= NATIVE_FROM:
             self._lanes = 1.0
         self._sd_s = profile.sd_s
         self._longest_s = profile.longest_of_s(n_items)

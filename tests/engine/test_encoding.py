@@ -101,9 +101,23 @@ def test_so_does_a_number_of_numpy_which_marshal_takes_for_bytes(like: str) -> N
         assert _types(back) == _types(results)
 
 
-def test_what_is_alike_is_not_pickled() -> None:
+def test_what_is_alike_and_simple_is_not_pickled() -> None:
     encodings = {like: encode([LIKE[like](at % 6) for at in range(100)])[0] for like in LIKE}
-    assert encodings == dict.fromkeys(("ints", "floats", "pairs", "rows"), b"M") | {"texts": b"J", "words": b"J"}
+    assert encodings == {"ints": b"M", "floats": b"M", "pairs": b"P", "rows": b"P", "texts": b"J", "words": b"J"}
+
+
+def test_what_is_shared_many_times_is_sent_once() -> None:
+    """As a tree that everything below it is reached by in 2^40 ways: marshal would go each of them."""
+    shared: tuple[object, ...] = (1,)
+    for _ in range(40):
+        shared = (shared, shared)
+    node: dict[str, object] = {"value": 1}
+    node["left"], node["right"] = {"parent": node}, {"parent": node}
+    for like in ("ints", "pairs"):
+        for odd in (shared, node):
+            results: list[object] = [LIKE[like](at) for at in range(40)]
+            results[20] = odd
+            assert len(encode(results)[1]) < 10_000
 
 
 @pytest.mark.parametrize("n_results", [0, 1, 2, 15, 16, 17])

@@ -76,7 +76,7 @@ def test_a_million_items_that_cost_less_than_receiving_their_results_stay_in_the
 
 
 @pytest.mark.parametrize(
-    ("cpu_share", "n_cores", "n_jobs"), [(1.0, 2, 2), (1.6, 2, 1), (2.1, 2, 1), (2.0, 8, 4), (7.0, 8, 1)]
+    ("cpu_share", "n_cores", "n_jobs"), [(1.0, 2, 2), (1.05, 2, 2), (1.6, 2, 1), (2.1, 2, 1), (2.0, 8, 4), (7.0, 8, 1)]
 )
 def test_processes_take_what_native_threads_leave_idle_if_that_is_much(
     cpu_share: float, n_cores: int, n_jobs: int
