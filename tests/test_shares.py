@@ -10,8 +10,8 @@ from amorsize.calibration.profile import Profile
 from amorsize.engine.collect import Collector
 from amorsize.engine.job import Job
 from amorsize.inline import Timings, Work
-from amorsize.records import Plan
 from amorsize.planning.model import NATIVE_FROM
+from amorsize.records import Plan
 from amorsize.shares import SPINS_S, CpuShare, lasting_share, own_batches, queued_s, seen_by_workers
 
 
