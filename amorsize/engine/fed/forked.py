@@ -9,7 +9,7 @@ assert sys.platform == "linux"  # before the imports: elsewhere, type checkers f
 from amorsize.engine import safety
 from amorsize.engine.fed import serve
 from amorsize.engine.fed.link import Link
-from amorsize.engine.fork import Elsewhere, fork_children
+from amorsize.engine.fork import fork_children
 from amorsize.engine.lifeline import Lifeline
 from amorsize.engine.process import Process
 
@@ -69,7 +69,6 @@ class ForkedCrew:
             OSError: where there is room for none.
         """
         self._lifeline = self._lifeline or Lifeline()
-        elsewhere = Elsewhere()
         pids: list[int] = []
         lines, shortage = _open_lines(n_workers)
 
@@ -84,12 +83,8 @@ class ForkedCrew:
             _, there = lines[number]
             serve.serve(Link(there), self._work)
 
-        def goes_on(pid: int) -> bool:
-            elsewhere.wake(pid)
-            return True
-
         try:
-            fork_children(live, len(lines), pids, goes_on, self._lifeline, strange_to)
+            fork_children(live, len(lines), pids, self._lifeline, strange_to, lambda: False)
         except OSError as error:
             shortage = error
         finally:
