@@ -176,7 +176,8 @@ class Adviser:
         is_disturbed = (self._cpu_share.value or 0.0) < UNDISTURBED
         if known or may_not or is_disturbed or n_left is None or (plan.predicted_s or 0.0) < TICKER_FROM_S:
             return plan
-        self.wants_ticker = worth_a_ticker(plan, self._plan(n_left, timings, gil_free_share=1.0))
+        hoped = self._plan(n_left, timings, gil_free_share=1.0)
+        self.wants_ticker = worth_a_ticker(plan, hoped, self.knowledge.profile.total_s)
         if not self.wants_ticker:
             return plan
         return loop_plan("finding out whether it frees the GIL", n_left, plan.serial_s)

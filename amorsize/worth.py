@@ -10,13 +10,11 @@ import os
 import sys
 from time import perf_counter
 
-from amorsize.inline import call_each
+from amorsize.inline import Timings, call_each
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from amorsize.inline import Timings
 
 LOOK_PAYS_S = 0.03
 """Seconds that have to be gained at the most: what the look costs, and what starts workers, on a slow day. On two
@@ -43,6 +41,10 @@ LARGE_BYTES = 1 << 16
 TRIED_BYTES = 1 << 20
 """Of larger results, so much is written on trial: 0.1 to 0.7 ms."""
 
+DOUBT_S = 0.3
+"""Seconds of loops with large results after which a process looks all the same, for 3 % of them: from threads nothing
+has to be taken over. 250 arrays of 1 MB take two threads 40 ms, and the loop, whose memory is new each time, 150."""
+
 
 def first_look_pays(timings: Timings, n_left: int | None, results: Sequence[object]) -> bool:
     """Tell whether the first look of a process pays.
@@ -56,7 +58,35 @@ def first_look_pays(timings: Timings, n_left: int | None, results: Sequence[obje
     item_s = lately_s(timings)
     if n_saved * item_s < LOOK_PAYS_S:
         return False
-    return n_saved * (item_s - taking_over_s(results[-1] if results else None)) >= LOOK_PAYS_S
+    result = results[-1] if results else None
+    if n_saved * (item_s - taking_over_s(result)) >= LOOK_PAYS_S:
+        return True
+    return is_large(result) and _doubt.is_due(timings)
+
+
+class Doubt:
+    """Adds up how long a process has run loops that workers would not pay for, because of what they return.
+
+    Other than by its time in all, such a loop does not show whether threads would pay: that takes a look.
+    """
+
+    def __init__(self) -> None:
+        self._before_s = 0.0
+        self._timings = Timings()
+
+    def is_due(self, timings: Timings) -> bool:
+        """Tell whether that is long enough for a look.
+
+        Args:
+            timings: of a loop that is still going on: it counts until another one is told of.
+        """
+        if timings is not self._timings:
+            self._before_s += self._timings.total_s
+            self._timings = timings
+        return self._before_s + timings.total_s >= DOUBT_S
+
+
+_doubt = Doubt()
 
 
 def look_pays(serial_s: float) -> bool:
@@ -89,12 +119,17 @@ def n_usable_cores() -> int:
 
 def taking_over_s(result: object) -> float:
     """Return what it costs the caller at the least to take over such a result from a worker."""
+    if not is_large(result):
+        return TAKING_OVER * _calling_s()
+    n_bytes = sys.getsizeof(result)
+    return _written_s(min(n_bytes, TRIED_BYTES)) * max(1.0, n_bytes / TRIED_BYTES)
+
+
+def is_large(result: object) -> bool:
+    """Tell whether what it costs to take over such a result is decided by its bytes."""
     kind = type(result)
-    if kind is bytes or kind is bytearray or (kind.__module__, kind.__name__) == ("numpy", "ndarray"):
-        n_bytes = sys.getsizeof(result)
-        if n_bytes >= LARGE_BYTES:
-            return _written_s(min(n_bytes, TRIED_BYTES)) * max(1.0, n_bytes / TRIED_BYTES)
-    return TAKING_OVER * _calling_s()
+    is_flat = kind is bytes or kind is bytearray or (kind.__module__, kind.__name__) == ("numpy", "ndarray")
+    return is_flat and sys.getsizeof(result) >= LARGE_BYTES
 
 
 def _written_s(n_bytes: int) -> float:

@@ -9,7 +9,16 @@ import pytest
 
 from amorsize import worth
 from amorsize.inline import Timings
-from amorsize.worth import LARGE_BYTES, TAKING_OVER, TRIED_BYTES, first_look_pays, saved_share, taking_over_s
+from amorsize.worth import (
+    DOUBT_S,
+    LARGE_BYTES,
+    TAKING_OVER,
+    TRIED_BYTES,
+    Doubt,
+    first_look_pays,
+    saved_share,
+    taking_over_s,
+)
 
 
 def timed(n_items: int, seconds: float, cpu_s: float | None = None) -> Timings:
@@ -128,3 +137,30 @@ def test_results_that_take_longer_to_take_over_than_to_compute_need_no_look(monk
     monkeypatch.setattr(worth, "taking_over_s", lambda result: 0.002 if result is large[-1] else 0.0)
     assert not first_look_pays(timings, 10**6, large)
     assert first_look_pays(timings, 10**6, [])
+
+
+@pytest.fixture
+def dear(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have no result be worth to be taken over, and nobody have doubted that yet."""
+    monkeypatch.setattr(worth, "taking_over_s", lambda _result: 1e9)
+    monkeypatch.setattr(worth, "_doubt", Doubt())
+
+
+@pytest.mark.usefixtures("n_cores", "dear")
+def test_loops_with_large_results_are_looked_at_once_they_have_lasted_for_long_in_all() -> None:
+    large, each_s = [bytes(LARGE_BYTES)], DOUBT_S / 2.5
+    assert [first_look_pays(timed(10, each_s), 10**6, large) for _ in range(4)] == [False, False, True, True]
+
+
+@pytest.mark.usefixtures("n_cores", "dear")
+def test_a_loop_that_is_asked_about_twice_counts_once() -> None:
+    large, timings = [bytes(LARGE_BYTES)], timed(10, DOUBT_S / 2)
+    assert not any(first_look_pays(timings, 10**6, large) for _ in range(4))
+    timings.add(10, DOUBT_S)
+    assert first_look_pays(timings, 10**6, large)
+
+
+@pytest.mark.usefixtures("n_cores", "dear")
+def test_loops_with_small_results_are_never_doubted_nor_those_too_short_to_gain_anything() -> None:
+    assert not any(first_look_pays(timed(10, DOUBT_S), 10**6, [1]) for _ in range(4))
+    assert not any(first_look_pays(timed(10, DOUBT_S), 0, [bytes(LARGE_BYTES)]) for _ in range(4))

@@ -141,6 +141,11 @@ class Profile(Record):
         return self.item.weight > 0
 
     @property
+    def total_s(self) -> float:
+        """Seconds of all items that were timed, those of long ago by what they still weigh."""
+        return self.item.weight * self.item.mean
+
+    @property
     def sd_s(self) -> float:
         """Standard deviation of an item's seconds.
 

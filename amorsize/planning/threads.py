@@ -35,10 +35,10 @@ TICKER_COSTS_S = 4e-3
 """What the ticker itself costs; a quarter of it on an idle machine."""
 
 TICKER_SHARE = 0.02
-"""Finding out may cost this share of the run: once for each function, kept in the store."""
+"""Finding out may cost this share of the run, and of the runs before it: once for each function, kept in the store."""
 
-TICKER_FROM_S = TICKER_COSTS_S / TICKER_SHARE
-"""A run shorter than this is never worth it."""
+TICKER_FROM_S = 4 * TICKER_S
+"""A shorter run is never worth it: too much of it would be over before anything is known."""
 
 TICKER_PAYS = 0.1
 """What could be gained must be this share of the run."""
@@ -75,15 +75,16 @@ def thread_counts(profile: Profile, capacity: Capacity, n_items: int | None, lim
     return sorted(found)
 
 
-def worth_a_ticker(plan: Plan, hoped: Plan) -> bool:
+def worth_a_ticker(plan: Plan, hoped: Plan, before_s: float = 0.0) -> bool:
     """Tell whether to find out if the function frees the GIL, which delays the plan's workers meanwhile.
 
     Args:
         plan: for what is known.
         hoped: for a function that does free it.
+        before_s: seconds that the function has run for in earlier calls.
     """
     if plan.predicted_s is None or hoped.predicted_s is None or hoped.backend != "thread":
         return False
     costs_s = TICKER_COSTS_S + (TICKER_S if plan.is_parallel else 0.0)
     gain_s = plan.predicted_s - hoped.predicted_s
-    return gain_s >= TICKER_PAYS * plan.predicted_s and costs_s <= TICKER_SHARE * plan.predicted_s
+    return gain_s >= TICKER_PAYS * plan.predicted_s and costs_s <= TICKER_SHARE * (plan.predicted_s + before_s)

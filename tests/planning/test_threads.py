@@ -176,6 +176,12 @@ def test_what_could_not_gain_is_not_worth_a_ticker(
     assert not worth_a_ticker(plan, hoped)
 
 
+def test_a_run_too_short_for_a_ticker_is_worth_one_after_others() -> None:
+    plan, hoped = (plan_for(1e-3, 100, {"cpu_share": 1.0, **more}, no_processes="no") for more in ({}, FREES_THE_GIL))
+    assert not worth_a_ticker(plan, hoped, before_s=0.09)
+    assert worth_a_ticker(plan, hoped, before_s=0.11)
+
+
 # ---- retreat
 
 
