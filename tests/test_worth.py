@@ -93,9 +93,9 @@ def test_one_core_gains_nothing_for_what_computes_and_looks_for_what_waits(n_cor
 
 @pytest.fixture
 def prices(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have a call cost 1 s, and a byte 1 s to write."""
+    """Have a call cost 1 s, and a byte too, to write."""
     monkeypatch.setattr(worth, "_calling_s", lambda: 1.0)
-    monkeypatch.setattr(worth, "_written_s", float)
+    monkeypatch.setattr(worth, "_writing_s", float(TRIED_BYTES))
 
 
 @pytest.mark.usefixtures("prices")
@@ -120,8 +120,16 @@ def test_an_array_counts_by_the_bytes_that_it_owns() -> None:
 
 
 @pytest.mark.parametrize("result", [1, bytes(LARGE_BYTES)], ids=type)
-def test_the_prices_are_measured(result: object) -> None:
+def test_the_prices_are_measured(result: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worth, "_writing_s", None)
     assert 0 < taking_over_s(result) < 1
+
+
+def test_writing_is_measured_once_in_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worth, "_writing_s", None)
+    price_s = taking_over_s(bytes(LARGE_BYTES))
+    assert all(taking_over_s(bytes(LARGE_BYTES)) == price_s for _ in range(10))
+    assert taking_over_s(bytes(2 * LARGE_BYTES)) == pytest.approx(2 * price_s, rel=1e-2)
 
 
 def test_the_first_half_of_the_batches_does_not_count() -> None:
