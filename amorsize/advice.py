@@ -257,6 +257,8 @@ class Adviser:
         if is_asked:
             return None
         price, refusal = sending("result", results)
+        if "send_s" in price:
+            price["send_s"] = max(price["send_s"], self.knowledge.profile.send_s or 0.0)
         if refusal is None and sends_items(self._start_method, n_left):
             there, refusal = sending("argument", sample())
             price |= there

@@ -19,10 +19,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from amorsize.advice import Adviser
+    from amorsize.calibration.costs import Costs
     from amorsize.engine.fed.feed import Feed
     from amorsize.engine.job import Job
     from amorsize.inline import Timings
     from amorsize.records import Plan
+
+FADING = 0.98
+"""With each run in the loop, this share of what sending costs is still believed: a busy machine may have been the
+cause. Workers that lost a third by it are tried again after some 15 runs; with 0.9 after three, which costs a tenth."""
 
 
 def report_of(
@@ -112,13 +117,17 @@ def _learn(
     share = lasting_share(seen.cpu_share, adviser.knowledge.profile.cpu_share, timings.total_s)
     if share != seen.cpu_share:
         seen = seen.replace(cpu_share=share)
+    send_s = adviser.profile.send_s
     for job in jobs:
         if job.retreat is None:
             seen = seen.merge(seen_by_workers(job, adviser.profile, time()))
+            send_s = _sending_s(job, costs, send_s)
             if job.plan.start_method == "fork":
                 costs = costs.started(job.n_started, adviser.rss_bytes, job.start_s)
             elif job.plan.start_method == "spawn" and job.first_s is not None and job.first_s > WARM_S:
                 costs = costs.spawned(job.first_s)
+    if send_s is not None:
+        seen = seen.replace(send_s=send_s if jobs else FADING * send_s)
     believed = believed_crowding(adviser.knowledge.profile, crowding, run)
     if believed is not None:
         seen = seen.replace(crowding=believed)
@@ -126,6 +135,19 @@ def _learn(
     if front is not None:
         seen = seen.replace(front=sqrt(front * (adviser.knowledge.profile.front or front)))
     adviser.knowledge.learn(seen if run is None else seen.ran(run), costs, call_s)
+
+
+def _sending_s(job: Job | Feed, costs: Costs, known_s: float | None) -> float | None:
+    """Return the seconds to encode and to decode a result, if the one takes as long as the other.
+
+    What a trial shows is memory that was used before, and a cache that holds little else: of short texts, a third of
+    what they really cost. Where the trial cannot tell, or a run was short, what is known holds.
+    """
+    takings = job.takings
+    if not takings.n_items or takings.total_s < TELLING_S:
+        return known_s
+    seen_s = 2 * max(0.0, takings.total_s - len(takings.batches) * costs.drain_s) / takings.n_items
+    return seen_s if known_s is None else (known_s + seen_s) / 2
 
 
 def _tells_nothing(adviser: Adviser, timings: Timings, jobs: Sequence[Job | Feed]) -> bool:

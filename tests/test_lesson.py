@@ -76,7 +76,7 @@ def timed(n_batches: int, item_s: float) -> Timings:
     return timings
 
 
-def end_of(adviser: Adviser, alone: Timings, beside: Timings) -> RunReport:
+def end_of(adviser: Adviser, alone: Timings, beside: Timings, takings: Timings | None = None) -> RunReport:
     """End a call that has run some items alone, and the others with two processes or not at all."""
     jobs = []
     n_items = alone.n_items + beside.n_items
@@ -86,6 +86,7 @@ def end_of(adviser: Adviser, alone: Timings, beside: Timings) -> RunReport:
         jobs = [Job(work, Collector(work, []), adviser.plan, lambda _: None, None, None)]
         jobs[0].timings.batches += beside.batches
         jobs[0].timings.n_items, jobs[0].timings.total_s = beside.n_items, beside.total_s
+        jobs[0].takings = takings or Timings()
     return report_of(adviser, n_items, alone, jobs, perf_counter(), is_lazy=False)
 
 
@@ -126,6 +127,52 @@ def test_after_many_runs_in_the_loop_workers_are_tried_again(home: Path) -> None
         end_of(adviser, timed(200, 2e-3), Timings())
         n_runs += 1
     assert 10 < n_runs < 20
+
+
+# ---- what sending costs
+
+
+def known_sending_s() -> float | None:
+    return look_up(abs, [1], cache=True).profile.send_s
+
+
+def taken(n_items: int, seconds: float) -> Timings:
+    takings = Timings()
+    takings.add(n_items, seconds)
+    return takings
+
+
+def test_what_sending_costs_is_known_from_runs(home: Path) -> None:
+    end_of(adviser_of(abs), timed(10, 2e-3), timed(190, 2e-3), taken(190, 190e-4))
+    assert known_sending_s() == pytest.approx(2e-4, rel=0.01)
+    end_of(adviser_of(abs), timed(10, 2e-3), timed(190, 2e-3), taken(190, 3 * 190e-4))
+    assert known_sending_s() == pytest.approx(4e-4, rel=0.01)
+
+
+@pytest.mark.parametrize("takings", [Timings(), taken(0, 1.0), taken(1000, 1e-4)], ids=["none", "no item", "short"])
+def test_a_run_that_does_not_tell_what_sending_costs_changes_nothing(takings: Timings, home: Path) -> None:
+    end_of(adviser_of(abs), timed(10, 2e-3), timed(190, 2e-3), takings)
+    assert known_sending_s() is None
+    end_of(adviser_of(abs), timed(10, 2e-3), timed(190, 2e-3), taken(190, 190e-4))
+    before_s = known_sending_s()
+    end_of(adviser_of(abs), timed(10, 2e-3), timed(190, 2e-3), takings)
+    assert known_sending_s() == before_s
+
+
+def test_what_keeps_a_function_in_the_loop_is_believed_less_from_run_to_run(home: Path) -> None:
+    end_of(adviser_of(abs), timed(10, 2e-3), timed(190, 2e-3), taken(190, 1.0))
+    n_runs = 0
+    while not (adviser := adviser_of(abs)).choose(200, Timings(), [1], lambda: [1]).is_parallel:
+        end_of(adviser, timed(200, 2e-3), Timings())
+        n_runs += 1
+    assert 20 < n_runs < 200
+
+
+def test_what_a_run_has_told_of_results_that_need_pickle_counts_for_more_than_a_cheaper_trial(home: Path) -> None:
+    end_of(adviser_of(abs), timed(10, 2e-3), timed(190, 2e-3), taken(190, 190e-4))
+    adviser = adviser_of(abs)
+    adviser.choose(200, Timings(), [{"not": {"plain"}}] * 64, lambda: [1])
+    assert adviser.profile.send_s == pytest.approx(2e-4, rel=0.01)
 
 
 # ---- sorted items

@@ -61,6 +61,7 @@ class Job:
 
     Attributes:
         timings: what caller and workers timed.
+        takings: seconds that the caller spent on taking over so many results at a time.
         n_started: workers that were started.
         start_s: seconds that starting them took, and for which the caller waited for their ends.
         first_s: None: no fresh interpreter was launched.
@@ -93,7 +94,7 @@ class Job:
         self.alone_s = alone_s
         self.native_threads = native_threads
         self.caller_may_run = caller_may_run
-        self.timings = Timings()
+        self.timings, self.takings = Timings(), Timings()
         self.n_started = 0
         self.first_s: float | None = None
         self.start_s = 0.0

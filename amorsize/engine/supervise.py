@@ -133,8 +133,7 @@ class Crew:
                     self._poll.register(fd, select.POLLIN)
 
     def _live(self, outbox: wire.Outbox, number: int) -> None:
-        desk = Desk(outbox, self._cells, number * CELLS_PER_WORKER)
-        serve(self.job.work, self._counter, self.job.sizes, desk)
+        serve(self.job.work, self._counter, self.job.sizes, Desk(outbox, self._cells, number * CELLS_PER_WORKER))
 
     def compute(self) -> None:
         """Take ranges like a worker, draining between them, until none is left or items turn out to be long."""
@@ -221,8 +220,10 @@ class Crew:
                     self._receive(self._by_fd[fd], has_ended=fd == self._by_fd[fd].pidfd)
 
     def _receive(self, worker: ForkedWorker, *, has_ended: bool) -> None:
+        began_s, n_before = perf_counter(), self.job.timings.n_items
         for message in worker.inbox.receive():
             self._take(worker, message)
+        self.job.takings.add(self.job.timings.n_items - n_before, perf_counter() - began_s)
         if worker.inbox.at_end or has_ended:
             self._ended(worker)
 
@@ -232,14 +233,13 @@ class Crew:
         elif message.kind == ERROR:
             self._fail(message.start, message.error())
         else:
+            self.job.timings.add(message.count, message.seconds)
             try:
                 self.job.collector.add(message.start, message.load())
             except Exception as error:  # a user's __setstate__ may raise anything
                 from amorsize.engine import failure
 
                 self._fail(message.start, failure.not_rebuilt("result", message, self.job.work.offset, error))
-            else:
-                self.job.timings.add(message.count, message.seconds)
 
     def _ended(self, worker: ForkedWorker) -> None:
         for fd in worker.events():

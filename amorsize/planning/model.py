@@ -112,7 +112,7 @@ class Model:
         if profile.send_s is None:
             self.encode_s, self.decode_s = costs.encode_s + sent_s, costs.decode_s + sent_s
         else:
-            self.encode_s = self.decode_s = profile.send_s / 2
+            self.encode_s = self.decode_s = max(profile.send_s / 2, costs.encode_s)
         if limits.sends_items:
             given_s = costs.encode_s + costs.byte_s * (profile.argument_bytes or 0.0)
             given_s = given_s if profile.give_s is None else profile.give_s / 2

@@ -94,6 +94,13 @@ def test_sending_takes_what_was_measured_and_else_what_bytes_cost() -> None:
     assert guessed.decode_s == pytest.approx(0.2e-3, rel=0.01)
 
 
+def test_nothing_is_sent_for_less_than_a_number() -> None:
+    """A store may have been told so."""
+    costs = Costs()
+    planted = Model(constant(1e-3).replace(send_s=1e-12), costs, capacity(2), 100, Limits(n_jobs_ceiling=2))
+    assert planted.decode_s == costs.encode_s
+
+
 def test_the_end_never_waits_longer_than_for_the_longest_item() -> None:
     """Graham 1969: at most (1 - 1/n) of the longest."""
     wild = Profile.of([(1, 1e-3)] * 99 + [(1, 1.0)], 1.8e9, starts_cold=False)
