@@ -10,6 +10,7 @@ from amorsize.calibration.front import front_of
 from amorsize.calibration.runs import TELLING_S, Run
 from amorsize.planning.model import WARM_S
 from amorsize.planning.planner import NOTHING_KNOWN
+from amorsize.planning.streams import believed_length
 from amorsize.planning.words import span
 from amorsize.records import RunReport
 from amorsize.shares import lasting_share, own_batches, seen_by_workers
@@ -128,6 +129,9 @@ def _learn(
                 costs = costs.spawned(job.first_s)
     if send_s is not None:
         seen = seen.replace(send_s=send_s if jobs else FADING * send_s)
+    if adviser.n_chosen_for is None:
+        n_items = timings.n_items + sum([job.timings.n_items for job in jobs])
+        seen = seen.replace(stream_items=believed_length(adviser.knowledge.profile.stream_items, n_items))
     believed = believed_crowding(adviser.knowledge.profile, crowding, run)
     if believed is not None:
         seen = seen.replace(crowding=believed)

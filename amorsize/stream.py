@@ -83,7 +83,7 @@ def _ask(call: Call, rows: Rows, work: Work | None, results: list[object]) -> Pl
     looks_ahead = not call.is_lazy and call.options.buffersize == "auto"
     plan = call.ask(None, results, rows.peek, feeds=True, n_ahead=sys.maxsize if looks_ahead else 0)
     if plan is not None and looks_ahead:
-        from amorsize.planning.planner import as_many_again
+        from amorsize.planning.streams import as_many_again
 
         spent_s = call.timings.total_s
         n_wanted = as_many_again(spent_s, call.known_adviser.item_s or 0.0)

@@ -175,6 +175,27 @@ def test_what_a_run_has_told_of_results_that_need_pickle_counts_for_more_than_a_
     assert adviser.profile.send_s == pytest.approx(2e-4, rel=0.01)
 
 
+# ---- streams
+
+
+def end_of_stream(n_items: int) -> Plan:
+    """Have an iterator that gives so many items run in the loop; return the plan for its first one."""
+    adviser = adviser_of(abs)
+    plan = adviser.choose(None, timed(1, 2e-3), [1], lambda: [1], feeds=True)
+    end_of(adviser, timed(n_items, 2e-3), Timings())
+    return plan
+
+
+@needs_two_cores
+def test_workers_take_part_at_once_in_a_stream_like_those_before(home: Path) -> None:
+    assert [end_of_stream(1000).is_parallel for _ in range(2)] == [False, True]
+
+
+@needs_two_cores
+def test_after_a_short_stream_no_long_one_is_expected(home: Path) -> None:
+    assert [end_of_stream(n_items).is_parallel for n_items in (1000, 3, 1000, 2)] == [False, True, False, True]
+
+
 # ---- sorted items
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from math import exp, log, sqrt
 
-from amorsize.calibration.facts import MAX_SECONDS, is_number
+from amorsize.calibration.facts import MAX_ITEMS, MAX_SECONDS, is_number
 from amorsize.calibration.moments import Moments
 from amorsize.calibration.runs import FAR_OFF, MAX_RUNS, TELLING_S, Run, refute
 from amorsize.records import Record
@@ -56,6 +56,7 @@ _HIGHEST = {  # of what is not always known, in the order of declaration; none i
     "send_s": MAX_SECONDS,
     "give_s": MAX_SECONDS,
     "worker_bytes": 2.0**60,
+    "stream_items": float(MAX_ITEMS),
 }
 
 
@@ -78,6 +79,7 @@ class Profile(Record):
         send_s: measured seconds per result to encode it and to decode it again.
         give_s: measured seconds per argument to encode it and to decode it again.
         worker_bytes: memory that one more worker takes.
+        stream_items: how many items an iterator is believed to give, of those whose length nobody knows before.
     """
 
     item: Moments = Moments()
@@ -95,6 +97,7 @@ class Profile(Record):
     send_s: float | None = None
     give_s: float | None = None
     worker_bytes: float | None = None
+    stream_items: float | None = None
 
     def check(self) -> None:
         if not (is_number(self.longest_s, 0, MAX_SECONDS) and 0 <= self.item.mean <= MAX_SECONDS):

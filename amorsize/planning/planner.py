@@ -14,6 +14,7 @@ from amorsize.calibration.facts import MAX_ITEMS
 from amorsize.planning.chunks import SHARES_LEFT
 from amorsize.planning.limits import Limits, candidates, most_jobs
 from amorsize.planning.model import Model
+from amorsize.planning.streams import expected_of
 from amorsize.planning.threads import thread_counts
 from amorsize.planning.words import items, span, workers
 from amorsize.records import Alternative, Plan
@@ -88,7 +89,7 @@ def choose_plan(
     reason = _why_loop(n_items, limits)
     if reason is not None:
         return loop_plan(reason, n_items, serial_s)
-    expected = as_many_again(elapsed_s, item_s) if n_items is None else n_items
+    expected, is_likely = expected_of(profile, elapsed_s) if n_items is None else (n_items, True)
     ways, bound = _ways(profile, costs, capacity, n_items, expected, limits)
     if not ways:
         return loop_plan(bound, n_items, serial_s)
@@ -98,7 +99,7 @@ def choose_plan(
         return _asked_plan(*ways[-1], n_items, limits)
     model = Model(profile, costs, capacity, expected, limits)
     rated = sorted([(model.seconds(backend, item_s, n_jobs), n_jobs, backend) for backend, n_jobs in ways])
-    is_sure = n_items is not None or n_ahead >= expected
+    is_sure = is_likely or n_ahead >= expected
     reasons: list[str] = []
     for way in _steady(_best_of_each(rated), rated, profile, model):
         reason = None
@@ -204,11 +205,6 @@ def _why_no_gain(
         doubt = span(expected * (item_s - low_s))
         return f"no clear gain, give or take {doubt} ({_compared(expected, item_s, best)})"
     return None
-
-
-def as_many_again(elapsed_s: float, item_s: float) -> int:
-    """Return how many items to expect of a stream whose end nobody knows: as many as so far is the fairest guess."""
-    return max(1, int(min(elapsed_s / item_s, MAX_ITEMS))) if item_s else 1
 
 
 def _compared(n_items: int, item_s: float, way: Way) -> str:

@@ -99,6 +99,7 @@ def describe_profile(profile: Profile, now_s: float) -> list[str]:
             ("result", if_known(profile.result_bytes, size)),
             ("sending a result", if_known(profile.send_s, span)),
             ("memory of a worker", if_known(profile.worker_bytes, size)),
+            ("items of a stream", if_known(profile.stream_items, "{:,.0f}".format)),
         ]
     )
     runs = [
