@@ -273,9 +273,15 @@ def advance(work: "Work", results: list[object], timings: "Timings", size: int, 
 
 
 def all_threads_s(since_s: float) -> float:
-    """Return the CPU seconds of all threads, up to now where a window ends that is long enough to tell anything."""
+    """Return the CPU seconds of all threads, up to now where a window ends that is long enough to tell anything.
+
+    What it takes to load that is left out: 0.3 ms of an item of 1 ms would pass for another thread's.
+    """
+    own_s = 0.0
     if since_s >= TELLING_S:
+        began_s = thread_time()
         from amorsize.clocks import count_now
 
         count_now()
-    return process_time()
+        own_s = thread_time() - began_s
+    return process_time() - own_s

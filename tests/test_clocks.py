@@ -50,3 +50,19 @@ def test_what_a_native_thread_uses_is_told_between_two_ticks(fresh_python: Calla
     if max([pool["num_threads"] for pool in pools], default=1) < 2:
         pytest.skip("this NumPy has no threads of its own")
     assert float(fresh_python("-c", USES_NUMPY)) > 1.05
+
+
+FIRST_WINDOW = """
+import sys
+from amorsize.inline import Timings, Work, advance
+assert "amorsize.clocks" not in sys.modules
+timings = Timings()
+advance(Work(sum, ([range(1_000_000)] * 3,)), [], timings, 3, 60)
+_, own_s, all_s = timings.window
+print(all_s - own_s)
+"""
+
+
+def test_what_loading_the_clocks_takes_is_nobodys(fresh_python: Callable[..., str]) -> None:
+    """It looked like a native thread of 0.3 ms: to limit them cost the first call of a program 13 to 36 ms."""
+    assert float(fresh_python("-c", FIRST_WINDOW)) < 1e-4
