@@ -11,7 +11,7 @@ from time import perf_counter, time
 
 from amorsize.calibration.front import is_expected
 from amorsize.calibration.profile import Profile
-from amorsize.clearance import how_to_start, n_warm, native_threads, sending, sends_items, shared_handle
+from amorsize.clearance import how_to_start, n_warm, native_threads, prices, sends_items, shared_handle, unlike
 from amorsize.identity.machine import HAS_GIL, capacity
 from amorsize.inline import TELLING_S
 from amorsize.planning.model import NATIVE_FROM
@@ -58,6 +58,8 @@ class Adviser:
         wants_ticker: whether the caller is to run a ticker beside its next items.
         stays: why the call stays in the caller, in words; None while it may leave.
     """
+
+    _tickers_tell = True  # of all in this process: where one could not, earlier calls give no reason to try in each
 
     def __init__(self, func: Callable[..., object], options: Options, known: Knowledge) -> None:
         self._func = func
@@ -110,6 +112,7 @@ class Adviser:
         """
         began_s, self._feeds, self._n_ahead = perf_counter(), feeds, n_ahead
         self._cpu_share.look(timings)
+        self._shown = {**unlike(results, self.knowledge.profile, self.knowledge.costs), **self._shown}
         plan = self._plan(n_left, timings)
         while plan.is_parallel and plan.backend not in self._cleared:
             before = self._known_so_far
@@ -177,7 +180,8 @@ class Adviser:
         if known or may_not or is_disturbed or n_left is None or (plan.predicted_s or 0.0) < TICKER_FROM_S:
             return plan
         hoped = self._plan(n_left, timings, gil_free_share=1.0)
-        self.wants_ticker = worth_a_ticker(plan, hoped, self.knowledge.profile.total_s)
+        before_s = self.knowledge.profile.total_s if Adviser._tickers_tell else 0.0
+        self.wants_ticker = worth_a_ticker(plan, hoped, before_s)
         if not self.wants_ticker:
             return plan
         return loop_plan("finding out whether it frees the GIL", n_left, plan.serial_s)
@@ -194,6 +198,7 @@ class Adviser:
     def ticked(self, gil_free_share: float | None) -> None:
         """Take what a ticker has shown; None where it could not tell."""
         self._has_ticked, self.wants_ticker = True, False
+        Adviser._tickers_tell &= gil_free_share is not None
         if gil_free_share is not None:
             self._shown["gil_free_share"] = gil_free_share
 
@@ -256,12 +261,8 @@ class Adviser:
         """
         if is_asked:
             return None
-        price, refusal = sending("result", results)
-        if "send_s" in price:
-            price["send_s"] = max(price["send_s"], self.knowledge.profile.send_s or 0.0)
-        if refusal is None and sends_items(self._start_method, n_left):
-            there, refusal = sending("argument", sample())
-            price |= there
+        sent = sample if sends_items(self._start_method, n_left) else None
+        price, refusal = prices(results, sent, self.profile.send_s or 0.0)
         self._shown.update(price)
         return refusal
 

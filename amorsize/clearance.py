@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 
+from amorsize.calibration.sending import is_alike, price_of
 from amorsize.planning.model import NATIVE_FROM
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from amorsize.calibration.costs import Costs
+    from amorsize.calibration.profile import Profile
     from amorsize.records import Plan
 
 SENT_ON_TRIAL = 64
@@ -17,6 +20,9 @@ SENT_ON_TRIAL = 64
 
 TRIAL_BYTES = 1 << 20
 """Of large results as many as fit into this: about 1 ms of work."""
+
+SIZED = frozenset((int, float, str, bytes, bytearray, tuple, list, dict, set, frozenset))
+"""Types whose objects tell their own size, without what they hold, and call no code of the user's for it."""
 
 
 def native_threads(plan: Plan, cpu_share: float | None, n_cores: int) -> int | None:
@@ -78,10 +84,44 @@ def shared_handle(func: Callable[..., object], name: str) -> tuple[str | None, s
     )
 
 
-def sending(what: str, values: Sequence[object]) -> tuple[dict[str, float], str | None]:
-    """Encode and rebuild some real values; return what that costs as fields of a profile, or why it cannot be done.
+def unlike(results: Sequence[object], known: Profile, costs: Costs) -> dict[str, float]:
+    """Return what sending costs going by the bytes, where results are much larger or smaller than those that what is
+    known was learned from; else nothing.
+
+    Two places may call one function, of which one gets a number and the other a million.
+    """
+    if known.send_s is None or not results or type(results[-1]) not in SIZED:
+        return {}
+    n_bytes = float(sys.getsizeof(results[-1]))
+    if is_alike(n_bytes, known.result_bytes):
+        return {}
+    return {"result_bytes": n_bytes, "send_s": price_of(n_bytes, costs)}
+
+
+def prices(
+    results: Sequence[object], sample: Callable[[], Sequence[object]] | None, known_s: float
+) -> tuple[dict[str, float], str | None]:
+    """Encode and rebuild some real results, and items; return what that costs as fields of a profile, or why it cannot
+    be done.
 
     Where no item has run yet, an earlier run on this machine has shown it.
+
+    Args:
+        results: the latest.
+        sample: returns some items; None where they need not be sent.
+        known_s: seconds that a result is known to cost at the least.
+    """
+    fields, refusal = _prices_of("result", results)
+    if "send_s" in fields:
+        fields["send_s"] = max(fields["send_s"], known_s)
+    if refusal is None and sample is not None:
+        there, refusal = _prices_of("argument", sample())
+        fields |= there
+    return fields, refusal
+
+
+def _prices_of(what: str, values: Sequence[object]) -> tuple[dict[str, float], str | None]:
+    """Do so with values of one kind.
 
     Args:
         what: `result` or `argument`.

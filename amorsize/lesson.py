@@ -8,6 +8,7 @@ from time import perf_counter, time
 from amorsize.calibration.crowding import believed_crowding, seen_crowding
 from amorsize.calibration.front import front_of
 from amorsize.calibration.runs import TELLING_S, Run
+from amorsize.calibration.sending import believed_sending
 from amorsize.planning.model import WARM_S
 from amorsize.planning.planner import NOTHING_KNOWN
 from amorsize.planning.streams import believed_length
@@ -20,15 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from amorsize.advice import Adviser
-    from amorsize.calibration.costs import Costs
     from amorsize.engine.fed.feed import Feed
     from amorsize.engine.job import Job
     from amorsize.inline import Timings
     from amorsize.records import Plan
-
-FADING = 0.98
-"""With each run in the loop, this share of what sending costs is still believed: a busy machine may have been the
-cause. Workers that lost a third by it are tried again after some 15 runs; with 0.9 after three, which costs a tenth."""
 
 
 def report_of(
@@ -74,7 +70,7 @@ def report_of(
         warnings=tuple(adviser.warnings),
     )
     run = None if predicted_s is None else _run(adviser, plan, predicted_s, now_s - adviser.chosen_at_s)
-    _learn(adviser, timings, jobs, run, crowding, now_s - began_s)
+    _learn(adviser, timings, jobs, run, crowding, report)
     return report
 
 
@@ -108,7 +104,7 @@ def _learn(
     jobs: Sequence[Job | Feed],
     run: Run | None,
     crowding: float | None,
-    call_s: float,
+    report: RunReport,
 ) -> None:
     """Keep what caller and workers have timed; a run that was given up on tells of the machine, not the
     function."""
@@ -118,40 +114,24 @@ def _learn(
     share = lasting_share(seen.cpu_share, adviser.knowledge.profile.cpu_share, timings.total_s)
     if share != seen.cpu_share:
         seen = seen.replace(cpu_share=share)
-    send_s = adviser.profile.send_s
     for job in jobs:
         if job.retreat is None:
             seen = seen.merge(seen_by_workers(job, adviser.profile, time()))
-            send_s = _sending_s(job, costs, send_s)
             if job.plan.start_method == "fork":
                 costs = costs.started(job.n_started, adviser.rss_bytes, job.start_s)
             elif job.plan.start_method == "spawn" and job.first_s is not None and job.first_s > WARM_S:
                 costs = costs.spawned(job.first_s)
-    if send_s is not None:
-        seen = seen.replace(send_s=send_s if jobs else FADING * send_s)
+    taken = [(each.n_items, each.n_messages, each.seconds) for each in [job.taken for job in jobs] if each is not None]
+    seen = seen.replace(send_s=believed_sending(adviser.profile, costs, taken))
     if adviser.n_chosen_for is None:
-        n_items = timings.n_items + sum([job.timings.n_items for job in jobs])
-        seen = seen.replace(stream_items=believed_length(adviser.knowledge.profile.stream_items, n_items))
+        seen = seen.replace(stream_items=believed_length(adviser.knowledge.profile.stream_items, report.n_items))
     believed = believed_crowding(adviser.knowledge.profile, crowding, run)
     if believed is not None:
         seen = seen.replace(crowding=believed)
     front = front_of([*timings.batches, *[batch for job in jobs for batch in own_batches(job, adviser.profile)]])
     if front is not None:
         seen = seen.replace(front=sqrt(front * (adviser.knowledge.profile.front or front)))
-    adviser.knowledge.learn(seen if run is None else seen.ran(run), costs, call_s)
-
-
-def _sending_s(job: Job | Feed, costs: Costs, known_s: float | None) -> float | None:
-    """Return the seconds to encode and to decode a result, if the one takes as long as the other.
-
-    What a trial shows is memory that was used before, and a cache that holds little else: of short texts, a third of
-    what they really cost. Where the trial cannot tell, or a run was short, what is known holds.
-    """
-    takings = job.takings
-    if not takings.n_items or takings.total_s < TELLING_S:
-        return known_s
-    seen_s = 2 * max(0.0, takings.total_s - len(takings.batches) * costs.drain_s) / takings.n_items
-    return seen_s if known_s is None else (known_s + seen_s) / 2
+    adviser.knowledge.learn(seen if run is None else seen.ran(run), costs, report.measured_s)
 
 
 def _tells_nothing(adviser: Adviser, timings: Timings, jobs: Sequence[Job | Feed]) -> bool:

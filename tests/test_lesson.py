@@ -11,7 +11,7 @@ from amorsize.advice import Adviser
 from amorsize.calibration.costs import Costs
 from amorsize.calibration.profile import Profile
 from amorsize.engine.collect import Collector
-from amorsize.engine.job import Job
+from amorsize.engine.job import Job, Taken
 from amorsize.identity.machine import capacity
 from amorsize.inline import Timings, Work
 from amorsize.knowledge import look_up
@@ -76,7 +76,7 @@ def timed(n_batches: int, item_s: float) -> Timings:
     return timings
 
 
-def end_of(adviser: Adviser, alone: Timings, beside: Timings, takings: Timings | None = None) -> RunReport:
+def end_of(adviser: Adviser, alone: Timings, beside: Timings, taken: Taken | None = None) -> RunReport:
     """End a call that has run some items alone, and the others with two processes or not at all."""
     jobs = []
     n_items = alone.n_items + beside.n_items
@@ -86,7 +86,7 @@ def end_of(adviser: Adviser, alone: Timings, beside: Timings, takings: Timings |
         jobs = [Job(work, Collector(work, []), adviser.plan, lambda _: None, None, None)]
         jobs[0].timings.batches += beside.batches
         jobs[0].timings.n_items, jobs[0].timings.total_s = beside.n_items, beside.total_s
-        jobs[0].takings = takings or Timings()
+        jobs[0].taken = taken or Taken()
     return report_of(adviser, n_items, alone, jobs, perf_counter(), is_lazy=False)
 
 
@@ -136,31 +136,28 @@ def known_sending_s() -> float | None:
     return look_up(abs, [1], cache=True).profile.send_s
 
 
-def taken(n_items: int, seconds: float) -> Timings:
-    takings = Timings()
-    takings.add(n_items, seconds)
-    return takings
+def end_of_sending(result_s: float, n_items: int = 10_000) -> None:
+    """End a call whose workers' results cost the caller so many seconds each to take over."""
+    taken = Taken(n_items, 1, n_items * result_s + Costs().drain_s)
+    end_of(adviser_of(abs), timed(10, 2e-3), timed(190, 2e-3), taken)
 
 
 def test_what_sending_costs_is_known_from_runs(home: Path) -> None:
-    end_of(adviser_of(abs), timed(10, 2e-3), timed(190, 2e-3), taken(190, 190e-4))
-    assert known_sending_s() == pytest.approx(2e-4, rel=0.01)
-    end_of(adviser_of(abs), timed(10, 2e-3), timed(190, 2e-3), taken(190, 3 * 190e-4))
-    assert known_sending_s() == pytest.approx(4e-4, rel=0.01)
+    for _ in range(10):
+        end_of_sending(1e-6)
+    assert known_sending_s() == pytest.approx(2e-6, rel=0.01)
 
 
-@pytest.mark.parametrize("takings", [Timings(), taken(0, 1.0), taken(1000, 1e-4)], ids=["none", "no item", "short"])
-def test_a_run_that_does_not_tell_what_sending_costs_changes_nothing(takings: Timings, home: Path) -> None:
-    end_of(adviser_of(abs), timed(10, 2e-3), timed(190, 2e-3), takings)
+def test_a_run_that_does_not_tell_what_sending_costs_changes_nothing(home: Path) -> None:
+    end_of_sending(1.0, n_items=100)
     assert known_sending_s() is None
-    end_of(adviser_of(abs), timed(10, 2e-3), timed(190, 2e-3), taken(190, 190e-4))
-    before_s = known_sending_s()
-    end_of(adviser_of(abs), timed(10, 2e-3), timed(190, 2e-3), takings)
-    assert known_sending_s() == before_s
+    end_of(adviser_of(abs), timed(10, 2e-3), timed(190, 2e-3), None)
+    assert known_sending_s() is None
 
 
 def test_what_keeps_a_function_in_the_loop_is_believed_less_from_run_to_run(home: Path) -> None:
-    end_of(adviser_of(abs), timed(10, 2e-3), timed(190, 2e-3), taken(190, 1.0))
+    for _ in range(20):
+        end_of_sending(1e-2)
     n_runs = 0
     while not (adviser := adviser_of(abs)).choose(200, Timings(), [1], lambda: [1]).is_parallel:
         end_of(adviser, timed(200, 2e-3), Timings())
@@ -169,10 +166,19 @@ def test_what_keeps_a_function_in_the_loop_is_believed_less_from_run_to_run(home
 
 
 def test_what_a_run_has_told_of_results_that_need_pickle_counts_for_more_than_a_cheaper_trial(home: Path) -> None:
-    end_of(adviser_of(abs), timed(10, 2e-3), timed(190, 2e-3), taken(190, 190e-4))
+    for _ in range(15):
+        end_of_sending(1e-4)
     adviser = adviser_of(abs)
-    adviser.choose(200, Timings(), [{"not": {"plain"}}] * 64, lambda: [1])
+    adviser.choose(200, timed(1, 2e-3), [{"not": {"plain"}}] * 64, lambda: [1])
     assert adviser.profile.send_s == pytest.approx(2e-4, rel=0.01)
+
+
+def test_what_large_results_cost_is_not_believed_of_small_ones(home: Path) -> None:
+    look_up(abs, [1], cache=True).learn(Profile.empty().replace(result_bytes=1e6), Costs(), 0.0)
+    for _ in range(20):
+        end_of_sending(1e-2)
+    assert adviser_of(abs).choose(200, timed(1, 2e-3), [tuple(range(10**5))], lambda: [1]).backend == "serial"
+    assert adviser_of(abs).choose(200, timed(1, 2e-3), [1], lambda: [1]).is_parallel
 
 
 # ---- streams
@@ -193,7 +199,7 @@ def test_workers_take_part_at_once_in_a_stream_like_those_before(home: Path) -> 
 
 @needs_two_cores
 def test_after_a_short_stream_no_long_one_is_expected(home: Path) -> None:
-    assert [end_of_stream(n_items).is_parallel for n_items in (1000, 3, 1000, 2)] == [False, True, False, True]
+    assert [end_of_stream(n_items).is_parallel for n_items in (1000, 3, 1000, 2)] == [False, True, False, False]
 
 
 # ---- sorted items

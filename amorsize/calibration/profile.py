@@ -282,7 +282,7 @@ def _from_facts(facts: Any) -> Profile:  # Any: whatever the store held
         longest_s=facts["longest_s"],
         updated_s=facts["updated_s"],
         runs=tuple([Run(**dict(zip(Run._fields, row, strict=True))) for row in rows]),
-        **{name: facts[name] for name in _HIGHEST},
+        **{name: facts.get(name) for name in _HIGHEST},  # an earlier version knew fewer
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import perf_counter
+
 from amorsize.inline import Timings
 from amorsize.planning.chunks import range_size
 
@@ -46,6 +48,30 @@ class Range:
         self.item_s = seen_s if self.item_s is None else self.item_s + FRESH_SHARE * (seen_s - self.item_s)
 
 
+class Taken:
+    """What a caller has taken over from its workers.
+
+    Attributes:
+        n_items: results.
+        n_messages: messages that they came in.
+        seconds: for reading and rebuilding them.
+    """
+
+    __slots__ = ("n_items", "n_messages", "seconds")
+
+    def __init__(self, n_items: int = 0, n_messages: int = 0, seconds: float = 0.0) -> None:
+        self.n_items, self.n_messages, self.seconds = n_items, n_messages, seconds
+
+    def add(self, n_items: int, began_s: float) -> float:
+        """Note a message of so many results, none for one that brings something else; return the time."""
+        now = perf_counter()
+        if n_items:
+            self.n_items += n_items
+            self.n_messages += 1
+            self.seconds += now - began_s
+        return now
+
+
 class Job:
     """What a crew is to do, and what becomes of it.
 
@@ -61,7 +87,7 @@ class Job:
 
     Attributes:
         timings: what caller and workers timed.
-        takings: seconds that the caller spent on taking over so many results at a time.
+        taken: what taking results over from workers has cost the caller.
         n_started: workers that were started.
         start_s: seconds that starting them took, and for which the caller waited for their ends.
         first_s: None: no fresh interpreter was launched.
@@ -94,7 +120,7 @@ class Job:
         self.alone_s = alone_s
         self.native_threads = native_threads
         self.caller_may_run = caller_may_run
-        self.timings, self.takings = Timings(), Timings()
+        self.timings, self.taken = Timings(), Taken()
         self.n_started = 0
         self.first_s: float | None = None
         self.start_s = 0.0

@@ -220,10 +220,10 @@ class Crew:
                     self._receive(self._by_fd[fd], has_ended=fd == self._by_fd[fd].pidfd)
 
     def _receive(self, worker: ForkedWorker, *, has_ended: bool) -> None:
-        began_s, n_before = perf_counter(), self.job.timings.n_items
+        began_s = perf_counter()
         for message in worker.inbox.receive():
             self._take(worker, message)
-        self.job.takings.add(self.job.timings.n_items - n_before, perf_counter() - began_s)
+            began_s = self.job.taken.add(message.count, began_s)
         if worker.inbox.at_end or has_ended:
             self._ended(worker)
 

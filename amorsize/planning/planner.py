@@ -8,13 +8,13 @@ clearly gains.
 
 from __future__ import annotations
 
-from math import ceil
+from math import ceil, inf
 
 from amorsize.calibration.facts import MAX_ITEMS
 from amorsize.planning.chunks import SHARES_LEFT
 from amorsize.planning.limits import Limits, candidates, most_jobs
 from amorsize.planning.model import Model
-from amorsize.planning.streams import expected_of
+from amorsize.planning.streams import START_SHARE, expected_of
 from amorsize.planning.threads import thread_counts
 from amorsize.planning.words import items, span, workers
 from amorsize.records import Alternative, Plan
@@ -99,12 +99,13 @@ def choose_plan(
         return _asked_plan(*ways[-1], n_items, limits)
     model = Model(profile, costs, capacity, expected, limits)
     rated = sorted([(model.seconds(backend, item_s, n_jobs), n_jobs, backend) for backend, n_jobs in ways])
-    is_sure = is_likely or n_ahead >= expected
+    is_sure = n_items is not None or n_ahead >= expected
+    most_s = inf if is_sure else max(SKI_RENTAL * elapsed_s, START_SHARE * expected * item_s if is_likely else 0.0)
     reasons: list[str] = []
     for way in _steady(_best_of_each(rated), rated, profile, model):
         reason = None
         if not limits.forces_workers:
-            reason = _why_no_gain(profile, model, expected, way, elapsed_s, is_sure=is_sure)
+            reason = _why_no_gain(profile, model, expected, way, elapsed_s, most_s)
         if reason is None:
             return _worker_plan(way, rated, model, item_s, n_items, limits)
         reasons.append(reason)
@@ -184,7 +185,7 @@ def _why_loop(n_items: int | None, limits: Limits) -> str | None:
 
 
 def _why_no_gain(
-    profile: Profile, model: Model, expected: int, best: Way, elapsed_s: float, *, is_sure: bool
+    profile: Profile, model: Model, expected: int, best: Way, elapsed_s: float, most_s: float
 ) -> str | None:
     """Return why workers would not clearly gain; None where they would."""
     best_s, n_jobs, backend = best
@@ -192,7 +193,7 @@ def _why_no_gain(
     serial_s = expected * item_s
     if backend == "process" and model.decode_s >= item_s:
         return f"an item takes {span(item_s)}, and receiving its result from another process {span(model.decode_s)}"
-    if not is_sure and start_s > SKI_RENTAL * elapsed_s:
+    if start_s > most_s:
         return f"nobody knows how many items come: {span(elapsed_s)} are too short to start workers for {span(start_s)}"
     if best_s >= serial_s:
         return f"too little work ({_compared(expected, item_s, best)})"

@@ -13,8 +13,15 @@ if TYPE_CHECKING:
     from amorsize.calibration.profile import Profile
 
 SURE_SHARE = 0.5
-"""Of as many items as came in the last calls, so many are counted on. A stream that ends before has started workers for
-nothing, which costs 1 to 3 ms once: the next call expects no more than came."""
+"""Of as many items as are believed to come, so many are counted on."""
+
+START_SHARE = 0.1
+"""Workers whose start costs more than this share of what is counted on wait until the stream has shown itself: should
+it end at once, fresh interpreters would have cost 60 ms."""
+
+GROWTH = 2.0
+"""Times as many items are believed to come as before, at the most: of two places that call a function, one with short
+streams and one with long ones, the short ones would start workers for nothing each time."""
 
 
 def as_many_again(elapsed_s: float, item_s: float) -> int:
@@ -35,11 +42,10 @@ def expected_of(profile: Profile, elapsed_s: float) -> tuple[int, bool]:
 
 
 def believed_length(known: float | None, n_items: int) -> float:
-    """Return how many items the next stream is believed to have: no more than the last, and no more at once than half
-    way from fewer.
+    """Return how many items the next stream is believed to have: no more than the last one.
 
     Args:
         known: what was believed before; None where nothing.
         n_items: of this stream.
     """
-    return float(n_items if known is None else min(n_items, (known + n_items) / 2))
+    return float(max(1, n_items if known is None else min(n_items, GROWTH * known)))

@@ -266,6 +266,16 @@ def test_an_impossible_fact_is_a_miss(name: str, value: Any) -> None:  # Any: wh
     assert Profile.from_facts({**known, name: value}) is None
 
 
-@pytest.mark.parametrize("name", sorted(known))
+ALWAYS_KNOWN = ("item", "log_item", "longest_s", "updated_s", "runs")
+
+
+@pytest.mark.parametrize("name", ALWAYS_KNOWN)
 def test_a_missing_fact_is_a_miss(name: str) -> None:
     assert Profile.from_facts({key: value for key, value in known.items() if key != name}) is None
+
+
+@pytest.mark.parametrize("name", sorted(known.keys() - set(ALWAYS_KNOWN)))
+def test_what_an_earlier_version_did_not_keep_is_not_known(name: str) -> None:
+    profile = Profile.from_facts({key: value for key, value in known.items() if key != name})
+    assert profile is not None
+    assert getattr(profile, name) is None

@@ -33,7 +33,10 @@ def test_a_stream_that_is_longer_than_earlier_ones_is_expected_to_bring_as_many_
     assert not is_likely
 
 
-@pytest.mark.parametrize(("lengths", "believed"), [([7], 7), ([100, 3], 3), ([3, 101], 52), ([10, 10, 10], 10)])
+@pytest.mark.parametrize(
+    ("lengths", "believed"),
+    [([7], 7), ([100, 3], 3), ([3, 101], 6), ([10, 10, 10], 10), ([0, 9], 2), ([9, 3, 99, 99], 12)],
+)
 def test_the_last_lengths_are_believed_the_short_ones_at_once(lengths: list[int], believed: float) -> None:
     known: float | None = None
     for n_items in lengths:

@@ -42,7 +42,7 @@ class Feed:
 
     Attributes:
         timings: what workers have timed.
-        takings: empty: what sending costs is not told by those who work here.
+        taken: None: what sending costs is not told by those who work here.
         n_started: workers that were started.
         start_s: seconds that starting them took, and ending them.
         first_s: seconds from the first start until a first task was done, less its own seconds; None before.
@@ -56,7 +56,8 @@ class Feed:
         self, table: Table, plan: Plan, sizes: Range, held: Held, decide: Decide | None, alone_s: float | None
     ) -> None:
         self.plan = plan
-        self.timings, self.takings = Timings(), Timings()
+        self.timings = Timings()
+        self.taken = None
         self.n_started = 0
         self.start_s = 0.0
         self.first_s: float | None = None
