@@ -14,7 +14,7 @@ from amorsize.calibration.facts import MAX_ITEMS
 from amorsize.planning.chunks import SHARES_LEFT
 from amorsize.planning.limits import Limits, candidates, most_jobs
 from amorsize.planning.model import Model
-from amorsize.planning.streams import START_SHARE, expected_of
+from amorsize.planning.streams import prospects
 from amorsize.planning.threads import thread_counts
 from amorsize.planning.words import items, span, workers
 from amorsize.records import Alternative, Plan
@@ -42,11 +42,6 @@ on half of the jobs at the edge; 2 keeps jobs of 3 ms, which would gain 0.5 ms, 
 NEGLIGIBLE_START = 0.01
 """Where starting costs less than this share of the seconds already spent it cannot hurt, and the mean alone decides.
 Ten times as much would let a wrong guess cost 10 %; none keeps cores idle beside a few long items of unknown spread."""
-
-SKI_RENTAL = 0.02
-"""For input of unknown length, of which not enough is in hand, workers start once that costs at most this share of the
-seconds already spent: whatever comes, it is not slower than the loop by more. Half of it starts twice as late; twice as
-much may lose 4 %."""
 
 UNKNOWN_RANGE = 65_536
 """The largest range where the number of items is unknown: ranges follow from item seconds, this only bounds them."""
@@ -89,7 +84,7 @@ def choose_plan(
     reason = _why_loop(n_items, limits)
     if reason is not None:
         return loop_plan(reason, n_items, serial_s)
-    expected, is_likely = expected_of(profile, elapsed_s) if n_items is None else (n_items, True)
+    expected, most_s = prospects(profile, elapsed_s, n_ahead) if n_items is None else (n_items, inf)
     ways, bound = _ways(profile, costs, capacity, n_items, expected, limits)
     if not ways:
         return loop_plan(bound, n_items, serial_s)
@@ -99,8 +94,6 @@ def choose_plan(
         return _asked_plan(*ways[-1], n_items, limits)
     model = Model(profile, costs, capacity, expected, limits)
     rated = sorted([(model.seconds(backend, item_s, n_jobs), n_jobs, backend) for backend, n_jobs in ways])
-    is_sure = n_items is not None or n_ahead >= expected
-    most_s = inf if is_sure else max(SKI_RENTAL * elapsed_s, START_SHARE * expected * item_s if is_likely else 0.0)
     reasons: list[str] = []
     for way in _steady(_best_of_each(rated), rated, profile, model):
         reason = None

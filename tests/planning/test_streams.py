@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from math import inf
+
 import pytest
 
 from amorsize.calibration.costs import Costs
 from amorsize.calibration.profile import Profile
 from amorsize.planning.limits import Limits
 from amorsize.planning.planner import choose_plan
-from amorsize.planning.streams import as_many_again, believed_length, expected_of
+from amorsize.planning.streams import SKI_RENTAL, START_SHARE, as_many_again, believed_length, prospects
 from amorsize.records import Capacity
 
 ITEM_S = 1e-3
@@ -21,16 +23,23 @@ def test_as_many_items_again_are_expected_as_there_were(elapsed_s: float, item_s
 
 
 def test_half_of_what_came_in_earlier_calls_is_counted_on() -> None:
-    assert not expected_of(KNOWN, 10 * ITEM_S)[1]
-    n_items, is_likely = expected_of(KNOWN.replace(stream_items=1000.0), 10 * ITEM_S)
+    n_items, most_s = prospects(KNOWN.replace(stream_items=1000.0), 10 * ITEM_S, 0)
     assert n_items == pytest.approx(490, abs=1)
-    assert is_likely
+    assert most_s == pytest.approx(START_SHARE * 490 * ITEM_S, rel=0.01)
 
 
-def test_a_stream_that_is_longer_than_earlier_ones_is_expected_to_bring_as_many_again() -> None:
-    n_items, is_likely = expected_of(KNOWN.replace(stream_items=1000.0), 2000 * ITEM_S)
+@pytest.mark.parametrize("stream_items", [None, 1000.0])
+def test_a_stream_unlike_earlier_ones_is_expected_to_bring_as_many_again(stream_items: float | None) -> None:
+    n_items, most_s = prospects(KNOWN.replace(stream_items=stream_items), 2000 * ITEM_S, 0)
     assert n_items == pytest.approx(2000, abs=1)
-    assert not is_likely
+    assert most_s == SKI_RENTAL * 2000 * ITEM_S
+
+
+@pytest.mark.parametrize("stream_items", [None, 30.0, 1000.0])
+def test_where_as_many_items_as_so_far_are_in_hand_a_start_may_take_as_long_as_pays(stream_items: float | None) -> None:
+    known = KNOWN.replace(stream_items=stream_items)
+    assert prospects(known, 10 * ITEM_S, 11)[1] == inf
+    assert prospects(known, 10 * ITEM_S, 5)[1] < inf
 
 
 @pytest.mark.parametrize(
