@@ -67,6 +67,7 @@ class Model:
         "_first_call_s",
         "_held_share",
         "_is_spawned",
+        "_item_s",
         "_lanes",
         "_longest_s",
         "_n_effective",
@@ -102,7 +103,7 @@ class Model:
         self._lanes = self._n_effective / self._cpu_share
         if 1 < self._lanes < 1 / ALL_USED and self._cpu_share >= NATIVE_FROM:
             self._lanes = 1.0
-        self._sd_s = profile.sd_s
+        self._item_s, self._sd_s = profile.item.mean, profile.sd_s
         self._longest_s = profile.longest_of_s(n_items)
         self.caller_computes = not (limits.isolate or limits.feeds) and profile.item.mean < SUPERVISES_FROM_S
         # A caller that has run items itself forks workers that are warmed up already.
@@ -184,12 +185,14 @@ class Model:
 
         Chunks are whole: somebody runs one more than the mean. Chunks differ: the longest of n sums of k items is about
         sigma sqrt(2 k ln n) above the mean (Kruskal & Weiss 1985). And never more than all but one waiting for the
-        longest (Graham 1969).
+        longest (Graham 1969). Where items are supposed to be shorter than they were seen to be, the longest is, too: else
+        the first of ten long items would keep the second one alone.
         """
+        shorter = item_s / self._item_s if self._item_s else 1.0
         n_chunks = ceil(self._n_items / chunksize)
         whole_s = (ceil(n_chunks / n_jobs) - n_chunks / n_jobs) * chunksize * item_s
-        spread_s = self._sd_s * sqrt(2 * chunksize * log(n_jobs))
-        longest_s = max(item_s, self._longest_s) + (chunksize - 1) * item_s
+        spread_s = shorter * self._sd_s * sqrt(2 * chunksize * log(n_jobs))
+        longest_s = max(item_s, shorter * self._longest_s) + (chunksize - 1) * item_s
         return min(whole_s + spread_s, (1 - 1 / n_jobs) * longest_s)
 
 
