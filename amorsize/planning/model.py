@@ -185,8 +185,8 @@ class Model:
 
         Chunks are whole: somebody runs one more than the mean. Chunks differ: the longest of n sums of k items is about
         sigma sqrt(2 k ln n) above the mean (Kruskal & Weiss 1985). And never more than all but one waiting for the
-        longest (Graham 1969). Where items are supposed to be shorter than they were seen to be, the longest is, too: else
-        the first of ten long items would keep the second one alone.
+        longest (Graham 1969). Where items are supposed to be shorter than they were seen to be, the longest is, too:
+        else the first of ten long items would keep the second one alone.
         """
         shorter = item_s / self._item_s if self._item_s else 1.0
         n_chunks = ceil(self._n_items / chunksize)
