@@ -122,7 +122,9 @@ def _learn(
             elif job.plan.start_method == "spawn" and job.first_s is not None and job.first_s > WARM_S:
                 costs = costs.spawned(job.first_s)
     taken = [(each.n_items, each.n_messages, each.seconds) for each in [job.taken for job in jobs] if each is not None]
-    seen = seen.replace(send_s=believed_sending(adviser.profile, costs, taken))
+    send_s = believed_sending(adviser.profile, costs, taken)
+    if send_s != seen.send_s:
+        seen = seen.replace(send_s=send_s)
     if adviser.n_chosen_for is None:
         seen = seen.replace(stream_items=believed_length(adviser.knowledge.profile.stream_items, report.n_items))
     believed = believed_crowding(adviser.knowledge.profile, crowding, run)
