@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from amorsize.engine.message import Message
 
+WAKE_S = 0.1
+
 
 def feed(func: Callable[..., Any], items: Iterable[object], n_workers: int = 2, **errand: Any) -> list[Any]:
     """Return the results, in order; `errand` goes to `Errand`."""
@@ -42,7 +44,10 @@ def heard(workers: list[warm.SpawnedWorker]) -> list[tuple[warm.SpawnedWorker, M
     """Wait until some worker says something, and return it; raise EOFError where one says nothing any more."""
     sockets = {worker.link.end.fileno(): worker for worker in workers}
     sending = [fd for fd, worker in sockets.items() if worker.link.is_sending]
-    readable, writable, _ = select.select(sockets, sending, [])
+    readable: list[int] = []
+    writable: list[int] = []
+    while not (readable or writable):  # a signal just before the wait has its handler called only after it
+        readable, writable, _ = select.select(sockets, sending, [], WAKE_S)
     for fd in writable:
         sockets[fd].link.flush()
     found = [(sockets[fd], message) for fd in readable for message in sockets[fd].link.receive()]

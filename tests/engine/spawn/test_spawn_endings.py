@@ -281,7 +281,7 @@ def test_ctrl_c_to_the_group_gives_one_traceback(start: Start, lines_of: Lines) 
 
 @pytest.mark.fault("R8")
 def test_ctrl_c_to_the_group_while_workers_start_gives_one_traceback(start: Start, lines_of: Lines) -> None:
-    call = "workers = feeding['hire'](work, 2); print('launched', flush=True); time.sleep(600)"
+    call = "workers = feeding['hire'](work, 2); print('launched', flush=True)\nwhile True: time.sleep(0.1)"
     running = start(program("return", call))
     lines_of(running, 1)
     os.killpg(running.pid, signal.SIGINT)
