@@ -12,7 +12,6 @@ Example:
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from amorsize.api import parallelizable
-    from amorsize.engine.spawn.warm import shutdown
     from amorsize.errors import (
         AmorsizeError,
         AmorsizeWarning,
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
         RemoteError,
         WorkerDied,
     )
-    from amorsize.functional import optimize, pimap, pmap, pstarmap
+    from amorsize.functional import optimize, pimap, pmap, pstarmap, shutdown
     from amorsize.options import config
 
 __version__ = "0.1.0"
@@ -45,7 +44,7 @@ __all__ = [
 ]
 
 
-_HOMES = {"config": "options", "parallelizable": "api", "shutdown": "engine.spawn.warm"}
+_HOMES = {"config": "options", "parallelizable": "api"}
 """Where public functions live; the others are in `functional`, and what begins with a capital letter in `errors`."""
 
 

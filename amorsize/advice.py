@@ -11,7 +11,7 @@ from time import perf_counter, time
 
 from amorsize.calibration.front import is_expected
 from amorsize.calibration.profile import Profile
-from amorsize.clearance import how_to_start, n_warm, native_threads, prices, sends_items, shared_handle, unlike
+from amorsize.clearance import how_to_start, n_waiting, native_threads, prices, sends_items, shared_handle, unlike
 from amorsize.identity.machine import HAS_GIL, capacity
 from amorsize.inline import TELLING_S
 from amorsize.planning.model import NATIVE_FROM
@@ -159,7 +159,7 @@ class Adviser:
         self.profile = self.knowledge.profile.learn(seen.without_items() if self._is_expected else seen)
         profile = self.profile.replace(**supposed) if supposed else self.profile
         own = self.stays, self._feeds, self._start_method, self._no_processes, self._no_threads
-        told: Told = (n_left, timings.total_s + computed_s, self._n_ahead, n_warm(self._start_method), *own)
+        told: Told = (n_left, timings.total_s + computed_s, self._n_ahead, n_waiting(self._start_method), *own)
         return plan_for((profile, self.knowledge.costs, room, self.options), told)
 
     def _curious(self, plan: Plan, n_left: int | None, timings: Timings) -> Plan:

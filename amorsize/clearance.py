@@ -64,6 +64,12 @@ def n_warm(start_method: str) -> int:
     return 0 if spawn is None else spawn.n_resting()
 
 
+def n_waiting(start_method: str) -> tuple[int, int]:
+    """Return how many workers wait for work already: fresh interpreters, and threads."""
+    bare = sys.modules.get("amorsize.engine.bare")
+    return n_warm(start_method), 0 if bare is None else bare.n_resting()
+
+
 def sends_items(start_method: str, n_left: int | None) -> bool:
     """Whether items are pickled on their way to a worker: forked ones have those of sliceable input already."""
     return start_method == "spawn" or n_left is None

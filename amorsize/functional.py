@@ -1,5 +1,7 @@
 """The same for any callable, decorated or not: `pmap(func, items)` and its kin."""
 
+import sys
+
 from amorsize.api import Mapper, check_function
 
 TYPE_CHECKING = False
@@ -90,3 +92,17 @@ def optimize(
 
     check_function(func)
     return run(func, data, sample_size=sample_size, verbose=verbose)
+
+
+def shutdown() -> None:
+    """End the worker processes and threads that wait for the next call; it starts new ones then.
+
+    They also end by themselves: after 30 seconds without a call, and with this process; threads before it forks, too.
+
+    Example:
+        >>> shutdown()
+    """
+    for engine in ("bare", "spawn.warm"):
+        module = sys.modules.get(f"amorsize.engine.{engine}")
+        if module is not None:  # else it has started nothing
+            module.shutdown()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from amorsize.records import Capacity, Plan
 
     Known = tuple[Profile, Costs, Capacity, Options]
-    Told = tuple[int | None, float, int, int, str | None, bool, str, str | None, str | None]
+    Told = tuple[int | None, float, int, tuple[int, int], str | None, bool, str, str | None, str | None]
 
 MOST_PLANS = 64
 """Plans kept for who asks again, at 2 KB. Short calls that teach nothing find theirs, for 1 us instead of 25; other
@@ -62,7 +62,8 @@ def _new_plan(known: Known, told: Told) -> Plan:
         feeds=feeds or start_method == "spawn",
         sends_items=sends_items(start_method, n_left),
         start_method=start_method,
-        n_warm=n_ready,
+        n_warm=n_ready[0],
+        n_resting=n_ready[1],
         no_processes=no_processes,
         no_threads=no_threads,
         n_threads_ceiling=asked.threads_ceiling(room.n_cores, MOST_THREADS),

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 import hypothesis
 import pytest
 
+import amorsize
 from amorsize.clocks import count_now
 from amorsize.testing import leaves_nothing_behind
 
@@ -186,9 +187,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
 def _know_nothing() -> None:
     """Empty this process's memory of earlier calls, and what it would write at its exit into homes that are gone; end
     workers that rest."""
-    spawn = sys.modules.get("amorsize.engine.spawn.warm")
-    if spawn is not None:
-        spawn.shutdown()
+    amorsize.shutdown()
     knowledge = sys.modules.get("amorsize.knowledge")
     if knowledge is None:
         return

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 PROFILE = Profile.of([(1, 0.001)] * 10, 1.0, starts_cold=False)
 KNOWN = (PROFILE, Costs(), Capacity(n_cores=4), Options())
-TOLD = (1000, 0.0, 0, 0, None, False, "fork", None, None)
+TOLD: Told = (1000, 0.0, 0, (0, 0), None, False, "fork", None, None)
 
 
 @pytest.fixture(autouse=True)

@@ -7,6 +7,8 @@ import sys
 from _contextvars import ContextVar
 from time import perf_counter, sleep
 
+from amorsize.engine import bare
+
 FORK_UNSAFE = {
     "grpc": "gRPC's threads do not survive a fork",
     "mpi4py.MPI": "MPI does not support a fork",
@@ -27,19 +29,11 @@ cores_are_taken = False
 is_item_of_a_thread: "ContextVar[bool]" = ContextVar("amorsize.is_item_of_a_thread", default=False)
 """Whether this code is part of an item that a thread of ours runs: set in the context that the thread was given."""
 
-_threads_before: int | None = None
-"""How many threads lived before we started some that may still be on their way out: the system sees a thread for a
-moment after its last line. None where none can be left."""
-
 ENDED_S = 0.005
 """For how long native threads that may be on their way out are waited for, once, before a fork is refused."""
 
 _n_that_stay = 1
 """How many native threads were left the last time that they were waited for: for these, nobody waits again."""
-
-ENDING_S = 0.1
-"""For how long threads of ours are waited for, each time that there are fewer, before a fork is refused because of
-them. 100 of them take 2 ms in all on an idle machine, and 50 times that with four other programs for each core."""
 
 
 def refusal() -> str | None:
@@ -106,48 +100,20 @@ def _greenlets() -> str | None:
 
 
 def _other_threads() -> str | None:
-    """Refuse where other threads live: a lock that one of them holds would stay locked in the child for ever."""
-    global _threads_before
-    if _threads_before is not None:
-        _let_end(_threads_before)
-        _threads_before = None
-    return _threads_that_live()
-
-
-def _let_end(n_before: int) -> None:
-    """Wait until no more threads are left than there were before ours, for as long as they become fewer."""
-    n_alive, until_s = _n_threads(), perf_counter() + ENDING_S
-    while n_alive > n_before and perf_counter() < until_s:
-        sleep(1e-4)
-        n_now = _n_threads()
-        if n_now < n_alive:
-            until_s = perf_counter() + ENDING_S
-        n_alive = n_now
-
-
-def threads_will_end() -> None:
-    """Be told that threads of ours are about to be started, which will have ended when anybody asks for a fork."""
-    global _threads_before
-    n_alive = _n_threads()
-    # Of earlier ones some may be among these.
-    _threads_before = n_alive if _threads_before is None else min(n_alive, _threads_before)
-
-
-def _n_threads() -> int:
-    """Return how many Python and native threads there are: one that is ending is first no longer the one, then gone."""
-    return len(sys._current_frames()) + (n_native_threads() or 0)
-
-
-def _threads_that_live() -> str | None:
-    n_python = len(sys._current_frames())
+    """Refuse where other threads live: a lock that one of them holds would stay locked in the child for ever. Those of
+    ours that rest hold none, and end before a fork."""
+    bare.settle()
+    n_resting = bare.n_resting()
+    n_python = len(sys._current_frames()) - n_resting
     if n_python > 1:
         return f"{n_python - 1} other threads are alive, and a lock that one holds would never open in a forked worker"
     threading = sys.modules.get("threading")
     if threading is not None and threading.current_thread() is not threading.main_thread():
         return "this is not the main thread"
-    n_native = n_native_threads()
+    n_native = bare.n_native()
     if n_native is None:
         return "/proc does not tell how many native threads are alive"
+    n_native -= n_resting
     if n_native > 1:
         n_native = _without_the_ending(n_native, 1 + _threads_of_surviving_pools())
     return None if n_native == 1 else f"{n_native - 1} native threads are alive that do not belong to a known BLAS pool"
@@ -163,24 +129,11 @@ def _without_the_ending(n_native: int, n_allowed: int) -> int:
     until_s = perf_counter() + (ENDED_S if n_native > _n_that_stay else 0.0)
     while n_native > n_allowed and perf_counter() < until_s:
         sleep(1e-4)
-        n_native = n_native_threads() or n_native
+        n_native = (bare.n_native() or n_native) - bare.n_resting()
     if n_native <= n_allowed:
         return 1
     _n_that_stay = n_native
     return n_native
-
-
-def n_native_threads() -> int | None:
-    """Return how many threads the kernel has for this process; None where it does not tell.
-
-    Counted by the links of their folder, one a thread beside its own two: that takes 2 us, and `/proc/self/stat`, for
-    which the kernel looks up much more, 10.
-    """
-    try:
-        n_links = os.stat("/proc/self/task").st_nlink
-    except OSError:
-        return None
-    return n_links - 2 if n_links > 2 else None  # some other file system's folder has two or one
 
 
 def _threads_of_surviving_pools() -> int:

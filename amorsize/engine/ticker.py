@@ -7,10 +7,10 @@ half: 31). How long a tick takes on this machine is measured first, while the ca
 
 from __future__ import annotations
 
-from _thread import allocate_lock, start_new_thread
+from _thread import allocate_lock
 from time import perf_counter, sleep
 
-from amorsize.engine import safety
+from amorsize.engine.bare import Threads
 from amorsize.inline import advance
 
 TYPE_CHECKING = False
@@ -55,9 +55,8 @@ class Ticker:
 
         Where it cannot, there is nothing to stop.
         """
-        safety.threads_will_end()
         try:
-            start_new_thread(self._tick, ())
+            Threads().start(self._tick, self._has_ended.release)
         except RuntimeError:  # no room for a thread: nothing is found out
             return False
         can_tell = False
@@ -92,7 +91,6 @@ class Ticker:
         while self._is_wanted:
             self._pause(TICK_S)
             self._n_ticks += 1
-        self._has_ended.release()
 
 
 def advance_ticking(

@@ -33,7 +33,8 @@ class Limits(Record):
         feeds: whether the caller hands every item out, and then runs none either.
         sends_items: whether items are pickled on their way to a worker.
         start_method: how workers are started.
-        n_warm: workers that wait for work already.
+        n_warm: worker processes that wait for work already.
+        n_resting: threads that do.
         no_processes: why no process may be started here although threads may, in words.
         no_threads: why no thread may be started here although processes may, in words.
         n_threads_ceiling: the most threads that may run at once.
@@ -50,6 +51,7 @@ class Limits(Record):
     sends_items: bool = False
     start_method: str = "fork"
     n_warm: int = 0
+    n_resting: int = 0
     no_processes: str | None = None
     no_threads: str | None = None
     n_threads_ceiling: int = MOST_THREADS

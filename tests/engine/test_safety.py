@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from amorsize.engine import safety
+from amorsize.engine import bare, safety
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -164,8 +164,8 @@ def test_threads_of_the_program_are_not_waited_for_like_ours(monkeypatch: pytest
     done = threading.Event()
     other = threading.Thread(target=done.wait)
     other.start()
-    monkeypatch.setattr(safety, "sleep", pytest.fail)
-    safety.threads_will_end()
+    monkeypatch.setattr(bare, "sleep", pytest.fail)
+    bare.Threads()._note()
     try:
         assert "other threads are alive" in (safety.refusal() or "")
     finally:

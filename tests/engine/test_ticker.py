@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from amorsize.engine import ticker
+from amorsize.engine import bare
 from amorsize.engine.ticker import FIRST_TICKS, PATIENCE_S, Ticker, advance_ticking
 from amorsize.inline import Timings, Work
 
@@ -87,7 +87,7 @@ def test_where_there_is_no_room_for_a_thread_the_items_are_run_all_the_same(monk
     def refuse(*_: object) -> int:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(ticker, "start_new_thread", refuse)
+    monkeypatch.setattr(bare, "start_new_thread", refuse)
     results: list[object] = []
     advance_ticking(Work(abs, (range(-10, 0),)), results, Timings(), 1, 10.0)
     assert results == list(range(10, 0, -1))
@@ -108,7 +108,7 @@ def test_the_ticker_is_gone_when_the_items_are_done_whatever_they_do(fails: bool
             run()
     else:
         run()
-    assert wait_for(lambda: len(sys._current_frames()) == 1)
+    assert wait_for(lambda: len(sys._current_frames()) - bare.n_resting() == 1)
 
 
 def test_the_share_of_a_real_function_lies_between_nothing_and_all() -> None:

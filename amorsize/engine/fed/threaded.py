@@ -12,11 +12,11 @@ from __future__ import annotations
 import sys
 from _contextvars import copy_context
 from _queue import SimpleQueue
-from _thread import allocate_lock, start_new_thread
+from _thread import allocate_lock
 from time import perf_counter
 
 from amorsize.engine import safety
-from amorsize.engine.bare import forget_oneself, let_watch
+from amorsize.engine.bare import Threads
 from amorsize.engine.message import ERROR, REFUSED, RESULTS, TASK, Message
 
 TYPE_CHECKING = False
@@ -150,8 +150,9 @@ class ThreadSeat:
     pidfd: int | None = None
     cpu_s: float | None = None
 
-    def __init__(self, work: Work, bell: Bell) -> None:
+    def __init__(self, work: Work, bell: Bell, threads: Threads) -> None:
         self.link = ThreadLink(bell)
+        self._threads = threads
         self._work = work
         self._context = copy_context()
         self._ended = allocate_lock()
@@ -159,9 +160,8 @@ class ThreadSeat:
 
     def start(self) -> None:
         """Start the thread; raise OSError where that is not possible."""
-        safety.threads_will_end()
         try:
-            start_new_thread(self._live, ())
+            self._threads.start(self._live, self._ended.release)
         except RuntimeError as error:
             raise OSError(str(error)) from error
 
@@ -180,12 +180,7 @@ class ThreadSeat:
         raise refused.error()
 
     def _live(self) -> None:
-        let_watch()
-        try:
-            self._context.run(self._serve)
-        finally:
-            forget_oneself()
-            self._ended.release()
+        self._context.run(self._serve)
 
     def _serve(self) -> None:
         safety.is_item_of_a_thread.set(True)
@@ -229,6 +224,7 @@ class ThreadedCrew:
 
     def __init__(self, work: Work) -> None:
         self._work = work
+        self._threads = Threads(work.guard)
         self._bell: Bell | None = None
         self._seats: list[ThreadSeat] = []
 
@@ -238,7 +234,7 @@ class ThreadedCrew:
         self._bell = self._bell or Bell()
         while len(hired) < n_workers:
             try:
-                seat = ThreadSeat(self._work, self._bell)
+                seat = ThreadSeat(self._work, self._bell, self._threads)
                 seat.start()
             except OSError:
                 if not hired:

@@ -133,13 +133,7 @@ def n_resting() -> int:
 
 
 def shutdown() -> None:
-    """End the worker processes that wait for the next call; it starts new ones then.
-
-    They also end by themselves: after 30 seconds without a call, and with this process.
-
-    Example:
-        >>> shutdown()
-    """
+    """End the workers that rest."""
     with Held():
         workers, _resting[:] = list(_resting), ()
         _dismiss(workers)

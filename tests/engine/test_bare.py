@@ -1,0 +1,333 @@
+"""Threads that rest between calls: they are used again, hold nothing, disturb nobody, and end when they should."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import signal
+import sys
+import threading
+import warnings
+import weakref
+from _thread import allocate_lock
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+
+import amorsize
+from amorsize import parallelizable, pmap
+from amorsize.engine import bare, safety
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+WAIT_S = 30.0
+
+
+def done(threads: bare.Threads, *tasks: Callable[[], object]) -> None:
+    """Have every task run by a thread of its own, and wait until all are over."""
+    together = threading.Barrier(len(tasks))
+    ends = [allocate_lock() for _ in tasks]
+
+    def beside_others(task: Callable[[], object]) -> None:
+        together.wait(WAIT_S)
+        task()
+
+    for task, end in zip(tasks, ends, strict=True):
+        end.acquire()
+        threads.start(partial(beside_others, task), end.release)
+    for end in ends:
+        assert end.acquire(timeout=WAIT_S)
+
+
+def idents(threads: bare.Threads, n: int) -> set[int]:
+    found: list[int] = []
+    done(threads, *[lambda: found.append(threading.get_ident())] * n)
+    return set(found)
+
+
+def thread_of(_item: object) -> int:
+    return threading.get_ident()
+
+
+# ---- used again
+
+
+def test_threads_serve_the_next_call() -> None:
+    first = idents(bare.Threads(), 3)
+    assert bare.n_resting() == 3
+    assert idents(bare.Threads(), 3) == first
+    assert idents(bare.Threads(), 4) > first
+
+
+@pytest.mark.parametrize("call", ["pmap", "pimap"])
+def test_calls_use_the_threads_of_earlier_ones(call: str) -> None:
+    def run(func: Callable[[object], int]) -> set[int]:
+        results = getattr(amorsize, call)(func, range(20), backend="thread", n_jobs=2, chunksize=1)
+        return set(results)
+
+    first = run(thread_of)
+    amorsize_threads = bare.n_resting()
+    assert first.isdisjoint({threading.get_ident()})
+    assert amorsize_threads == 2
+    run(thread_of)
+    run(lambda item: thread_of(item))
+    assert bare.n_resting() == 2
+
+
+def test_they_rest_before_their_call_returns() -> None:
+    for n_jobs in (2, 8):
+        for _ in range(50):
+            pmap(thread_of, range(64), backend="thread", n_jobs=n_jobs)
+            assert safety._other_threads() is None
+    assert bare.n_resting() <= 8
+
+
+def test_only_so_many_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bare, "MOST_RESTING", 2)
+    idents(bare.Threads(), 5)
+    assert bare.n_resting() == 2
+
+
+def test_threads_that_an_initializer_has_changed_serve_no_other_call() -> None:
+    local = threading.local()
+
+    def change() -> None:
+        local.is_changed = True
+
+    def is_changed(_item: object) -> bool:
+        return hasattr(local, "is_changed")
+
+    assert all(pmap(is_changed, range(8), backend="thread", n_jobs=2, initializer=change))
+    assert not any(pmap(is_changed, range(8), backend="thread", n_jobs=2))
+
+
+def test_a_task_that_raises_ends_its_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: told.append(unraisable.exc_value))
+    error = RuntimeError("out of nowhere")
+
+    def fail() -> None:
+        raise error
+
+    done(bare.Threads(), fail)
+    assert bare.n_resting() == 0
+    bare.settle()
+    assert told == [error]
+
+
+# ---- as good as new
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system keeps no cores for a thread")
+def test_a_thread_has_the_cores_of_its_caller() -> None:
+    mine = os.sched_getaffinity(0)
+    if len(mine) < 2:
+        pytest.skip("there is one core")
+    found: list[set[int]] = []
+    look = lambda: found.append(os.sched_getaffinity(0))  # noqa: E731
+    done(bare.Threads(), look)
+    try:
+        os.sched_setaffinity(0, [min(mine)])
+        done(bare.Threads(), look)
+    finally:
+        os.sched_setaffinity(0, mine)
+    done(bare.Threads(), look)
+    assert found == [mine, {min(mine)}, mine]
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="signals cannot be blocked")
+def test_a_thread_has_the_signals_blocked_that_its_caller_has() -> None:
+    found: list[set[signal.Signals]] = []
+    look = lambda: found.append(signal.pthread_sigmask(signal.SIG_BLOCK, ()))  # type: ignore[arg-type]  # noqa: E731
+    for blocked in ((), (signal.SIGUSR1,), (), (signal.SIGUSR1,)):
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
+        try:
+            done(bare.Threads(), look)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    assert [signal.SIGUSR1 in mask for mask in found] == [False, True, False, True]
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="the system does not tell what its threads block")
+def test_a_signal_that_the_program_has_blocked_waits_for_it(fresh_python: Callable[..., str]) -> None:
+    """In a program of its own: a library's threads, which other tests may have started, take any signal."""
+    source = """
+import os, signal, time
+from amorsize import pmap
+
+came = []
+signal.signal(signal.SIGUSR1, lambda *_: came.append("late"))
+pmap(lambda _: time.sleep(0.001), range(40), backend="thread", n_jobs=8)
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+
+def takes_it(thread):
+    with open(f"/proc/self/task/{thread}/status") as status:
+        blocked = next(line for line in status if line.startswith("SigBlk")).split()[1]
+    return not int(blocked, 16) >> (signal.SIGUSR1 - 1) & 1
+
+while any(map(takes_it, os.listdir("/proc/self/task"))):
+    time.sleep(0.001)
+os.kill(os.getpid(), signal.SIGUSR1)
+time.sleep(0.02)
+came.append("blocked")
+signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGUSR1])
+print(len(os.listdir("/proc/self/task")), *came)
+"""
+    assert fresh_python("-c", source).split() == ["9", "blocked", "late"]
+
+
+def test_what_a_call_has_made_is_gone_when_it_returns() -> None:
+    class Result:
+        pass
+
+    gc.disable()
+    try:
+        results = pmap(lambda _: Result(), range(40), backend="thread", n_jobs=4)
+        alive = [weakref.ref(result) for result in results]
+        del results
+        settled = threading.Event()
+        for _ in range(1000):  # the lines after a thread has told its end
+            if not any(ref() for ref in alive):
+                break
+            settled.wait(0.001)
+        assert not any(ref() for ref in alive)
+    finally:
+        gc.enable()
+
+
+def test_one_that_rests_is_none_of_threading_s() -> None:
+    pmap(lambda _: logging.getLogger("amorsize.test").debug(threading.current_thread().name), range(4),
+         backend="thread", n_jobs=2)  # fmt: skip
+    assert bare.n_resting() == 2
+    assert threading.enumerate() == [threading.main_thread()]
+
+
+def test_who_follows_all_threads_follows_those_that_have_rested_and_no_longer_when_that_is_over() -> None:
+    seen: list[str] = []
+
+    def follow(frame: object, _event: str, _arg: object) -> None:
+        seen.append(frame.f_code.co_name)  # type: ignore[attr-defined]
+
+    def followed() -> None:
+        pass
+
+    done(bare.Threads(), followed)
+    threading.setprofile(follow)
+    try:
+        done(bare.Threads(), followed)
+    finally:
+        threading.setprofile(None)
+    n_seen = seen.count("followed")
+    done(bare.Threads(), followed)
+    assert n_seen > 0
+    assert seen.count("followed") == n_seen
+
+
+# ---- the end
+
+
+def test_a_thread_that_gets_nothing_ends_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bare, "IDLE_S", 0.001)
+    first = bare.n_busy()
+    done(bare.Threads(), lambda: None)
+    settled = threading.Event()
+    for _ in range(int(WAIT_S / 0.001)):
+        if bare.n_resting() == 0:
+            break
+        settled.wait(0.001)
+    bare.settle()
+    assert (bare.n_resting(), bare.n_busy()) == (0, first)
+
+
+def test_one_that_is_taken_at_the_moment_of_its_end_serves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bare, "IDLE_S", 1e-6)
+    for _ in range(300):
+        done(bare.Threads(), *[lambda: None] * 2)
+
+
+def test_shutdown_ends_those_that_rest() -> None:
+    before = bare.n_native(), len(sys._current_frames())
+    idents(bare.Threads(), 5)
+    amorsize.shutdown()
+    assert (bare.n_native(), len(sys._current_frames())) == before
+    amorsize.shutdown()
+
+
+@pytest.mark.needs_fork
+def test_they_have_ended_before_the_program_forks() -> None:
+    idents(bare.Threads(), 5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # Python 3.12 warns of a fork beside threads
+        child = os.fork()
+    if child == 0:
+        os._exit(len(sys._current_frames()) - 1 + bare.n_resting())
+    assert os.waitpid(child, 0)[1] == 0
+    assert bare.n_resting() == 0
+
+
+@pytest.mark.needs_fork
+def test_a_call_with_processes_comes_after_one_with_threads_and_the_other_way_round() -> None:
+    for _ in range(3):
+        assert len(set(pmap(thread_of, range(8), backend="thread", n_jobs=4, chunksize=1))) >= 1
+        pids = set(pmap(lambda _: os.getpid(), range(8), backend="process", start_method="fork", isolate=True))
+        assert os.getpid() not in pids
+
+
+@pytest.mark.fault("R8")
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timer sends signals")
+def test_a_handler_that_raises_while_a_thread_is_taken_loses_none() -> None:
+    class Interrupt(Exception):
+        pass
+
+    def interrupt(_number: int, frame: FrameType | None) -> None:
+        if frame is not None and frame.f_code.co_filename == bare.__file__:
+            raise Interrupt
+
+    def end() -> None:
+        over.release()
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    over, n_interrupted = threading.Semaphore(0), 0
+    for k in range(400):
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 1e-6 * (1 + k % 40))
+            bare.Threads().start(lambda: None, end)
+            over.acquire(timeout=WAIT_S)
+        except Interrupt:
+            n_interrupted += 1
+    signal.signal(signal.SIGALRM, signal.SIG_IGN)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+    bare.settle()
+    amorsize.shutdown()
+    assert n_interrupted > 0
+    assert len(sys._current_frames()) == 1
+
+
+def test_a_program_ends_at_once_although_threads_rest(fresh_python: Callable[..., str]) -> None:
+    source = """
+import atexit, sys, time
+from amorsize import pmap
+from amorsize.engine import bare
+atexit.register(lambda: print(bare.n_resting(), len(sys._current_frames())))
+print(len(set(pmap(lambda n: time.sleep(0.001), range(100), backend="thread", n_jobs=50))))
+"""
+    assert fresh_python("-c", source).split() == ["1", "0", "1"]
+
+
+@parallelizable
+def nested(n: int) -> list[int]:
+    return pmap(abs, [-n, n], backend="thread", n_jobs=2)
+
+
+def test_calls_from_several_threads_at_once_share_them() -> None:
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda n: pmap(lambda k: k * n, range(50), backend="thread", n_jobs=4), range(40)))
+    assert found == [[k * n for k in range(50)] for n in range(40)]
+    assert 0 < bare.n_resting() <= 16
+    assert pmap(nested, range(4), backend="thread", n_jobs=2) == [[n, n] for n in range(4)]
