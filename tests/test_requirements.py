@@ -203,8 +203,9 @@ def test_a_function_that_assigns_a_global_is_warned_about_once_by_name(method: A
         return count(n)
 
     counting.__qualname__ = f"counting_{method}"
+    items = LONG * 10  # on a busy machine fresh interpreters have been seen to take 0.2 s to start
     with pytest.warns(AmorsizeWarning, match=f"counting_{method} assigns the global COUNTED"):
-        pmap(counting, LONG * 3, start_method=method)
+        pmap(counting, items, start_method=method)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        pmap(counting, LONG * 3, start_method=method)
+        pmap(counting, items, start_method=method)

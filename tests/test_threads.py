@@ -69,6 +69,16 @@ def another_thread() -> Iterator[None]:
     thread.join()
 
 
+@pytest.fixture
+def waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have functions be seen to wait: on a busy machine they may look as if they computed, and a fork keeps calls."""
+
+    def look(share: CpuShare, _timings: object) -> None:
+        share.value = 0.01
+
+    monkeypatch.setattr(CpuShare, "look", look)
+
+
 def test_a_function_that_waits_is_run_by_many_threads() -> None:
     idents = threads_of(wait.pmap(range(60)))
     assert report().backend == "thread", report()
@@ -76,19 +86,16 @@ def test_a_function_that_waits_is_run_by_many_threads() -> None:
     assert "threads take" in report().reason
 
 
+@pytest.mark.usefixtures("waiting")
 def test_the_second_call_samples_nothing_and_runs_nothing_in_the_caller() -> None:
     wait.pmap(range(60))
     assert threading.get_ident() not in threads_of(wait.pmap(range(60))), report()
     assert (report().backend, report().n_sampled) == ("thread", 0)
 
 
-def test_each_item_is_called_exactly_once(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("waiting")
+def test_each_item_is_called_exactly_once() -> None:
     calls: list[int] = []
-
-    def look(share: CpuShare, _timings: object) -> None:
-        share.value = 0.01  # on a busy machine it may look as if it computed, and a fork would keep its calls
-
-    monkeypatch.setattr(CpuShare, "look", look)
 
     def count(n: int) -> int:
         time.sleep(0.002)

@@ -10,7 +10,7 @@ them 1.3 times as long, and because `threading` costs a fresh process 2 ms; what
 where that is loaded, it gets here.
 
 A thread that rests holds nothing of the call before, takes no signal, and is used only where a new one would inherit
-the same from whoever starts it.
+the same from whoever starts it. What functions keep in `threading.local()` it keeps for them.
 """
 
 from __future__ import annotations
@@ -18,8 +18,11 @@ from __future__ import annotations
 import os
 import sys
 from _operator import methodcaller
-from _thread import get_ident, start_new_thread
+from _thread import get_ident, get_native_id, start_new_thread
 from time import perf_counter, sleep
+
+from amorsize.engine import alive
+from amorsize.engine.held import Held
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,9 +31,11 @@ if TYPE_CHECKING:
     from queue import SimpleQueue
 
     from amorsize.engine.guard import Guard
+    from amorsize.engine.held import Came
 
     Given = tuple[Callable[[], object], Callable[[], object], bool]  # the task, what tells its end, whether to rest
-    Tasks = SimpleQueue[Given | None]  # of one thread, which ends after None
+    Gone = list[tuple[int, int]]  # of threads that are about to end: both of their numbers, Python's and the kernel's
+    Tasks = SimpleQueue[Given | Gone]  # of one thread, which ends after it is given the list that it is to join
 else:
     import _signal as signal  # the C half is loaded anyway; `signal` itself costs 3.3 ms
 
@@ -41,8 +46,11 @@ MOST_RESTING = 256
 """Threads that rest at most: as many as a call starts of its own accord. Each holds about 30 kB."""
 
 ENDING_S = 0.1
-"""For how long threads that are to end are waited for, each time that there are fewer. 100 of them take 2 ms in all on
-an idle machine, and 50 times that with four other programs for each core."""
+"""For how long threads that are about to end are waited for, each time that there are fewer. 100 of them take 2 ms in
+all on an idle machine, and 50 times that with four other programs for each core."""
+
+MOST_ENDING_S = 5 * ENDING_S
+"""For how long in all: beside calls of other threads there will always be some, and a destructor may hang."""
 
 SIGNALS = tuple(signal.valid_signals())
 """What a thread that rests blocks, where a thread can."""
@@ -65,9 +73,12 @@ class Threads:
     """
 
     def __init__(self, guard: Guard | None = None) -> None:
-        self._may_rest = guard is None or guard.initializer is None
-        self._resting = _resting.setdefault(_inheritance(), [])
-        self._is_noted = False
+        global _n_before
+        n_alive = n_busy()
+        _n_before = n_alive if _n_before is None else min(n_alive, _n_before)  # of earlier ones some may be among these
+        has_changed = guard is not None and guard.initializer is not None
+        self._may_rest = not has_changed and alive.greenlets() is None
+        self._inherited = alive.inheritance()
         _register()
 
     def start(self, task: Callable[[], object], over: Callable[[], object]) -> None:
@@ -75,26 +86,18 @@ class Threads:
 
         Args:
             task: what it does.
-            over: called by the thread when that has ended, and it already rests or is about to end.
+            over: called by the thread when that has ended, and it already rests or is about to end. What it refers to
+                lives for a moment longer than the call.
 
         Raises:
             RuntimeError: where no thread can be started.
         """
         given = task, over, self._may_rest
-        if not _gives(self._resting, given):
-            self._note()
-            start_new_thread(_live, (self._resting, [given]))
-
-    def _note(self) -> None:
-        """Note how many threads there are before the first new one. It takes 3 us: not where all have rested."""
-        global _n_before
-        if not self._is_noted:
-            self._is_noted = True
-            n_alive = n_busy()
-            _n_before = n_alive if _n_before is None else min(n_alive, _n_before)  # of earlier ones some may be counted
+        if not _gives(_resting.get(self._inherited, []), given):
+            start_new_thread(_live, (self._inherited, [given]))
 
 
-def _gives(resting: list[Tasks], given: Given | None) -> bool:
+def _gives(resting: list[Tasks], given: Given | Gone) -> bool:
     """Give a thread that rests something to do, or its end; tell whether there was one.
 
     In one step of the interpreter: after a signal handler that raises in between, it would rest for ever.
@@ -108,18 +111,29 @@ def _gives(resting: list[Tasks], given: Given | None) -> bool:
 
 def n_resting() -> int:
     """Return how many threads wait for the next call."""
-    return sum(map(len, list(_resting.values())))
+    return sum(map(len, _ours()))
+
+
+def _ours() -> list[list[Tasks]]:
+    """Return the lists of this process: after a fork in C code, which calls no hook, its parent's are here, too."""
+    pid = os.getpid()
+    return [resting for inherited, resting in list(_resting.items()) if inherited[0] == pid]
 
 
 def shutdown() -> None:
     """End the threads that rest, and wait until the system has none of them any more."""
-    if not n_resting():
-        return
-    n_others = n_busy()
-    for resting in list(_resting.values()):
-        while _gives(resting, None):
-            continue
-    _let_end(n_others)
+    gone: Gone = []
+    n_told = 0
+    for resting in _ours():
+        while _gives(resting, gone):
+            n_told += 1
+    until_s = perf_counter() + MOST_ENDING_S
+    while n_told and perf_counter() < until_s:
+        if gone and not alive.is_alive(*gone[-1]):
+            gone.pop()
+            n_told -= 1
+        else:
+            sleep(1e-4)
 
 
 def settle() -> None:
@@ -133,41 +147,22 @@ def settle() -> None:
 def n_busy() -> int:
     """Return how many Python and native threads do not rest: one that ends is first no longer the one, then gone."""
     n_resting_now = n_resting()
-    return len(sys._current_frames()) + (n_native() or n_resting_now) - 2 * n_resting_now
-
-
-def n_native() -> int | None:
-    """Return how many threads the kernel has for this process; None where it does not tell.
-
-    Counted by the links of their folder, one a thread beside its own two: that takes 2 us, and `/proc/self/stat`, for
-    which the kernel looks up much more, 10.
-    """
-    try:
-        n_links = os.stat("/proc/self/task").st_nlink
-    except OSError:
-        return None
-    return n_links - 2 if n_links > 2 else None  # some other file system's folder has two or one
+    return len(sys._current_frames()) + (alive.n_native() or n_resting_now) - 2 * n_resting_now
 
 
 def _let_end(n_left: int) -> None:
     """Wait until no more threads than these are busy, for as long as they become fewer."""
-    n_alive, until_s = n_busy(), perf_counter() + ENDING_S
-    while n_alive > n_left and perf_counter() < until_s:
+    n_alive, now_s = n_busy(), perf_counter()
+    latest_s, until_s = now_s + MOST_ENDING_S, now_s + ENDING_S
+    while n_alive > n_left and (now_s := perf_counter()) < until_s:
         sleep(1e-4)
         n_now = n_busy()
         if n_now < n_alive:
-            until_s = perf_counter() + ENDING_S
+            until_s = min(now_s + ENDING_S, latest_s)
         n_alive = n_now
 
 
-def _inheritance() -> tuple[object, ...]:
-    """Return what a new thread takes over from the one that starts it: cores, blocked signals, niceness. Takes 3 us."""
-    if sys.platform == "win32":
-        return ()
-    blocked = frozenset(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
-    if sys.platform != "linux":
-        return (blocked,)
-    return blocked, frozenset(os.sched_getaffinity(0)), os.getpriority(os.PRIO_PROCESS, 0)
+# ---- the end of the process, or of its having one thread
 
 
 def _register() -> None:
@@ -176,42 +171,60 @@ def _register() -> None:
     if not _has_registered:
         import atexit
 
-        _has_registered = True
         atexit.register(shutdown)
         if hasattr(os, "register_at_fork"):
-            os.register_at_fork(before=shutdown, after_in_child=_resting.clear)
+            os.register_at_fork(before=_before_fork, after_in_child=_resting.clear)
+        _has_registered = True
+
+
+def _before_fork() -> None:
+    """End the threads that rest. What a signal's handler raised here would be lost: it has its turn after the fork."""
+    if n_resting():
+        with Held(_send_again):
+            shutdown()
+
+
+def _send_again(came: Came) -> None:
+    """Send this process signals once more, as soon as this thread lets another one run."""
+    for number, _ in came:
+        start_new_thread(os.kill, (os.getpid(), number))
 
 
 # ---- in the thread
 
 
-def _live(resting: list[Tasks], first: list[Given]) -> None:
+def _live(inherited: tuple[object, ...], first: list[Given]) -> None:
     """Be a thread: run what is given, rest, and so on.
 
     What a call has made does not live for as long as its threads rest: arguments would, so the first task is in a list.
     """
     tasks: Tasks | None = None
-    given: Given | None = first.pop()
-    while given is not None:
-        tasks = _run(given, resting, tasks)
-        given = None
-        given = None if tasks is None else _rest(resting, tasks)
+    given: Given | Gone | None = first.pop()
+    while isinstance(given, tuple):
+        box, given = [given], None
+        tasks = _run(box, inherited, tasks)
+        given = None if tasks is None else _rest(_resting[inherited], tasks)
+    if given is not None:
+        given.append((get_ident(), get_native_id()))
 
 
-def _run(given: Given, resting: list[Tasks], tasks: Tasks | None) -> Tasks | None:
+def _run(box: list[Given], inherited: tuple[object, ...], tasks: Tasks | None) -> Tasks | None:
     """Run a task as a thread of `threading` would; return where it waits for the next; None where it is to end."""
-    task, over, may_rest = given
-    is_watched = _let_watch()
+    task, over, may_rest = box.pop()
+    _let_watch()
     try:
         task()
+        # Destructors of what the call has made run before this thread rests, and is taken for one that holds no lock.
+        del task
     except BaseException:  # out of nowhere: somebody wants this thread to end
         may_rest = False
         raise
     finally:
-        _forget_oneself(is_watched=is_watched)
-        tasks = (tasks or _new_tasks()) if may_rest and n_resting() < MOST_RESTING else None
+        _forget_oneself()
+        may_rest = may_rest and n_resting() < MOST_RESTING and alive.inheritance() == inherited
+        tasks = (tasks or _new_tasks()) if may_rest else None
         if tasks is not None:
-            resting.append(tasks)
+            _resting.setdefault(inherited, []).append(tasks)
         over()
     return tasks
 
@@ -222,7 +235,7 @@ def _new_tasks() -> Tasks:
     return SimpleQueue()
 
 
-def _rest(resting: list[Tasks], tasks: Tasks) -> Given | None:
+def _rest(resting: list[Tasks], tasks: Tasks) -> Given | Gone | None:
     """Wait for the next task, with all signals blocked: a program that blocks some in its only thread means it."""
     if sys.platform == "win32":
         return _next(resting, tasks)
@@ -233,39 +246,36 @@ def _rest(resting: list[Tasks], tasks: Tasks) -> Given | None:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _next(resting: list[Tasks], tasks: Tasks) -> Given | None:
-    from _queue import Empty
-
+def _next(resting: list[Tasks], tasks: Tasks) -> Given | Gone | None:
+    """Return what comes within `IDLE_S`; None where nothing does, or somebody wants this thread to end."""
+    inbox: list[Given | Gone] = []
     try:
-        return tasks.get(timeout=IDLE_S)
-    except Empty:
-        try:
-            resting.remove(tasks)
-        except ValueError:  # just now somebody has taken this thread
-            return tasks.get()
-        return None
+        # In one step of the interpreter, too: an exception from outside that waited meanwhile comes right after it.
+        next(map(inbox.append, map(methodcaller("get", timeout=IDLE_S), (tasks,))))
+    except BaseException:  # nothing came, or this thread is to end; what has come, or is about to, is still done
+        if not inbox:
+            try:
+                resting.remove(tasks)
+            except ValueError:  # just now somebody has taken this thread
+                inbox.append(tasks.get())
+    return inbox[0] if inbox else None
 
 
-def _let_watch() -> bool:
-    """Let who measures or follows all threads of a program (coverage, say) follow this one, as `threading` would; tell
-    whether somebody does."""
+def _let_watch() -> None:
+    """Let who measures or follows all threads of a program (coverage, say) follow this one, as `threading` would."""
     threading = sys.modules.get("threading")
-    if threading is None:
-        return False
-    trace, profile = threading.gettrace(), threading.getprofile()
-    if trace is not None:
-        sys.settrace(trace)
-    if profile is not None:
-        sys.setprofile(profile)
-    return trace is not None or profile is not None
+    if threading is not None:
+        for set_it, wanted in ((sys.settrace, threading.gettrace()), (sys.setprofile, threading.getprofile())):
+            if wanted is not None:
+                set_it(wanted)
 
 
-def _forget_oneself(*, is_watched: bool) -> None:
-    """Take this thread off `threading`'s list, where a task that asked for the current thread (logging does) has put
-    it: it would be taken for alive, before Python 3.13 even when it has ended."""
-    if is_watched:
-        sys.settrace(None)
-        sys.setprofile(None)
+def _forget_oneself() -> None:
+    """Be followed no more, and leave `threading`'s list, where a task that asked for the current thread (logging does)
+    has put this one: it would be taken for alive, before Python 3.13 even when it has ended."""
+    for get_it, set_it in ((sys.gettrace, sys.settrace), (sys.getprofile, sys.setprofile)):
+        if get_it() is not None:
+            set_it(None)
     threading = sys.modules.get("threading")
     if threading is not None:
         threading._active.pop(get_ident(), None)

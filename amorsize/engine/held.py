@@ -15,7 +15,10 @@ from itertools import repeat
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
+    from collections.abc import Callable
     from types import FrameType, TracebackType
+
+    Came = list[tuple[int, FrameType | None]]  # signals, and where they came
 else:
     import _signal as signal  # the C half is loaded anyway; `signal` itself costs 3.3 ms
 
@@ -31,7 +34,7 @@ def _handled() -> list[int]:
     return [number for number in SIGNALS if callable(signal.getsignal(number))]
 
 
-def _answer(came: list[tuple[int, FrameType | None]]) -> None:
+def _answer(came: Came) -> None:
     """Give the handler of each signal its turn, whatever those before it raise."""
     for position, (number, frame) in enumerate(came, start=1):
         handler = signal.getsignal(number)
@@ -45,15 +48,20 @@ def _answer(came: list[tuple[int, FrameType | None]]) -> None:
 
 class Held:
     """A context in which signal handlers wait; inside itself, and in another thread than it was made in, it changes
-    nothing: handlers run in the main thread alone, and only there can be changed."""
+    nothing: handlers run in the main thread alone, and only there can be changed.
 
-    __slots__ = ("_before", "_came", "_depth", "_numbers", "_raised", "_thread")
+    Args:
+        answer: what is called with the signals that came; else their handlers have their turn.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_answer", "_before", "_came", "_depth", "_numbers", "_raised", "_thread")
+
+    def __init__(self, answer: Callable[[Came], object] = _answer) -> None:
+        self._answer = answer
         self._numbers = _handled()
         self._thread = get_ident()
         self._before: list[tuple[int, object]] = []
-        self._came: list[tuple[int, FrameType | None]] = []
+        self._came: Came = []
         self._raised: BaseException | None = None
         self._depth = 0
 
@@ -86,7 +94,7 @@ class Held:
                 self._raised = early
         raised, self._raised = self._raised, None
         came, self._came = self._came, []
-        _answer(came)
+        self._answer(came)
         if raised is not None:
             raise raised
 

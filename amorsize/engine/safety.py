@@ -7,7 +7,7 @@ import sys
 from _contextvars import ContextVar
 from time import perf_counter, sleep
 
-from amorsize.engine import bare
+from amorsize.engine import alive, bare
 
 FORK_UNSAFE = {
     "grpc": "gRPC's threads do not survive a fork",
@@ -95,25 +95,24 @@ def watched() -> str | None:
 
 def _greenlets() -> str | None:
     """Refuse where threads may be none: a library has put its own in their place."""
-    found = next((name for name in ("gevent", "eventlet") if name in sys.modules), None)
+    found = alive.greenlets()
     return None if found is None else f"{found} is loaded: what looks like threads may be its greenlets"
 
 
 def _other_threads() -> str | None:
     """Refuse where other threads live: a lock that one of them holds would stay locked in the child for ever. Those of
-    ours that rest hold none, and end before a fork."""
+    ours that rest end first, and with them what functions have kept in them: its destructors may hold locks, too."""
     bare.settle()
-    n_resting = bare.n_resting()
-    n_python = len(sys._current_frames()) - n_resting
+    bare.shutdown()
+    n_python = len(sys._current_frames())
     if n_python > 1:
         return f"{n_python - 1} other threads are alive, and a lock that one holds would never open in a forked worker"
     threading = sys.modules.get("threading")
     if threading is not None and threading.current_thread() is not threading.main_thread():
         return "this is not the main thread"
-    n_native = bare.n_native()
+    n_native = alive.n_native()
     if n_native is None:
         return "/proc does not tell how many native threads are alive"
-    n_native -= n_resting
     if n_native > 1:
         n_native = _without_the_ending(n_native, 1 + _threads_of_surviving_pools())
     return None if n_native == 1 else f"{n_native - 1} native threads are alive that do not belong to a known BLAS pool"
@@ -129,7 +128,7 @@ def _without_the_ending(n_native: int, n_allowed: int) -> int:
     until_s = perf_counter() + (ENDED_S if n_native > _n_that_stay else 0.0)
     while n_native > n_allowed and perf_counter() < until_s:
         sleep(1e-4)
-        n_native = (bare.n_native() or n_native) - bare.n_resting()
+        n_native = alive.n_native() or n_native
     if n_native <= n_allowed:
         return 1
     _n_that_stay = n_native

@@ -25,6 +25,7 @@ from time import perf_counter, thread_time
 
 from amorsize.engine import safety
 from amorsize.engine.bare import Threads
+from amorsize.engine.hands import Hand, Roll
 from amorsize.inline import Timings, Work
 from amorsize.records import Evidence
 
@@ -68,33 +69,6 @@ def run(job: Job) -> bool:
     return True
 
 
-class Hand:
-    """One thread, as its crew sees it.
-
-    Attributes:
-        start: index of the first item of its range.
-        stop: index after the last one.
-        results: the finished results from `start` on.
-        is_over: whether it has left.
-    """
-
-    __slots__ = ("is_over", "results", "start", "stop")
-
-    def __init__(self) -> None:
-        self.take(0, 0)
-        self.is_over = False
-
-    def take(self, start: int, stop: int) -> None:
-        """Begin a range."""
-        self.start, self.stop = start, stop
-        self.results: list[object] = []
-
-    def is_below(self, index: int) -> bool:
-        """Tell whether it is in an item below this one."""
-        position = self.start + len(self.results)
-        return not self.is_over and position < self.stop and position < index
-
-
 class Crew:
     """The threads of one job, and what they share with the caller; from the item `cut` on none is started any more."""
 
@@ -106,11 +80,10 @@ class Crew:
         self._work = Work(job.work.func, columns, star=job.work.star, guard=job.work.guard)
         self._threads = Threads(job.work.guard)
         self._context = copy_context()
-        self._lock, self._ended = allocate_lock(), allocate_lock()
-        self._ended.acquire()
+        self._lock, self._roll = allocate_lock(), Roll()
         self._position = self._rest_from = len(job.collector.head)
         self._up: tuple[float, int, float] | None = None  # seconds, results and CPU seconds when all had been started
-        self._n_alive, self._is_closed = 0, False
+        self._is_closed = False
         self._hands: list[Hand] = []
         self._walls, self._cpus = Timings(), Timings()
         self._began_s = perf_counter()
@@ -124,7 +97,7 @@ class Crew:
         """Wait until all threads have left, or can only be left behind, or a retreat leaves the caller items to run."""
         failed_s: float | None = None
         has_retreated = self.job.retreat is not None
-        while self._n_alive and not self._ended.acquire(timeout=WAKE_S):
+        while self._roll.n_alive and not self._roll.has_ended.acquire(timeout=WAKE_S):
             now = perf_counter()
             if self.job.collector.error is None:
                 if self.job.progress is not None:
@@ -142,8 +115,8 @@ class Crew:
         with self._lock:
             self.cut = 0
             self._stop_feeding()
-        if self._n_alive:
-            self._ended.acquire(timeout=GRACE_S)
+        if self._roll.n_alive:
+            self._roll.has_ended.acquire(timeout=GRACE_S)
 
     def finish_alone(self) -> None:
         """Run in the caller what no thread has taken: after a retreat."""
@@ -190,7 +163,7 @@ class Crew:
         together_s = now - self._up[0]
         evidence = Evidence(
             n_left=self._n_items - n_done,
-            n_workers=self._n_alive,
+            n_workers=self._roll.n_alive,
             alone_s=self.job.alone_s,
             n_together=n_done - self._up[1],
             together_s=together_s,
@@ -218,28 +191,23 @@ class Crew:
             if job.n_started >= job.plan.n_jobs or self._position >= self._n_items or job.shortage is not None:
                 return
             job.n_started += 1
-            self._n_alive += 1
             self._hands.append(hand)
+        self._roll.enter()
         try:
-            self._threads.start(partial(self._live, hand), partial(self._leave, hand))
+            self._threads.start(partial(self._live, hand), self._roll.leave)
         except RuntimeError as error:
+            self._roll.leave()
             with self._lock:
                 job.n_started -= 1
-                self._n_alive -= 1
                 self._hands.remove(hand)
                 job.shortage = f"only {job.n_started} of {job.plan.n_jobs} threads could be started: {error}"
 
     def _live(self, hand: Hand) -> None:
         """Be a thread: run ranges until none is left."""
-        self._context.copy().run(self._serve, hand)
-
-    def _leave(self, hand: Hand) -> None:
-        """Be a thread that is done; the last one wakes the caller."""
-        with self._lock:
+        try:
+            self._context.copy().run(self._serve, hand)
+        finally:
             hand.is_over = True
-            self._n_alive -= 1
-            if not self._n_alive:
-                self._ended.release()
 
     def _serve(self, hand: Hand) -> None:
         safety.is_item_of_a_thread.set(True)

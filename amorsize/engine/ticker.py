@@ -55,13 +55,12 @@ class Ticker:
 
         Where it cannot, there is nothing to stop.
         """
-        try:
-            Threads().start(self._tick, self._has_ended.release)
-        except RuntimeError:  # no room for a thread: nothing is found out
-            return False
         can_tell = False
         try:
+            Threads().start(self._tick, self._has_ended.release)
             can_tell = self._is_ready.acquire(timeout=PATIENCE_S) and self._tick_s < COARSE_S
+        except RuntimeError:  # no room for a thread: nothing is found out
+            self._has_ended.release()
         finally:
             if not can_tell:
                 self._end()  # where Ctrl-C came meanwhile, too

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import logging
 import os
 import signal
 import sys
 import threading
+import time
 import warnings
 import weakref
 from _thread import allocate_lock
@@ -19,7 +21,7 @@ import pytest
 
 import amorsize
 from amorsize import parallelizable, pmap
-from amorsize.engine import bare, safety
+from amorsize.engine import alive, bare, safety
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +44,13 @@ def done(threads: bare.Threads, *tasks: Callable[[], object]) -> None:
         threads.start(partial(beside_others, task), end.release)
     for end in ends:
         assert end.acquire(timeout=WAIT_S)
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    latest_s = time.perf_counter() + WAIT_S
+    while not is_so():
+        assert time.perf_counter() < latest_s
+        time.sleep(1e-4)
 
 
 def idents(threads: bare.Threads, n: int) -> set[int]:
@@ -153,6 +162,45 @@ def test_a_thread_has_the_signals_blocked_that_its_caller_has() -> None:
     assert [signal.SIGUSR1 in mask for mask in found] == [False, True, False, True]
 
 
+def test_a_thread_has_the_stack_that_new_ones_get(fresh_python: Callable[..., str]) -> None:
+    source = """
+import sys, threading
+from amorsize import pmap
+
+def deep(n):
+    return max(map(deep, [n - 1])) if n else 0
+
+pmap(abs, range(8), backend="thread", n_jobs=2)
+threading.stack_size(256 << 20)
+sys.setrecursionlimit(10**6)
+print(set(pmap(deep, [10_000] * 4, backend="thread", n_jobs=2)), threading.stack_size() >> 20)
+"""
+    assert fresh_python("-c", source).split() == ["{0}", "256"]
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system keeps no cores for a thread")
+def test_a_thread_that_a_task_has_changed_serves_no_other_call() -> None:
+    mine = os.sched_getaffinity(0)
+    done(bare.Threads(), lambda: os.sched_setaffinity(0, [min(mine)]))
+    found: list[set[int]] = []
+    done(bare.Threads(), lambda: found.append(os.sched_getaffinity(0)))
+    assert found == [mine]
+    assert bare.n_resting() == (1 if len(mine) > 1 else 2)
+
+
+def test_a_profiler_that_a_task_has_set_follows_no_other_call() -> None:
+    seen: list[object] = []
+    done(bare.Threads(), lambda: sys.setprofile(lambda *_: None))
+    done(bare.Threads(), lambda: seen.append(sys.getprofile()))
+    assert seen == [None]
+
+
+def test_no_thread_rests_where_it_may_be_a_greenlet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "gevent", sys)
+    done(bare.Threads(), lambda: None)
+    assert bare.n_resting() == 0
+
+
 @pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="the system does not tell what its threads block")
 def test_a_signal_that_the_program_has_blocked_waits_for_it(fresh_python: Callable[..., str]) -> None:
     """In a program of its own: a library's threads, which other tests may have started, take any signal."""
@@ -190,14 +238,26 @@ def test_what_a_call_has_made_is_gone_when_it_returns() -> None:
         results = pmap(lambda _: Result(), range(40), backend="thread", n_jobs=4)
         alive = [weakref.ref(result) for result in results]
         del results
-        settled = threading.Event()
-        for _ in range(1000):  # the lines after a thread has told its end
-            if not any(ref() for ref in alive):
-                break
-            settled.wait(0.001)
-        assert not any(ref() for ref in alive)
+        until(lambda: not any(ref() for ref in alive))  # the lines after a thread has told its end
     finally:
         gc.enable()
+
+
+def test_destructors_of_what_a_call_has_made_run_before_its_thread_rests() -> None:
+    resting: list[int] = []
+
+    class Task:
+        def __call__(self) -> None:
+            pass
+
+        def __del__(self) -> None:
+            resting.append(bare.n_resting())
+
+    is_over = allocate_lock()
+    is_over.acquire()
+    bare.Threads().start(Task(), is_over.release)
+    assert is_over.acquire(timeout=WAIT_S)
+    assert resting == [0]
 
 
 def test_one_that_rests_is_none_of_threading_s() -> None:
@@ -228,6 +288,16 @@ def test_who_follows_all_threads_follows_those_that_have_rested_and_no_longer_wh
     assert seen.count("followed") == n_seen
 
 
+def test_an_exception_from_outside_that_comes_too_late_loses_no_task() -> None:
+    """Libraries that limit the time of a call raise one in its thread, which may have gone on to something else."""
+    found: list[int] = []
+    done(bare.Threads(), lambda: found.append(threading.get_ident()))
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(found[0]), ctypes.py_object(TimeoutError))
+    for _ in range(3):
+        done(bare.Threads(), lambda: found.append(threading.get_ident()))
+    assert found == found[:1] * 4
+
+
 # ---- the end
 
 
@@ -235,11 +305,7 @@ def test_a_thread_that_gets_nothing_ends_itself(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(bare, "IDLE_S", 0.001)
     first = bare.n_busy()
     done(bare.Threads(), lambda: None)
-    settled = threading.Event()
-    for _ in range(int(WAIT_S / 0.001)):
-        if bare.n_resting() == 0:
-            break
-        settled.wait(0.001)
+    until(lambda: bare.n_resting() == 0)
     bare.settle()
     assert (bare.n_resting(), bare.n_busy()) == (0, first)
 
@@ -251,10 +317,10 @@ def test_one_that_is_taken_at_the_moment_of_its_end_serves(monkeypatch: pytest.M
 
 
 def test_shutdown_ends_those_that_rest() -> None:
-    before = bare.n_native(), len(sys._current_frames())
+    before = alive.n_native(), len(sys._current_frames())
     idents(bare.Threads(), 5)
     amorsize.shutdown()
-    assert (bare.n_native(), len(sys._current_frames())) == before
+    assert (alive.n_native(), len(sys._current_frames())) == before
     amorsize.shutdown()
 
 
@@ -268,6 +334,99 @@ def test_they_have_ended_before_the_program_forks() -> None:
         os._exit(len(sys._current_frames()) - 1 + bare.n_resting())
     assert os.waitpid(child, 0)[1] == 0
     assert bare.n_resting() == 0
+
+
+@pytest.mark.needs_fork
+@pytest.mark.fault("R8")
+def test_a_signal_at_a_fork_has_its_handler_called_after_it() -> None:
+    class Interrupt(Exception):
+        pass
+
+    def interrupt(*_: object) -> None:
+        raise Interrupt
+
+    def shut_down_and_interrupt() -> None:
+        shutdown()
+        signal.raise_signal(signal.SIGUSR1)
+
+    shutdown, before = bare.shutdown, signal.signal(signal.SIGUSR1, interrupt)
+    idents(bare.Threads(), 3)
+    child, is_interrupted = 0, False
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bare, "shutdown", shut_down_and_interrupt)
+        try:
+            child = os.fork()
+            if child == 0:
+                os._exit(0)
+            threading.Event().wait(WAIT_S)
+        except Interrupt:
+            is_interrupted = True
+        finally:
+            signal.signal(signal.SIGUSR1, before)
+    assert os.waitpid(child, 0)[1] == 0
+    assert is_interrupted
+
+
+@pytest.mark.needs_fork
+def test_nothing_forks_while_destructors_of_what_functions_have_kept_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They may hold locks, which would never open in the child."""
+    monkeypatch.setattr(bare, "MOST_ENDING_S", 0.01)
+    local, is_going, may_go = threading.local(), threading.Event(), threading.Event()
+
+    class Connection:
+        def __del__(self) -> None:
+            is_going.set()
+            may_go.wait(WAIT_S)
+
+    def connect() -> None:
+        local.connection = Connection()
+
+    done(bare.Threads(), connect)
+    try:
+        assert "other threads are alive" in (safety.no_fork() or "")
+        assert is_going.wait(WAIT_S)
+    finally:
+        may_go.set()
+        until(lambda: len(sys._current_frames()) == 1)
+    assert safety._other_threads() is None
+
+
+@pytest.mark.needs_fork
+def test_a_stream_that_is_left_early_is_no_obstacle_to_a_fork() -> None:
+    for _ in range(5):
+        pmap(lambda _: threading.Event().wait(0.001), range(20), backend="thread", n_jobs=4)
+        assert safety._other_threads() is None
+        with amorsize.pimap(lambda _: threading.Event().wait(0.001), range(80), backend="thread", n_jobs=4) as stream:
+            next(stream)
+        assert safety._other_threads() is None
+
+
+@pytest.mark.needs_fork
+def test_a_child_that_no_hook_was_called_for_uses_no_thread_of_its_parent(fresh_python: Callable[..., str]) -> None:
+    source = """
+import ctypes, os
+from amorsize import pmap
+pmap(abs, range(20), backend="thread", n_jobs=4)
+child = ctypes.PyDLL(None).fork()
+if child == 0:
+    ctypes.pythonapi.PyOS_AfterFork_Child()
+print(pmap(abs, [-1, -2, -3], backend="thread", n_jobs=2), flush=True)
+if child:
+    os.waitpid(child, 0)
+"""
+    assert fresh_python("-c", source).replace("\n", "") == "[1, 2, 3]" * 2
+
+
+@pytest.mark.needs_fork
+def test_a_child_of_an_item_ends_with_it() -> None:
+    def forks(_: object) -> int:
+        return os.fork()
+
+    children = pmap(forks, range(2), backend="thread", n_jobs=2)
+    if 0 in children:  # pragma: no cover - the child never gets here: it has the thread of its item alone
+        os._exit(1)
+    for child in children:
+        until(lambda child=child: os.waitpid(child, os.WNOHANG)[0] == child)  # type: ignore[misc]
 
 
 @pytest.mark.needs_fork

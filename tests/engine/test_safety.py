@@ -165,7 +165,7 @@ def test_threads_of_the_program_are_not_waited_for_like_ours(monkeypatch: pytest
     other = threading.Thread(target=done.wait)
     other.start()
     monkeypatch.setattr(bare, "sleep", pytest.fail)
-    bare.Threads()._note()
+    bare.Threads()
     try:
         assert "other threads are alive" in (safety.refusal() or "")
     finally:

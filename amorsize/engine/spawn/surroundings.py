@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
-from amorsize.engine import bare
+from amorsize.engine import alive
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def _umask() -> int | None:
 
     Signal handlers have to be held back meanwhile.
     """
-    if sys.platform == "linux" and bare.n_native() != 1:
+    if sys.platform == "linux" and alive.n_native() != 1:
         try:
             with open("/proc/self/status", "rb", buffering=0) as status:
                 return int(status.read(1 << 16).partition(UMASK_FIELD)[2].split(None, 1)[0], 8)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import amorsize
-from amorsize.engine import bare
+from amorsize.engine import alive
 from amorsize.engine.desk import Desk
 from amorsize.engine.fed.link import Link
 from amorsize.engine.message import REST, RESULTS, SETUP, TASK
@@ -202,7 +202,7 @@ def test_the_umask_is_read_alike_with_other_threads_and_without(monkeypatch: pyt
     before = os.umask(0o027)
     try:
         for n_threads in (1, 2, None):
-            monkeypatch.setattr(bare, "n_native", lambda n=n_threads: n)
+            monkeypatch.setattr(alive, "n_native", lambda n=n_threads: n)
             assert surroundings.here()[4] == 0o027
     finally:
         assert os.umask(before) == 0o027
