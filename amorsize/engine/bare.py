@@ -10,7 +10,8 @@ them 1.3 times as long, and because `threading` costs a fresh process 2 ms; what
 where that is loaded, it gets here.
 
 A thread that rests holds nothing of the call before, takes no signal, and is used only where a new one would inherit
-the same from whoever starts it. What functions keep in `threading.local()` it keeps for them.
+the same from whoever starts it. What items change of their thread (its cores, its priority) or keep in
+`threading.local()` stays there, as it would in the thread of a loop; to look for it took 10 us a thread.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from amorsize.engine.held import Held
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from queue import SimpleQueue
 
     from amorsize.engine.guard import Guard
@@ -78,7 +79,7 @@ class Threads:
         _n_before = n_alive if _n_before is None else min(n_alive, _n_before)  # of earlier ones some may be among these
         has_changed = guard is not None and guard.initializer is not None
         self._may_rest = not has_changed and alive.greenlets() is None
-        self._inherited = alive.inheritance()
+        self._resting = _resting.setdefault(alive.inheritance(), [])
         _register()
 
     def start(self, task: Callable[[], object], over: Callable[[], object]) -> None:
@@ -93,8 +94,8 @@ class Threads:
             RuntimeError: where no thread can be started.
         """
         given = task, over, self._may_rest
-        if not _gives(_resting.get(self._inherited, []), given):
-            start_new_thread(_live, (self._inherited, [given]))
+        if not _gives(self._resting, given):
+            start_new_thread(Thread(self._resting).live, ([given],))
 
 
 def _gives(resting: list[Tasks], given: Given | Gone) -> bool:
@@ -193,72 +194,85 @@ def _send_again(came: Came) -> None:
 # ---- in the thread
 
 
-def _live(inherited: tuple[object, ...], first: list[Given]) -> None:
-    """Be a thread: run what is given, rest, and so on.
+class Thread:
+    """One thread, as it sees itself.
 
-    What a call has made does not live for as long as its threads rest: arguments would, so the first task is in a list.
+    Args:
+        resting: the list that it rests on.
     """
-    tasks: Tasks | None = None
-    given: Given | Gone | None = first.pop()
-    while isinstance(given, tuple):
-        box, given = [given], None
-        tasks = _run(box, inherited, tasks)
-        given = None if tasks is None else _rest(_resting[inherited], tasks)
-    if given is not None:
-        given.append((get_ident(), get_native_id()))
 
+    __slots__ = ("_pid", "_resting", "_tasks")
 
-def _run(box: list[Given], inherited: tuple[object, ...], tasks: Tasks | None) -> Tasks | None:
-    """Run a task as a thread of `threading` would; return where it waits for the next; None where it is to end."""
-    task, over, may_rest = box.pop()
-    _let_watch()
-    try:
-        task()
-        # Destructors of what the call has made run before this thread rests, and is taken for one that holds no lock.
-        del task
-    except BaseException:  # out of nowhere: somebody wants this thread to end
-        may_rest = False
-        raise
-    finally:
-        _forget_oneself()
-        may_rest = may_rest and n_resting() < MOST_RESTING and alive.inheritance() == inherited
-        tasks = (tasks or _new_tasks()) if may_rest else None
-        if tasks is not None:
-            _resting.setdefault(inherited, []).append(tasks)
-        over()
-    return tasks
+    def __init__(self, resting: list[Tasks]) -> None:
+        self._resting = resting
+        self._pid = os.getpid()
+        self._tasks: Tasks | None = None
 
+    def live(self, first: list[Given]) -> None:
+        """Run what is given, rest, and so on.
 
-def _new_tasks() -> Tasks:
-    from _queue import SimpleQueue  # 0.26 ms, once
+        What a call has made does not live for as long as its threads rest: an argument would, so the first task is in a
+        list.
+        """
+        blocked = () if sys.platform == "win32" else signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        given: Given | Gone | None = first.pop()
+        while isinstance(given, tuple):
+            box, given = [given], None
+            given = self._rest(blocked) if self._runs(box) else None
+        if given is not None:
+            given.append((get_ident(), get_native_id()))
 
-    return SimpleQueue()
+    def _runs(self, box: list[Given]) -> bool:
+        """Run a task as a thread of `threading` would; tell whether this one rests now, and where not, is to end."""
+        task, over, may_rest = box.pop()
+        _let_watch()
+        try:
+            task()
+            # Destructors of what the call has made run before this thread rests, and passes for one that holds no lock.
+            del task
+        except BaseException:  # out of nowhere: somebody wants this thread to end
+            may_rest = False
+            raise
+        finally:
+            _forget_oneself()
+            # The child of an item that has forked is no place to rest in.
+            may_rest = may_rest and len(self._resting) < MOST_RESTING and os.getpid() == self._pid
+            if may_rest:
+                self._list_oneself()
+            over()
+        return may_rest
 
+    def _list_oneself(self) -> None:
+        if self._tasks is None:
+            from _queue import SimpleQueue  # 0.26 ms, once
 
-def _rest(resting: list[Tasks], tasks: Tasks) -> Given | Gone | None:
-    """Wait for the next task, with all signals blocked: a program that blocks some in its only thread means it."""
-    if sys.platform == "win32":
-        return _next(resting, tasks)
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    try:
-        return _next(resting, tasks)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            self._tasks = SimpleQueue()
+        self._resting.append(self._tasks)
 
+    def _rest(self, blocked: Iterable[int]) -> Given | Gone | None:
+        """Wait for the next task, with all signals blocked: a program that blocks some in its only thread means it."""
+        if sys.platform == "win32":
+            return self._next()
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        try:
+            return self._next()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
-def _next(resting: list[Tasks], tasks: Tasks) -> Given | Gone | None:
-    """Return what comes within `IDLE_S`; None where nothing does, or somebody wants this thread to end."""
-    inbox: list[Given | Gone] = []
-    try:
-        # In one step of the interpreter, too: an exception from outside that waited meanwhile comes right after it.
-        next(map(inbox.append, map(methodcaller("get", timeout=IDLE_S), (tasks,))))
-    except BaseException:  # nothing came, or this thread is to end; what has come, or is about to, is still done
-        if not inbox:
-            try:
-                resting.remove(tasks)
-            except ValueError:  # just now somebody has taken this thread
-                inbox.append(tasks.get())
-    return inbox[0] if inbox else None
+    def _next(self) -> Given | Gone | None:
+        """Return what comes within `IDLE_S`; None where nothing does, or somebody wants this thread to end."""
+        assert self._tasks is not None
+        inbox: list[Given | Gone] = []
+        try:
+            # In one step of the interpreter, too: an exception from outside that waited meanwhile comes right after it.
+            next(map(inbox.append, map(methodcaller("get", timeout=IDLE_S), (self._tasks,))))
+        except BaseException:  # nothing came, or this thread is to end; what has come, or is about to, is still done
+            if not inbox:
+                try:
+                    self._resting.remove(self._tasks)
+                except ValueError:  # just now somebody has taken this thread
+                    inbox.append(self._tasks.get())
+        return inbox[0] if inbox else None
 
 
 def _let_watch() -> None:

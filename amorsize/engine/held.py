@@ -54,10 +54,10 @@ class Held:
         answer: what is called with the signals that came; else their handlers have their turn.
     """
 
-    __slots__ = ("_answer", "_before", "_came", "_depth", "_numbers", "_raised", "_thread")
+    __slots__ = ("_before", "_came", "_depth", "_numbers", "_raised", "_respond", "_thread")
 
     def __init__(self, answer: Callable[[Came], object] = _answer) -> None:
-        self._answer = answer
+        self._respond = answer
         self._numbers = _handled()
         self._thread = get_ident()
         self._before: list[tuple[int, object]] = []
@@ -94,7 +94,7 @@ class Held:
                 self._raised = early
         raised, self._raised = self._raised, None
         came, self._came = self._came, []
-        self._answer(came)
+        self._respond(came)
         if raised is not None:
             raise raised
 

@@ -178,14 +178,13 @@ print(set(pmap(deep, [10_000] * 4, backend="thread", n_jobs=2)), threading.stack
     assert fresh_python("-c", source).split() == ["{0}", "256"]
 
 
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system keeps no cores for a thread")
-def test_a_thread_that_a_task_has_changed_serves_no_other_call() -> None:
-    mine = os.sched_getaffinity(0)
-    done(bare.Threads(), lambda: os.sched_setaffinity(0, [min(mine)]))
-    found: list[set[int]] = []
-    done(bare.Threads(), lambda: found.append(os.sched_getaffinity(0)))
-    assert found == [mine]
-    assert bare.n_resting() == (1 if len(mine) > 1 else 2)
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="signals cannot be blocked")
+def test_signals_that_a_task_has_blocked_are_blocked_in_no_other_call() -> None:
+    masks: list[set[signal.Signals]] = []
+    done(bare.Threads(), lambda: signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1]))
+    done(bare.Threads(), lambda: masks.append(signal.pthread_sigmask(signal.SIG_BLOCK, ())))  # type: ignore[arg-type]
+    assert bare.n_resting() == 1
+    assert signal.SIGUSR1 not in masks[0]
 
 
 def test_a_profiler_that_a_task_has_set_follows_no_other_call() -> None:
