@@ -43,13 +43,17 @@ def greenlets() -> str | None:
 def inheritance() -> tuple[object, ...]:
     """Return the process, and what a new thread takes over from the one that starts it: the size of its stack, blocked
     signals, cores, priority. Takes 3 us."""
-    if sys.platform == "win32":
-        return os.getpid(), _stack_size()
-    blocked = frozenset(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+    everywhere = os.getpid(), _stack_size(), blocked_signals()
     if sys.platform != "linux":
-        return os.getpid(), _stack_size(), blocked
-    cores, niceness = frozenset(os.sched_getaffinity(0)), os.getpriority(os.PRIO_PROCESS, 0)
-    return os.getpid(), _stack_size(), blocked, cores, niceness, _policy()
+        return everywhere
+    return *everywhere, frozenset(os.sched_getaffinity(0)), os.getpriority(os.PRIO_PROCESS, 0), _policy()
+
+
+def blocked_signals() -> frozenset[int]:
+    """Return the signals that this thread takes none of; none on Windows."""
+    if sys.platform == "win32":
+        return frozenset()
+    return frozenset(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
 
 
 def _stack_size() -> int:

@@ -214,7 +214,7 @@ class Thread:
         What a call has made does not live for as long as its threads rest: an argument would, so the first task is in a
         list.
         """
-        blocked = () if sys.platform == "win32" else signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        blocked = alive.blocked_signals()
         given: Given | Gone | None = first.pop()
         while isinstance(given, tuple):
             box, given = [given], None
