@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from amorsize.calibration.sending import is_alike, price_of
+from amorsize.clocks import n_resting
 from amorsize.planning.model import NATIVE_FROM
 
 TYPE_CHECKING = False
@@ -66,8 +67,7 @@ def n_warm(start_method: str) -> int:
 
 def n_waiting(start_method: str) -> tuple[int, int]:
     """Return how many workers wait for work already: fresh interpreters, and threads."""
-    bare = sys.modules.get("amorsize.engine.bare")
-    return n_warm(start_method), 0 if bare is None else bare.n_resting()
+    return n_warm(start_method), n_resting()
 
 
 def sends_items(start_method: str, n_left: int | None) -> bool:

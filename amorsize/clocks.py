@@ -1,4 +1,4 @@
-"""What threads on other cores have used up to now."""
+"""What threads on other cores have used up to now, and how many of them cannot: those of ours that rest."""
 
 import os
 import sys
@@ -10,7 +10,14 @@ LINKS_OF_NONE = 3
 """Links of the folder of a process's threads where there are no others: its own two, and one a thread."""
 
 MOST_ASKED = 64
-"""Threads that are asked for what they have used, at 0.5 us each: those of any library's pool."""
+"""Threads that are asked for what they have used, at 0.5 us each, those that rest not counted: any library's pool."""
+
+
+def n_resting() -> int:
+    """Return how many threads of ours wait for the next call."""
+    bare = sys.modules.get("amorsize.engine.bare")
+    return 0 if bare is None else bare.n_resting()
+
 
 if sys.platform == "linux":
     from time import clock_gettime
@@ -24,8 +31,9 @@ if sys.platform == "linux":
         there are no others.
         """
         try:
-            if os.stat("/proc/self/task").st_nlink > LINKS_OF_NONE:
-                for thread in os.listdir("/proc/self/task")[:MOST_ASKED]:
+            idle = n_resting()
+            if os.stat("/proc/self/task").st_nlink > LINKS_OF_NONE + idle:
+                for thread in os.listdir("/proc/self/task")[: MOST_ASKED + idle]:
                     clock_gettime(~int(thread) << 3 | THREADS_CPU_CLOCK)
         except OSError:  # no such folder, or one has just ended: what the others use counts at the next tick
             return

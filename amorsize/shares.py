@@ -6,6 +6,7 @@ import sys
 
 from amorsize.calibration.crowding import alone_s
 from amorsize.calibration.profile import Profile
+from amorsize.clocks import n_resting
 from amorsize.identity.cgroup import read_text
 from amorsize.inline import TELLING_S
 from amorsize.planning.model import NATIVE_FROM, WAITS_BELOW
@@ -107,7 +108,7 @@ class CpuShare:
         long.
         """
         others_s = process_s - cpu_s
-        if len(sys._current_frames()) > 1:
+        if len(sys._current_frames()) - n_resting() > 1:
             return cpu_s / seconds if others_s < BUSY_OTHERS * seconds else None
         if process_s >= NATIVE_FROM * cpu_s and cpu_s >= WAITS_BELOW * seconds:
             self._has_native_threads = True

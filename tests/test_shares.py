@@ -6,7 +6,9 @@ import threading
 
 import pytest
 
+from amorsize import pmap
 from amorsize.calibration.profile import Profile
+from amorsize.engine import bare
 from amorsize.engine.collect import Collector
 from amorsize.engine.job import Job
 from amorsize.inline import Timings, Work
@@ -147,6 +149,12 @@ def test_beside_threads_that_compute_nothing_is_known() -> None:
     finally:
         done.set()
         other.join()
+
+
+def test_native_threads_are_seen_beside_threads_that_rest() -> None:
+    pmap(abs, range(40), backend="thread", n_jobs=3)
+    assert bare.n_resting() > 0
+    assert share_of(timed(0.1, 0.1, 0.2)).value == pytest.approx(2.0)
 
 
 def test_a_system_that_tells_how_long_a_thread_was_queued_tells_it_in_seconds() -> None:
