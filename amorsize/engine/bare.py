@@ -23,7 +23,7 @@ from _thread import get_ident, get_native_id, start_new_thread
 from time import perf_counter, sleep
 
 from amorsize.engine import alive
-from amorsize.engine.held import Held
+from amorsize.engine.held import SIGNALS, Held
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,9 +52,6 @@ all on an idle machine, and 50 times that with four other programs for each core
 
 MOST_ENDING_S = 5 * ENDING_S
 """For how long in all: beside calls of other threads there will always be some, and a destructor may hang."""
-
-SIGNALS = tuple(signal.valid_signals())
-"""What a thread that rests blocks, where a thread can."""
 
 _resting: dict[tuple[object, ...], list[Tasks]] = {}
 """Those that rest, by what they have inherited; the last in each list has rested for the shortest time."""
