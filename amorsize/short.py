@@ -83,7 +83,7 @@ def _alone(work: Work, results: "list[object]", timings: Timings) -> int:
     try:
         size = advance(work, results, timings, 1, FIRST_LOOK_S)
         while len(results) < work.n_items and not _look_pays(work.n_items - len(results), results, timings):
-            size = advance(work, results, timings, size, timings.total_s)
+            size = advance(work, results, timings, size, max(FIRST_LOOK_S, timings.total_s / 4))
     except BaseException as error:
         from amorsize.engine.collect import explain_alone
 

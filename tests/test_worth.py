@@ -22,9 +22,10 @@ from amorsize.worth import (
 
 
 def timed(n_items: int, seconds: float, cpu_s: float | None = None) -> Timings:
-    """Return the timings of items; `cpu_s` is the CPU time of all threads, where it is known."""
-    timings = Timings()
-    timings.add(n_items, seconds)
+    """Return the timings of equal items; `cpu_s` is the CPU time of all threads, where it is known."""
+    timings, n_first = Timings(), (n_items + 1) // 2
+    for n in filter(None, (n_first, n_items - n_first)):
+        timings.add(n, seconds * n / n_items)
     if cpu_s is not None:
         timings.used(seconds, min(seconds, cpu_s), cpu_s)
     return timings
@@ -63,6 +64,34 @@ def test_a_look_pays_where_much_work_is_left_or_where_nobody_knows_and_as_much_i
 ) -> None:
     monkeypatch.setattr(worth, "_calling_s", lambda: 4e-8)
     assert first_look_pays(timed(n_done, seconds), n_left, [1]) is pays
+
+
+@pytest.mark.usefixtures("n_cores")
+@pytest.mark.parametrize(
+    ("batches", "n_left", "pays"),
+    [
+        ([(1, 0.01)], 99, False),  # many beside it: the next ones tell
+        ([(1, 0.01)], 9, True),  # few: each that the caller computes alone is a large share
+        ([(1, 0.01), (1, 0.01)], 98, True),
+        ([(1, 0.01), (25, 0.0025)], 74, False),
+        ([(1, 0.01), (25, 0.0025)], 974, True),
+        ([(1, 0.0001), (4, 0.0104)], 95, False),
+        ([(4, 0.0104), (4, 0.0104)], 92, True),
+    ],
+)
+def test_one_dear_item_beside_many_is_no_reason_to_look(
+    batches: list[tuple[int, float]], n_left: int, monkeypatch: pytest.MonkeyPatch, *, pays: bool
+) -> None:
+    monkeypatch.setattr(worth, "_calling_s", lambda: 4e-8)
+    timings = Timings()
+    for n_items, seconds in batches:
+        timings.add(n_items, seconds)
+    assert first_look_pays(timings, n_left, [1]) is pays
+
+
+@pytest.mark.usefixtures("n_cores")
+def test_items_that_wait_are_looked_at_at_once() -> None:
+    assert first_look_pays(timed(1, 0.01, cpu_s=0.0), 99, [1])
 
 
 @pytest.mark.parametrize(
