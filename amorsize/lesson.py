@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import sqrt
 from time import perf_counter, time
 
-from amorsize.calibration.crowding import believed_crowding, seen_crowding
+from amorsize.calibration.crowding import believed_crowding, seen_crowding, seen_lag
 from amorsize.calibration.front import front_of
 from amorsize.calibration.runs import TELLING_S, Run
 from amorsize.calibration.sending import believed_sending
@@ -78,7 +78,8 @@ def _seen_crowding(timings: Timings, jobs: Sequence[Job | Feed]) -> float | None
     """Return by how much processes made each other's items longer in this call; None where it does not tell."""
     for job in jobs:
         if job.plan.backend == "process":
-            return seen_crowding(timings.batches, job.timings.batches, job.plan.n_jobs)
+            seen = seen_crowding(timings.batches, job.timings.batches, job.plan.n_jobs)
+            return seen_lag(job.by_caller.batches, job.by_workers.batches, job.plan.n_jobs) if seen is None else seen
     return None
 
 

@@ -87,6 +87,7 @@ class Job:
 
     Attributes:
         timings: what caller and workers timed.
+        by_caller, by_workers: the same, of each, where workers are processes.
         taken: what taking results over from workers has cost the caller.
         n_started: workers that were started.
         start_s: seconds that starting them took, and for which the caller waited for their ends.
@@ -121,6 +122,7 @@ class Job:
         self.native_threads = native_threads
         self.caller_may_run = caller_may_run
         self.timings, self.taken = Timings(), Taken()
+        self.by_caller, self.by_workers = Timings(), Timings()
         self.n_started = 0
         self.first_s: float | None = None
         self.start_s = 0.0
@@ -131,6 +133,17 @@ class Job:
         self.left_behind: str | None = None
         self.cpu_timings: Timings | None = None
         self.cores_used: float | None = None
+
+    def ran(self, n_items: int, seconds: float, by: Timings) -> None:
+        """Note a range that has been run.
+
+        Args:
+            n_items: of the range.
+            seconds: that it took.
+            by: `by_caller` or `by_workers`.
+        """
+        self.timings.add(n_items, seconds)
+        by.add(n_items, seconds)
 
 
 def _nothing() -> None:

@@ -166,7 +166,7 @@ class Crew:
             self.job.collector.add(start, results)
         if results:
             seconds = perf_counter() - began
-            self.job.timings.add(len(results), seconds)
+            self.job.ran(len(results), seconds, self.job.by_caller)
             self.job.sizes.saw(len(results), seconds)
 
     def wait(self) -> None:
@@ -233,7 +233,7 @@ class Crew:
         elif message.kind == ERROR:
             self._fail(message.start, message.error())
         else:
-            self.job.timings.add(message.count, message.seconds)
+            self.job.ran(message.count, message.seconds, self.job.by_workers)
             try:
                 self.job.collector.add(message.start, message.load())
             except Exception as error:  # a user's __setstate__ may raise anything

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from amorsize.calibration.crowding import alone_s, believed_crowding, seen_crowding
+from amorsize.calibration.crowding import alone_s, believed_crowding, seen_crowding, seen_lag
 from amorsize.calibration.profile import Profile
 from amorsize.calibration.runs import Run
 
@@ -62,6 +62,26 @@ def test_few_items_of_unequal_length_show_no_more_than_they_can() -> None:
     assert seen_crowding(level(10e-3, 1), unequal, 2) == 0.0
     assert seen_crowding(level(4e-3, 1), unequal, 2) is None
     assert seen_crowding(level(1e-3, 1), [(1, 9e-3), (1, 11e-3)] * 20, 2) == pytest.approx(6.8, abs=1)
+
+
+@pytest.mark.parametrize(("n_jobs", "lanes"), [(2, 1.25), (5, 2.0)])
+def test_workers_slower_than_their_caller_leave_as_many_lanes_as_they_keep_up_with(n_jobs: int, lanes: float) -> None:
+    crowding = seen_lag(level(1e-3, 100), level(4e-3, 25), n_jobs)
+    assert crowding is not None
+    assert n_jobs / (1 + crowding * (n_jobs - 1)) == pytest.approx(lanes)
+
+
+def test_workers_nearly_as_fast_as_their_caller_or_faster_show_nothing() -> None:
+    assert seen_lag(level(1e-3, 100), level(1.2e-3, 80), 2) is None
+    assert seen_lag(level(4e-3, 25), level(1e-3, 100), 2) is None
+
+
+def test_a_lag_that_chance_or_the_order_of_the_items_could_explain_is_none() -> None:
+    unequal = [(1, 0.1e-3)] * 49 + [(1, 10e-3)] + [(1, 0.1e-3)] * 49 + [(1, 10e-3)]
+    assert seen_lag(level(0.1e-3, 300), unequal, 2) is None
+    assert seen_lag(rising(50), rising(50, begin=51), 2) is None
+    assert seen_lag([], level(4e-3, 25), 2) is None
+    assert seen_lag(level(1e-3, 100), level(4e-3, 25), 1) is None
 
 
 def test_one_batch_of_workers_could_be_anything() -> None:

@@ -42,6 +42,7 @@ class Feed:
 
     Attributes:
         timings: what workers have timed.
+        by_caller, by_workers: the same, of each: here the caller runs none.
         taken: None: what sending costs is not told by those who work here.
         n_started: workers that were started.
         start_s: seconds that starting them took, and ending them.
@@ -56,7 +57,8 @@ class Feed:
         self, table: Table, plan: Plan, sizes: Range, held: Held, decide: Decide | None, alone_s: float | None
     ) -> None:
         self.plan = plan
-        self.timings = Timings()
+        self.timings = self.by_workers = Timings()
+        self.by_caller = Timings()
         self.taken = None
         self.n_started = 0
         self.start_s = 0.0
