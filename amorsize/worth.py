@@ -45,6 +45,13 @@ LARGE_BYTES = 1 << 16
 TRIED_BYTES = 1 << 20
 """So much is written on trial, once in a process: 0.1 to 0.8 ms. Each time that was asked, it took 3 % of a loop."""
 
+ALSO_PAYS_S = LOOK_PAYS_S / 10
+"""So much has to be gained in this loop, where what earlier ones have missed speaks for a look: what has happened that
+often may happen as often again. 250 items of 0.15 ms, each time 40 ms, take two threads 20, and nobody looked."""
+
+DEAR_S = 5e-6
+"""An item of this length takes so much longer than to take over a number that nearly all of it can be gained."""
+
 DOUBT_S = 0.3
 """Seconds of loops with large results after which a process looks all the same, for 3 % of them: from threads nothing
 has to be taken over. 250 arrays of 1 MB take two threads 40 ms, and the loop, whose memory is new each time, 150."""
@@ -63,37 +70,44 @@ def first_look_pays(timings: Timings, n_left: int | None, results: Sequence[obje
     n_saved, item_s = n_items * share, lately_s(timings)
     if n_items * (1 - share) >= MANY * share:
         item_s = min(item_s, ordinary_s(timings))
-    if n_saved * item_s < LOOK_PAYS_S:
-        return False
     result = results[-1] if results else None
-    if n_saved * (item_s - taking_over_s(result)) >= LOOK_PAYS_S:
+    _earlier.and_now(timings, 0.0 if is_large(result) or item_s < DEAR_S else share)
+    gain_s, needed_s = n_saved * item_s, LOOK_PAYS_S - _earlier.missed_s
+    if gain_s < ALSO_PAYS_S:
+        return False
+    if is_large(result) and _earlier.seconds + timings.total_s >= DOUBT_S:
         return True
-    return is_large(result) and _doubt.is_due(timings)
+    return gain_s >= needed_s and gain_s - n_saved * taking_over_s(result) >= needed_s
 
 
-class Doubt:
-    """Adds up how long a process has run loops that workers would not pay for, because of what they return.
+class Earlier:
+    """What loops of this process have taken that nothing was looked up for.
 
-    Other than by its time in all, such a loop does not show whether threads would pay: that takes a look.
+    Attributes:
+        seconds: in all. How long loops with large results take says nothing of how long threads would: that takes a
+            look.
+        missed_s: what workers might have saved of the others.
     """
 
     def __init__(self) -> None:
-        self._before_s = 0.0
+        self.seconds = self.missed_s = 0.0
         self._timings = Timings()
+        self._share = 0.0
 
-    def is_due(self, timings: Timings) -> bool:
-        """Tell whether that is long enough for a look.
+    def and_now(self, timings: Timings, share: float) -> None:
+        """Take note of a loop that is still going on: it counts once another one is told of.
 
         Args:
-            timings: of a loop that is still going on: it counts until another one is told of.
+            timings: of the loop.
+            share: of it, which workers might have saved.
         """
         if timings is not self._timings:
-            self._before_s += self._timings.total_s
-            self._timings = timings
-        return self._before_s + timings.total_s >= DOUBT_S
+            self.seconds += self._timings.total_s
+            self.missed_s += self._timings.total_s * self._share
+        self._timings, self._share = timings, share
 
 
-_doubt = Doubt()
+_earlier = Earlier()
 _writing_s: float | None = None
 
 
@@ -109,10 +123,11 @@ def lately_s(timings: Timings) -> float:
 
 
 def ordinary_s(timings: Timings) -> float:
-    """Return the mean seconds of an item outside the dearest batch; 0.0 where there is no other."""
-    _, dearest = max((seconds / n_items, place) for place, (n_items, seconds) in enumerate(timings.batches))
-    n_dearest, dearest_s = timings.batches[dearest]
-    return (timings.total_s - dearest_s) / max(1, timings.n_items - n_dearest)
+    """Return the same, of all items but those of the dearest batch; 0.0 where there is no other."""
+    late = timings.batches[len(timings.batches) // 2 if len(timings.batches) > 3 else 0 :]
+    others = sorted(late, key=lambda batch: batch[1] / batch[0])[:-1]
+    n_items = sum([n for n, _ in others])
+    return sum([seconds for _, seconds in others]) / n_items if n_items else 0.0
 
 
 def saved_share(timings: Timings) -> float:

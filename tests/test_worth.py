@@ -10,11 +10,13 @@ import pytest
 from amorsize import worth
 from amorsize.inline import Timings
 from amorsize.worth import (
+    DEAR_S,
     DOUBT_S,
     LARGE_BYTES,
+    LOOK_PAYS_S,
     TAKING_OVER,
     TRIED_BYTES,
-    Doubt,
+    Earlier,
     first_look_pays,
     saved_share,
     taking_over_s,
@@ -29,6 +31,12 @@ def timed(n_items: int, seconds: float, cpu_s: float | None = None) -> Timings:
     if cpu_s is not None:
         timings.used(seconds, min(seconds, cpu_s), cpu_s)
     return timings
+
+
+@pytest.fixture(autouse=True)
+def earlier(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have this process begin."""
+    monkeypatch.setattr(worth, "_earlier", Earlier())
 
 
 @pytest.fixture
@@ -178,9 +186,8 @@ def test_results_that_take_longer_to_take_over_than_to_compute_need_no_look(monk
 
 @pytest.fixture
 def dear(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have no result be worth to be taken over, and nobody have doubted that yet."""
+    """Have no result be worth to be taken over."""
     monkeypatch.setattr(worth, "taking_over_s", lambda _result: 1e9)
-    monkeypatch.setattr(worth, "_doubt", Doubt())
 
 
 @pytest.mark.usefixtures("n_cores", "dear")
@@ -201,3 +208,25 @@ def test_a_loop_that_is_asked_about_twice_counts_once() -> None:
 def test_loops_with_small_results_are_never_doubted_nor_those_too_short_to_gain_anything() -> None:
     assert not any(first_look_pays(timed(10, DOUBT_S), 10**6, [1]) for _ in range(4))
     assert not any(first_look_pays(timed(10, DOUBT_S), 0, [bytes(LARGE_BYTES)]) for _ in range(4))
+
+
+@pytest.mark.usefixtures("n_cores")
+def test_loops_too_short_for_a_look_add_up_to_one() -> None:
+    one_s = LOOK_PAYS_S * 0.82
+    assert [first_look_pays(timed(10, one_s / 2), 10, [1]) for _ in range(5)] == [*[False] * 4, True]
+
+
+@pytest.mark.usefixtures("n_cores")
+@pytest.mark.parametrize(
+    ("n_items", "seconds", "n_left", "result"),
+    [
+        pytest.param(1000, DEAR_S * 900, 10**4, 1, id="items that are hardly longer than to take over a number"),
+        pytest.param(10, 0.01, 10, bytes(LARGE_BYTES), id="large results"),
+        pytest.param(10, 0.01, 2, 1, id="hardly anything left"),
+    ],
+)
+def test_no_number_of_loops_that_gain_nothing_adds_up_to_a_look(
+    n_items: int, seconds: float, n_left: int, result: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worth, "taking_over_s", lambda _result: 1.0)
+    assert not any(first_look_pays(timed(n_items, seconds), n_left, [result]) for _ in range(20))
