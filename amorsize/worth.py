@@ -99,12 +99,13 @@ class Earlier:
 
         Args:
             timings: of the loop.
-            share: of it, which workers might have saved.
+            share: of it, which workers might have saved, as it looks now; the smallest counts.
         """
         if timings is not self._timings:
             self.seconds += self._timings.total_s
             self.missed_s += self._timings.total_s * self._share
-        self._timings, self._share = timings, share
+            self._timings, self._share = timings, share
+        self._share = min(self._share, share)
 
 
 _earlier = Earlier()
