@@ -1,6 +1,6 @@
 """What runs in a measured process: it is told what to map, maps it with its peer, and says how long that took.
 
-    stdin    workload n_items number chunksize      stdout    seconds digest n_results predicted_s
+    stdin    workload n_items number chunksize      stdout    seconds digest n_results predicted_s parts
                                                            or failed why
 
 The first call is cold: it pays for the peer's imports and start. Later ones are warm. The end of stdin is the end. What
@@ -43,7 +43,8 @@ def serve(peer_name: str, n_jobs: str, *folders: str) -> None:
                 peer = open_peer(peer_name, int(n_jobs) or None)
             results = peer.map(task.func, items, int(chunksize) or None)
             seconds = perf_counter() - began_s
-            answers.write(f"{seconds!r} {digest(results)} {len(results)} {getattr(peer, 'predicted_s', None)!r}\n")
+            told = getattr(peer, "predicted_s", None), getattr(peer, "parts", None)
+            answers.write(f"{seconds!r} {digest(results)} {len(results)} {told[0]!r} {told[1]!r}\n")
             del results, items  # freeing them is no part of the next call
         except Exception as error:  # whatever a peer or a function raises becomes a row of the table
             answers.write(f"failed {type(error).__name__}: {' '.join(str(error).split())[:200]}\n")

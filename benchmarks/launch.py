@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+from ast import literal_eval
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING
 from benchmarks.workloads import USERS_OWN, digest, load
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Self
 
     from benchmarks.sizes import Size
@@ -58,12 +60,14 @@ class Answer:
         digest: of its results.
         n_results: how many these were.
         predicted_s: seconds that amorsize predicted; None where it predicted none, and for everybody else.
+        parts: milliseconds of the call, by what they went into; empty but for `pmap-in-parts`.
     """
 
     seconds: float
     digest: str
     n_results: int
     predicted_s: float | None
+    parts: Mapping[str, float]
 
 
 def command(program: str, *arguments: str) -> list[str]:
@@ -198,8 +202,9 @@ class Child:
             raise ContenderFailed(rest)
         if not rest:
             raise ContenderFailed(f"{self._peer} over {workload} ended without an answer; stderr tells why")
-        answered, n_results, predicted = rest.split()
-        return Answer(float(first), answered, int(n_results), None if predicted == "None" else float(predicted))
+        answered, n_results, predicted, parts = rest.split(maxsplit=3)
+        predicted_s: float | None = literal_eval(predicted)
+        return Answer(float(first), answered, int(n_results), predicted_s, literal_eval(parts) or {})
 
     def _end_over_time(self) -> None:
         self._is_over_time = True

@@ -5,6 +5,7 @@
     pmap-processes      amorsize made to use every core
     pmap-threads        amorsize made to use threads
     pmap-spawn          amorsize made to use every core, by fresh interpreters
+    pmap-in-parts       amorsize choosing by itself, and telling what its seconds go into
     pool, spawn-pool    `multiprocessing.Pool`
     executor            `concurrent.futures.ProcessPoolExecutor`
     threads             `concurrent.futures.ThreadPoolExecutor`
@@ -205,12 +206,19 @@ def _length(items: Iterable[Any]) -> int | None:
     return len(items) if hasattr(items, "__len__") else None
 
 
+def _in_parts(n_jobs: int | None) -> Peer:
+    from benchmarks.parts import PmapInParts
+
+    return PmapInParts(n_jobs)
+
+
 PEERS: dict[str, Callable[[int | None], Peer]] = {
     "loop": Loop,
     "pmap": Pmap,
     "pmap-processes": lambda n_jobs: Pmap(n_jobs or -1, backend="process"),
     "pmap-threads": lambda n_jobs: Pmap(n_jobs, backend="thread"),
     "pmap-spawn": lambda n_jobs: Pmap(n_jobs or -1, backend="process", start_method="spawn"),
+    "pmap-in-parts": _in_parts,
     "pool": Pool,
     "spawn-pool": lambda n_jobs: Pool(n_jobs, "spawn"),
     "executor": ProcessExecutor,

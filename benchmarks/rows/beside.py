@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from benchmarks.apart import apart
 from benchmarks.contest import LOOP, PMAP, Contender, Timed, cold, finalists, search, try_cold, warm
-from benchmarks.figures import Figure, Goal, Row, ratios
+from benchmarks.figures import Figure, Goal, Row, Verdict, ratios
 from benchmarks.goals import (
     BESIDE_BEST,
     BESIDE_BEST_ALLOCATING,
@@ -47,8 +49,9 @@ def _warm_rows(workload: Workload, size: Size, found: Timed, effort: Effort) -> 
     seconds = {**timed.labelled(), **_others(found, timed)}
     if timed.predicted_s:
         seconds["predicted"] = timed.predicted_s
+    regret = _regret(workload, WARM_REGRET, "P1", timed, seconds, Goal(bound=bound))
     rows = [
-        _regret(workload, WARM_REGRET, "P1", timed, seconds, Goal(bound=bound)),
+        _told_why(regret, workload, size, effort.loop_s, is_cold=False),
         _beside_loop(workload, "warm", timed, is_first=False),
     ]
     peer = timed.best(contender for contender in timed.seconds if contender.uses_processes)
@@ -80,8 +83,9 @@ def _tried_cold(workload: Workload, size: Size, found: Timed, effort: Effort) ->
 def _cold_rows(workload: Workload, size: Size, tried: Timed, effort: Effort) -> list[Row]:
     timed = cold([LOOP, PMAP, *finalists(tried, 1)], workload.name, size, effort.n_tour_rounds, effort.loop_s)
     seconds = {**timed.labelled(), **(_others(tried, timed) if effort.parts else {})}
+    regret = _regret(workload, COLD_REGRET, "P2", timed, seconds, Goal(bound=BESIDE_BEST))
     rows = [
-        _regret(workload, COLD_REGRET, "P2", timed, seconds, Goal(bound=BESIDE_BEST)),
+        _told_why(regret, workload, size, effort.loop_s, is_cold=True),
         _beside_loop(workload, "cold", timed, is_first=True),
     ]
     peer = timed.best(contender for contender in timed.seconds if contender.uses_processes)
@@ -102,7 +106,8 @@ def _cold_rows(workload: Workload, size: Size, tried: Timed, effort: Effort) -> 
 def _short_rows(workload: Workload, size: Size, tried: Timed, effort: Effort) -> list[Row]:
     """Compare over a loop of half the length, where starting costs twice as much of it."""
     timed = cold([LOOP, PMAP, *finalists(tried, 1)], workload.name, size, effort.n_tour_rounds, effort.loop_s / 2)
-    return [_regret(workload, SHORT_REGRET, "P2", timed, timed.labelled(), Goal(bound=BESIDE_BEST))]
+    regret = _regret(workload, SHORT_REGRET, "P2", timed, timed.labelled(), Goal(bound=BESIDE_BEST))
+    return [_told_why(regret, workload, size, effort.loop_s / 2, is_cold=True)]
 
 
 def _regret(
@@ -119,6 +124,13 @@ def _regret(
         goal=goal,
         seconds=seconds,
     )
+
+
+def _told_why(row: Row, workload: Workload, size: Size, loop_s: float, *, is_cold: bool) -> Row:
+    """Return the row; where it misses its goal, with what the call's time went into."""
+    if row.verdict is not Verdict.MISSED:
+        return row
+    return replace(row, note=apart(workload.name, size, loop_s, is_cold=is_cold))
 
 
 def _beside_loop(workload: Workload, mode: str, timed: Timed, *, is_first: bool) -> Row:
