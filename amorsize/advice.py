@@ -75,7 +75,7 @@ class Adviser:
         self._feeds = False
         self.chosen_at_s = perf_counter()
         self.n_chosen_for: int | None = None
-        self._n_ahead: int | None = 0
+        self._n_ahead = 0
         self.rss_bytes: int | None = None
         self.warnings: list[str] = []
         self.stays: str | None = "AMORSIZE_DISABLE is set" if options.disabled else None
@@ -98,7 +98,7 @@ class Adviser:
         sample: Sample,
         *,
         feeds: bool = False,
-        n_ahead: int | None = 0,
+        n_ahead: int = 0,
     ) -> Plan:
         """Choose how to run the items left; choose again where it turns out that workers cannot be used here.
 
@@ -108,7 +108,7 @@ class Adviser:
             results: some of the results so far, to be sent on trial.
             sample: returns some items, to be sent on trial.
             feeds: the caller will hand every item out, and compute none.
-            n_ahead: items that are known to come where nobody knows how many do; None to suppose as many as came.
+            n_ahead: items that are known to come where nobody knows how many do.
         """
         began_s, self._feeds, self._n_ahead = perf_counter(), feeds, n_ahead
         self._cpu_share.look(timings)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from amorsize.records import Capacity, Plan
 
     Known = tuple[Profile, Costs, Capacity, Options]
-    Told = tuple[int | None, float, int | None, tuple[int, int], str | None, bool, str, str | None, str | None]
+    Told = tuple[int | None, float, int, tuple[int, int], str | None, bool, str, str | None, str | None]
 
 MOST_PLANS = 64
 """Plans kept for who asks again, at 2 KB. Short calls that teach nothing find theirs, for 1 us instead of 25; other

@@ -35,13 +35,6 @@ AHEAD_SHARE = 0.25
 """A stream is pulled ahead for this share of the seconds already spent at most: that bounds how much the items in hand
 can hold, and for how long they wait where it is slow."""
 
-PULLED_S = 20e-6
-"""To pull an item and hold it takes 0.1 us, where it costs nothing to make: so much of an item is half a percent."""
-
-AHEAD_S = 0.08
-"""So many seconds of items are pulled to see whether a first look pays. Of 1,000 items of 0.3 ms, 133 had to be run
-before they spoke for it by themselves, and the call took 214 ms; so it takes 190."""
-
 
 def run_stream(call: Call, iterables: Sequence[Iterable[object]], results: list[object], *, star: bool) -> None:
     """Append the results of all items of iterators; several are zipped.
@@ -83,28 +76,20 @@ def _ask(call: Call, rows: Rows, work: Work | None, results: list[object]) -> Pl
     """Return the plan for what is left, None for the plain loop.
 
     Where nobody knows how much that is, and workers would pay for as many items as there were so far, these are pulled:
-    if they come, workers may start. Of dear items, some are pulled to see whether the first look pays.
+    if they come, workers may start.
     """
     if work is not None:
         return call.ask(max(0, work.n_items - rows.n_done), results, rows.peek, feeds=True)
     looks_ahead = not call.is_lazy and call.options.buffersize == "auto"
-    n_ahead: int | None = 0
-    if looks_ahead:
-        item_s, is_first_look = call.timings.mean_s or 0.0, call.adviser is None and call.look_at_s
-        n_ahead = _n_pulled(call, rows, item_s, AHEAD_S) if is_first_look and item_s >= PULLED_S else None
-    plan = call.ask(None, results, rows.peek, feeds=True, n_ahead=n_ahead)
-    if plan is not None and n_ahead is None:
-        n_ahead = _n_pulled(call, rows, call.known_adviser.item_s or 0.0)
+    plan = call.ask(None, results, rows.peek, feeds=True, n_ahead=sys.maxsize if looks_ahead else 0)
+    if plan is not None and looks_ahead:
+        from amorsize.planning.streams import as_many_again
+
+        spent_s = call.timings.total_s
+        n_wanted = as_many_again(spent_s, call.known_adviser.item_s or 0.0)
+        n_ahead = len(rows.peek(n_wanted, AHEAD_SHARE * spent_s))
         plan = call.ask(None, results, rows.peek, feeds=True, n_ahead=n_ahead)
     return plan
-
-
-def _n_pulled(call: Call, rows: Rows, item_s: float, least_s: float = 0.0) -> int:
-    """Pull as many items as there were so far, and as take so many seconds; return how many came."""
-    from amorsize.planning.streams import as_many_again
-
-    spent_s = call.timings.total_s
-    return len(rows.peek(as_many_again(max(spent_s, least_s), item_s), AHEAD_SHARE * spent_s))
 
 
 def _advance(call: Call, rows: Rows, results: list[object]) -> int:

@@ -57,19 +57,16 @@ DOUBT_S = 0.3
 has to be taken over. 250 arrays of 1 MB take two threads 40 ms, and the loop, whose memory is new each time, 150."""
 
 
-def first_look_pays(
-    timings: Timings, n_left: int | None, results: Sequence[object], n_ahead: int | None = None
-) -> bool:
+def first_look_pays(timings: Timings, n_left: int | None, results: Sequence[object]) -> bool:
     """Tell whether the first look of a process pays.
 
     Args:
         timings: what the caller has timed.
         n_left: items left; None where nobody knows.
         results: some, the latest last.
-        n_ahead: items that are known to come where nobody knows how many do.
     """
     share = saved_share(timings)
-    n_items = max(YET_TO_COME * timings.n_items, n_ahead or 0) if n_left is None else n_left
+    n_items = YET_TO_COME * timings.n_items if n_left is None else n_left
     n_saved, item_s = n_items * share, lately_s(timings)
     if n_items * (1 - share) >= MANY * share:
         item_s = min(item_s, ordinary_s(timings))

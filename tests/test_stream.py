@@ -6,25 +6,20 @@ import gc
 import itertools
 import os
 import select
-import sys
 import threading
 import time
 from collections.abc import Iterator
-from math import inf
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import amorsize.stream
-from amorsize import WorkerDied, advice, knowledge, parallelizable, pmap, worth
+from amorsize import WorkerDied, advice, knowledge, parallelizable, pmap
 from amorsize.records import Capacity
 from amorsize.shares import CpuShare
-from amorsize.stream import AHEAD_S, PULLED_S
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from amorsize.inline import Timings
     from amorsize.records import Evidence, Plan
 
 PLANS: list[Any] = [
@@ -395,8 +390,8 @@ class Spun(Iterator[int]):
         return self.n_pulled
 
 
-def asked_after(n_items: int, stream: Spun, item_s: float = 0.001, **options: Any) -> Plan | None:
-    """Return the plan for a stream of which so many items, of 1 ms each, have been run."""
+def asked_after(n_items: int, stream: Spun, **options: Any) -> Plan | None:
+    """Return the plan for a stream of which so many items of 1 ms have been run."""
     from amorsize.call import Call
     from amorsize.engine.rows import Rows
     from amorsize.inline import Timings
@@ -404,8 +399,8 @@ def asked_after(n_items: int, stream: Spun, item_s: float = 0.001, **options: An
 
     call = Call(ten_times, [{}, {}, {"cache": False, **options}], Timings(), time.perf_counter())
     for _ in range(n_items):
-        call.timings.add(1, item_s)
-    call.timings.used(n_items * item_s, n_items * item_s, n_items * item_s)
+        call.timings.add(1, 0.001)
+    call.timings.used(n_items * 0.001, n_items * 0.001, n_items * 0.001)
     return _ask(call, Rows(ten_times, (stream,), star=False), None, [1])
 
 
@@ -421,25 +416,6 @@ def test_workers_start_early_where_as_many_items_of_a_stream_come_as_so_far(
     stream = Spun(n_come)
     assert (asked_after(20, stream, n_jobs=2) is not None) is is_parallel
     assert stream.n_pulled == n_come
-
-
-@pytest.mark.parametrize(("item_s", "n_pulled"), [(2**-10, int(AHEAD_S * 2**10)), (2**-13, 200), (PULLED_S / 2, None)])
-def test_what_comes_of_a_stream_of_dear_items_counts_for_the_first_look(
-    monkeypatch: pytest.MonkeyPatch, item_s: float, n_pulled: int | None
-) -> None:
-    asked: list[int | None] = []
-
-    def look(_timings: Timings, _n_left: None, _results: Sequence[object], n_ahead: int | None) -> bool:
-        asked.append(n_ahead)
-        return False
-
-    monkeypatch.setattr(worth, "first_look_pays", look)
-    monkeypatch.setattr(amorsize.stream, "AHEAD_SHARE", inf)
-    monkeypatch.delitem(sys.modules, "amorsize.advice")  # as in a process that has not looked yet
-    stream = Spun(200)
-    assert asked_after(10, stream, item_s) is None
-    assert asked == [n_pulled]
-    assert stream.n_pulled == (n_pulled or 0)
 
 
 def test_a_stream_is_not_pulled_ahead_where_workers_would_not_pay() -> None:

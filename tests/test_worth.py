@@ -98,12 +98,6 @@ def test_one_dear_item_beside_many_is_no_reason_to_look(
 
 
 @pytest.mark.usefixtures("n_cores")
-@pytest.mark.parametrize(("n_ahead", "pays"), [(None, False), (0, False), (39, False), (42, True)])
-def test_what_is_known_to_come_of_a_stream_counts(n_ahead: int | None, *, pays: bool) -> None:
-    assert first_look_pays(timed(4, 0.006), None, [1], n_ahead) is pays
-
-
-@pytest.mark.usefixtures("n_cores")
 def test_items_that_wait_are_looked_at_at_once() -> None:
     assert first_look_pays(timed(1, 0.01, cpu_s=0.0), 99, [1])
 

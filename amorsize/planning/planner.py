@@ -66,7 +66,7 @@ def choose_plan(
     n_items: int | None,
     limits: Limits,
     elapsed_s: float = 0.0,
-    n_ahead: int | None = 0,
+    n_ahead: int = 0,
 ) -> Plan:
     """Choose how the items that are left are run.
 
@@ -77,7 +77,7 @@ def choose_plan(
         n_items: items not yet computed; None where nobody knows how many come.
         limits: what was asked for, and what is allowed.
         elapsed_s: seconds that this call has already computed.
-        n_ahead: items that are known to come where nobody knows how many do; None to suppose as many as came.
+        n_ahead: items that are known to come where nobody knows how many do.
     """
     item_s = profile.item.mean
     serial_s = n_items * item_s if n_items is not None and profile.is_known else None

@@ -36,19 +36,19 @@ def as_many_again(elapsed_s: float, item_s: float) -> int:
     return max(1, int(min(elapsed_s / item_s, MAX_ITEMS))) if item_s else 1
 
 
-def prospects(profile: Profile, elapsed_s: float, n_ahead: int | None) -> tuple[int, float]:
+def prospects(profile: Profile, elapsed_s: float, n_ahead: int) -> tuple[int, float]:
     """Return how many items to expect of a stream, and the seconds that starting workers for them may take.
 
     Args:
         profile: of the function.
         elapsed_s: seconds for which this call has computed.
-        n_ahead: items that are known to come; None to suppose as many as came.
+        n_ahead: items that are known to come.
     """
     item_s = profile.item.mean
     so_far = as_many_again(elapsed_s, item_s)
     likely = int(SURE_SHARE * (profile.stream_items or 0.0)) - so_far
-    if n_ahead is None or n_ahead >= so_far:
-        return max(so_far, likely, n_ahead or 0), inf
+    if n_ahead >= so_far:
+        return max(so_far, likely), inf
     if likely >= so_far:
         return likely, max(SKI_RENTAL * elapsed_s, START_SHARE * likely * item_s)
     return so_far, SKI_RENTAL * elapsed_s
