@@ -199,18 +199,19 @@ class Timings:
     Attributes:
         n_items: items in all batches.
         total_s: seconds of all batches.
+        missed_s: what workers might have saved of them, as far as that is counted.
         window: of some late items the seconds, CPU seconds of the thread that ran them, and CPU seconds of all threads
             of the process; None while nothing tells.
     """
 
-    __slots__ = ("batches", "n_items", "total_s", "window")
+    __slots__ = ("batches", "missed_s", "n_items", "total_s", "window")
 
     LIMIT = 2048
 
     def __init__(self) -> None:
         self.batches: list[tuple[int, float]] = []
         self.n_items = 0
-        self.total_s = 0.0
+        self.total_s = self.missed_s = 0.0
         self.window: tuple[float, float, float] | None = None
 
     @property

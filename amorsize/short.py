@@ -65,8 +65,9 @@ def run(
 
 def _is_plain() -> bool:
     """Whether nothing was set for all calls, and no earlier one has loaded what decides."""
-    options = sys.modules.get("amorsize.options")
-    return "amorsize.advice" not in sys.modules and (options is None or not options.is_configured())
+    # Of a module that another thread is just loading there may be nothing yet; nothing was set by it, either.
+    is_configured = getattr(sys.modules.get("amorsize.options"), "is_configured", None)
+    return "amorsize.advice" not in sys.modules and (is_configured is None or not is_configured())
 
 
 def _looks_ahead(work: Work) -> bool:
@@ -82,7 +83,7 @@ def _alone(work: Work, results: "list[object]", timings: Timings) -> int:
     """Run items until a look into the store pays, or all are done; return the size that the next batch should have."""
     try:
         size = advance(work, results, timings, 1, FIRST_LOOK_S)
-        while len(results) < work.n_items and not _look_pays(work.n_items - len(results), results, timings):
+        while len(results) < work.n_items and not _look_pays(work, results, timings):
             size = advance(work, results, timings, size, max(FIRST_LOOK_S, timings.total_s / 4))
     except BaseException as error:
         from amorsize.engine.collect import explain_alone
@@ -92,7 +93,7 @@ def _alone(work: Work, results: "list[object]", timings: Timings) -> int:
     return size
 
 
-def _look_pays(n_left: int, results: "list[object]", timings: Timings) -> bool:
+def _look_pays(work: Work, results: "list[object]", timings: Timings) -> bool:
     from amorsize.worth import first_look_pays
 
-    return first_look_pays(timings, n_left, results)
+    return first_look_pays(work.func, timings, work.n_items - len(results), results)

@@ -27,8 +27,11 @@ YET_TO_COME = 1.5
 looked at after 60 ms; with twice as many, one that is over after 40 ms is looked at 10 ms before its end."""
 
 MANY = 32
-"""Beside so many items a core, one more before the first look is nothing: it tells if the dearest so far are the only
-ones. Of 100 items of 0.1 ms two took 10 ms: a look for the sake of the first made the loop 1.4 times as long."""
+"""Beside so many items for each core left idle, one more before the first look is nothing: it tells if the dearest so
+far are the only ones. Of 100 items of 0.1 ms two took 10 ms: a look for the sake of the first made 1.4 of the loop."""
+
+MOST_DOUBTED_S = 0.1
+"""For so long: of what has lasted longer, a look is a tenth, whatever is left."""
 
 ALL_BUSY = 0.9
 """Share of the cores in use from which on nothing is to be gained by more workers: native threads stop for a moment
@@ -45,22 +48,28 @@ LARGE_BYTES = 1 << 16
 TRIED_BYTES = 1 << 20
 """So much is written on trial, once in a process: 0.1 to 0.8 ms. Each time that was asked, it took 3 % of a loop."""
 
-ALSO_PAYS_S = LOOK_PAYS_S / 10
-"""So much has to be gained in this loop, where what earlier ones have missed speaks for a look: what has happened that
-often may happen as often again. 250 items of 0.15 ms, each time 40 ms, take two threads 20, and nobody looked."""
+ALSO_PAYS_S = LOOK_PAYS_S / 3
+"""So much has to be gained in this very loop, which about pays for the look, where what earlier ones over the same
+function have missed speaks for it: what has happened that often may happen as often again. 250 items of 0.15 ms, 40 ms
+each time, take two threads 20, and nobody looked."""
 
 DEAR_S = 5e-6
 """An item of this length takes so much longer than to take over a number that nearly all of it can be gained."""
 
-DOUBT_S = 0.3
-"""Seconds of loops with large results after which a process looks all the same, for 3 % of them: from threads nothing
-has to be taken over. 250 arrays of 1 MB take two threads 40 ms, and the loop, whose memory is new each time, 150."""
+LARGE_SHARE = 0.2
+"""Of loops with large results, so much counts as missed: how long threads would take, which have nothing to take over,
+is not known before a look, and that costs 3 % of them then. 250 arrays of 1 MB take two threads 40 ms, and the loop,
+whose memory is new each time, 150."""
+
+MOST_FUNCTIONS = 1024
+"""Functions of which is known what their loops have missed."""
 
 
-def first_look_pays(timings: Timings, n_left: int | None, results: Sequence[object]) -> bool:
+def first_look_pays(func: object, timings: Timings, n_left: int | None, results: Sequence[object]) -> bool:
     """Tell whether the first look of a process pays.
 
     Args:
+        func: what is mapped.
         timings: what the caller has timed.
         n_left: items left; None where nobody knows.
         results: some, the latest last.
@@ -68,47 +77,47 @@ def first_look_pays(timings: Timings, n_left: int | None, results: Sequence[obje
     share = saved_share(timings)
     n_items = YET_TO_COME * timings.n_items if n_left is None else n_left
     n_saved, item_s = n_items * share, lately_s(timings)
-    if n_items * (1 - share) >= MANY * share:
+    if n_items * (1 - share) >= MANY * share and timings.total_s < MOST_DOUBTED_S:
         item_s = min(item_s, ordinary_s(timings))
-    result = results[-1] if results else None
-    _earlier.and_now(timings, 0.0 if is_large(result) or item_s < DEAR_S else share)
-    gain_s, needed_s = n_saved * item_s, LOOK_PAYS_S - _earlier.missed_s
+    gain_s = n_saved * item_s
     if gain_s < ALSO_PAYS_S:
         return False
-    if is_large(result) and _earlier.seconds + timings.total_s >= DOUBT_S:
+    result = results[-1] if results else None
+    seen_s = timings.total_s * _missed_share(share, item_s, result)
+    missed_s = _missed_before(func, timings, seen_s)
+    if is_large(result) and missed_s + seen_s >= LOOK_PAYS_S:
         return True
+    needed_s = max(ALSO_PAYS_S, LOOK_PAYS_S - missed_s)
     return gain_s >= needed_s and gain_s - n_saved * taking_over_s(result) >= needed_s
 
 
-class Earlier:
-    """What loops of this process have taken that nothing was looked up for.
+def _missed_share(share: float, item_s: float, result: object) -> float:
+    """Return the share of a loop's time that workers would have saved; 0 where that cannot be told.
 
-    Attributes:
-        seconds: in all. How long loops with large results take says nothing of how long threads would: that takes a
-            look.
-        missed_s: what workers might have saved of the others.
+    Args:
+        share: of an item's time that they could save.
+        item_s: seconds of an item.
+        result: of one.
     """
-
-    def __init__(self) -> None:
-        self.seconds = self.missed_s = 0.0
-        self._timings = Timings()
-        self._share = 0.0
-
-    def and_now(self, timings: Timings, share: float) -> None:
-        """Take note of a loop that is still going on: it counts once another one is told of.
-
-        Args:
-            timings: of the loop.
-            share: of it, which workers might have saved, as it looks now; the smallest counts.
-        """
-        if timings is not self._timings:
-            self.seconds += self._timings.total_s
-            self.missed_s += self._timings.total_s * self._share
-            self._timings, self._share = timings, share
-        self._share = min(self._share, share)
+    if is_large(result):
+        return LARGE_SHARE
+    uses_one_core = share >= ALL_BUSY * (1 - 1 / n_usable_cores())
+    return share if item_s >= DEAR_S and uses_one_core else 0.0
 
 
-_earlier = Earlier()
+_missed_s: dict[int, float] = {}  # by identity of the function
+
+
+def _missed_before(func: object, timings: Timings, seen_s: float) -> float:
+    """Return the seconds that earlier loops over a function have missed, and count so many of this one from now on."""
+    before_s = max(0.0, _missed_s.get(id(func), 0.0) - timings.missed_s)
+    if len(_missed_s) >= MOST_FUNCTIONS:
+        _missed_s.clear()
+    _missed_s[id(func)] = before_s + seen_s
+    timings.missed_s = seen_s
+    return before_s
+
+
 _writing_s: float | None = None
 
 

@@ -11,13 +11,14 @@ from amorsize import worth
 from amorsize.inline import Timings
 from amorsize.worth import (
     DEAR_S,
-    DOUBT_S,
     LARGE_BYTES,
+    LARGE_SHARE,
     LOOK_PAYS_S,
+    MOST_DOUBTED_S,
     TAKING_OVER,
     TRIED_BYTES,
-    Earlier,
     first_look_pays,
+    is_large,
     saved_share,
     taking_over_s,
 )
@@ -36,7 +37,15 @@ def timed(n_items: int, seconds: float, cpu_s: float | None = None) -> Timings:
 @pytest.fixture(autouse=True)
 def earlier(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have this process begin."""
-    monkeypatch.setattr(worth, "_earlier", Earlier())
+    monkeypatch.setattr(worth, "_missed_s", {})
+
+
+def func(item: int) -> int:
+    return item
+
+
+def other(item: int) -> int:
+    return -item
 
 
 @pytest.fixture
@@ -71,7 +80,7 @@ def test_a_look_pays_where_much_work_is_left_or_where_nobody_knows_and_as_much_i
     n_done: int, seconds: float, n_left: int | None, monkeypatch: pytest.MonkeyPatch, *, pays: bool
 ) -> None:
     monkeypatch.setattr(worth, "_calling_s", lambda: 4e-8)
-    assert first_look_pays(timed(n_done, seconds), n_left, [1]) is pays
+    assert first_look_pays(func, timed(n_done, seconds), n_left, [1]) is pays
 
 
 @pytest.mark.usefixtures("n_cores")
@@ -85,6 +94,7 @@ def test_a_look_pays_where_much_work_is_left_or_where_nobody_knows_and_as_much_i
         ([(1, 0.01), (25, 0.0025)], 974, True),
         ([(1, 0.0001), (4, 0.0104)], 95, False),
         ([(4, 0.0104), (4, 0.0104)], 92, True),
+        ([(1, MOST_DOUBTED_S)], 10**4, True),  # a look is a tenth of it, whatever comes
     ],
 )
 def test_one_dear_item_beside_many_is_no_reason_to_look(
@@ -94,12 +104,12 @@ def test_one_dear_item_beside_many_is_no_reason_to_look(
     timings = Timings()
     for n_items, seconds in batches:
         timings.add(n_items, seconds)
-    assert first_look_pays(timings, n_left, [1]) is pays
+    assert first_look_pays(func, timings, n_left, [1]) is pays
 
 
 @pytest.mark.usefixtures("n_cores")
 def test_items_that_wait_are_looked_at_at_once() -> None:
-    assert first_look_pays(timed(1, 0.01, cpu_s=0.0), 99, [1])
+    assert first_look_pays(func, timed(1, 0.01, cpu_s=0.0), 99, [1])
 
 
 @pytest.mark.parametrize(
@@ -124,8 +134,8 @@ def test_workers_save_what_idle_cores_could_compute(n_cores: int, cpu_s: float |
 @pytest.mark.parametrize("n_cores", [1], indirect=True)
 def test_one_core_gains_nothing_for_what_computes_and_looks_for_what_waits(n_cores: int) -> None:
     assert n_cores == 1
-    assert not first_look_pays(timed(10, 0.1, cpu_s=0.1), 10**6, [1])
-    assert first_look_pays(timed(10, 0.1, cpu_s=0.0), 10**6, [1])
+    assert not first_look_pays(func, timed(10, 0.1, cpu_s=0.1), 10**6, [1])
+    assert first_look_pays(func, timed(10, 0.1, cpu_s=0.0), 10**6, [1])
 
 
 @pytest.fixture
@@ -180,53 +190,74 @@ def test_the_first_half_of_the_batches_does_not_count() -> None:
 def test_results_that_take_longer_to_take_over_than_to_compute_need_no_look(monkeypatch: pytest.MonkeyPatch) -> None:
     timings, large = timed(10, 0.01), [1, bytes(LARGE_BYTES)]
     monkeypatch.setattr(worth, "taking_over_s", lambda result: 0.002 if result is large[-1] else 0.0)
-    assert not first_look_pays(timings, 10**6, large)
-    assert first_look_pays(timings, 10**6, [])
+    assert not first_look_pays(func, timings, 10**6, large)
+    assert first_look_pays(func, timings, 10**6, [])
 
 
-@pytest.fixture
-def dear(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have no result be worth to be taken over."""
+@pytest.mark.usefixtures("n_cores")
+def test_loops_with_large_results_are_looked_at_once_they_have_lasted_for_long_in_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(worth, "taking_over_s", lambda _result: 1e9)
+    large, each_s = [bytes(LARGE_BYTES)], LOOK_PAYS_S / LARGE_SHARE / 2.5
+    assert [first_look_pays(func, timed(10, each_s), 10**6, large) for _ in range(4)] == [False, False, True, True]
+    assert not first_look_pays(func, timed(10, each_s), 0, large)  # too short to gain anything
+    assert not first_look_pays(other, timed(10, each_s), 10**6, large)
 
 
-@pytest.mark.usefixtures("n_cores", "dear")
-def test_loops_with_large_results_are_looked_at_once_they_have_lasted_for_long_in_all() -> None:
-    large, each_s = [bytes(LARGE_BYTES)], DOUBT_S / 2.5
-    assert [first_look_pays(timed(10, each_s), 10**6, large) for _ in range(4)] == [False, False, True, True]
+@pytest.mark.usefixtures("n_cores")
+def test_a_loop_that_is_asked_about_twice_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worth, "taking_over_s", lambda _result: 1e9)
+    large, one, another = [bytes(LARGE_BYTES)], timed(10, 0.07), timed(10, 0.07)
+    assert not any(first_look_pays(func, timings, 10**6, large) for _ in range(4) for timings in (one, another))
+    one.add(10, 0.2)
+    assert first_look_pays(func, one, 10**6, large)
 
 
-@pytest.mark.usefixtures("n_cores", "dear")
-def test_a_loop_that_is_asked_about_twice_counts_once() -> None:
-    large, timings = [bytes(LARGE_BYTES)], timed(10, DOUBT_S / 2)
-    assert not any(first_look_pays(timings, 10**6, large) for _ in range(4))
-    timings.add(10, DOUBT_S)
-    assert first_look_pays(timings, 10**6, large)
-
-
-@pytest.mark.usefixtures("n_cores", "dear")
-def test_loops_with_small_results_are_never_doubted_nor_those_too_short_to_gain_anything() -> None:
-    assert not any(first_look_pays(timed(10, DOUBT_S), 10**6, [1]) for _ in range(4))
-    assert not any(first_look_pays(timed(10, DOUBT_S), 0, [bytes(LARGE_BYTES)]) for _ in range(4))
+ONE_S = LOOK_PAYS_S * 0.82
+"""Seconds of a loop that could not pay for a look, while half of it is left."""
 
 
 @pytest.mark.usefixtures("n_cores")
 def test_loops_too_short_for_a_look_add_up_to_one() -> None:
-    one_s = LOOK_PAYS_S * 0.82
-    assert [first_look_pays(timed(10, one_s / 2), 10, [1]) for _ in range(5)] == [*[False] * 4, True]
+    assert [first_look_pays(func, timed(10, ONE_S), 10, [1]) for _ in range(3)] == [False, False, True]
+    assert not first_look_pays(other, timed(10, ONE_S), 10, [1])
+
+
+@pytest.mark.usefixtures("n_cores")
+def test_what_was_missed_is_no_reason_to_look_in_a_loop_that_can_gain_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(40):
+        first_look_pays(func, timed(10, ONE_S), 10, [1])
+    assert first_look_pays(func, timed(10, ONE_S), 10, [1])
+    assert not first_look_pays(func, timed(10, ONE_S), 1, [1])
+    monkeypatch.setattr(worth, "_calling_s", lambda: 60e-9)
+    assert not first_look_pays(func, timed(100_000, 0.007), 900_000, [1])
+    monkeypatch.setattr(worth, "taking_over_s", lambda _result: 1.0)
+    assert not first_look_pays(func, timed(10, ONE_S), 10, [1])
 
 
 @pytest.mark.usefixtures("n_cores")
 @pytest.mark.parametrize(
-    ("n_items", "seconds", "n_left", "result"),
+    ("timings", "n_left", "result"),
     [
-        pytest.param(1000, DEAR_S * 900, 10**4, 1, id="items that are hardly longer than to take over a number"),
-        pytest.param(10, 0.01, 10, bytes(LARGE_BYTES), id="large results"),
-        pytest.param(10, 0.01, 2, 1, id="hardly anything left"),
+        pytest.param((1000, DEAR_S * 900), 10**4, 1, id="items that are hardly longer than to take over a number"),
+        pytest.param((10, ONE_S), 10, bytes(LARGE_BYTES), id="large results"),
+        pytest.param((10, 0.01), 10, 1, id="hardly anything to gain"),
+        pytest.param((10, ONE_S, 1.7 * ONE_S), 40, 1, id="native threads on other cores"),
     ],
 )
-def test_no_number_of_loops_that_gain_nothing_adds_up_to_a_look(
-    n_items: int, seconds: float, n_left: int, result: object, monkeypatch: pytest.MonkeyPatch
+def test_not_every_loop_misses_something(
+    timings: tuple[int, float], n_left: int, result: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worth, "taking_over_s", lambda _result: 1.0)
-    assert not any(first_look_pays(timed(n_items, seconds), n_left, [result]) for _ in range(20))
+    assert not any(first_look_pays(func, timed(*timings), n_left, [result]) for _ in range(5))
+    assert sum(worth._missed_s.values()) == pytest.approx(5 * ONE_S * LARGE_SHARE if is_large(result) else 0.0)
+
+
+def test_functions_whose_loops_missed_something_are_forgotten_where_they_are_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(worth, "MOST_FUNCTIONS", 3)
+    for each in "abcdefgh":
+        assert worth._missed_before(each, Timings(), 1.0) == 0.0
+        assert len(worth._missed_s) <= 3
