@@ -56,9 +56,7 @@ def steps(call: Call, rows: Rows, work: Work | None, results: list[object], *, o
         ordered: False for results as they come.
     """
     while not rows.is_over:
-        plan = _ask(call, rows, work, results) if call.is_time_to_ask else None
-        if plan is not None and not rows.peek():
-            plan = None  # no item is left to start workers for: the loop meets the end, or what the iterator raises
+        plan = _plan(call, rows, work, results) if call.is_time_to_ask else None
         if plan is not None and (yield from _leave(call, plan, rows, work, results, ordered=ordered)):
             return
         try:
@@ -70,6 +68,17 @@ def steps(call: Call, rows: Rows, work: Work | None, results: list[object], *, o
             raise
         call.tell(rows.n_done, None if work is None else work.n_items)
         yield
+
+
+def _plan(call: Call, rows: Rows, work: Work | None, results: list[object]) -> Plan | None:
+    """Return how workers are to run what is left; None for the plain loop, which also meets the end."""
+    try:
+        plan = _ask(call, rows, work, results)
+        return plan if plan is not None and rows.peek() else None
+    except BaseException as error:
+        if rows.broken is error:  # Ctrl-C, say, while an item was waited for
+            _blame(error, rows, results)
+        raise
 
 
 def _ask(call: Call, rows: Rows, work: Work | None, results: list[object]) -> Plan | None:

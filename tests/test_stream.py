@@ -13,7 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import amorsize.stream
 from amorsize import WorkerDied, advice, knowledge, parallelizable, pmap
+from amorsize.call import Call
+from amorsize.engine.rows import Rows
+from amorsize.inline import Timings
 from amorsize.records import Capacity
 from amorsize.shares import CpuShare
 
@@ -392,9 +396,6 @@ class Spun(Iterator[int]):
 
 def asked_after(n_items: int, stream: Spun, **options: Any) -> Plan | None:
     """Return the plan for a stream of which so many items of 1 ms have been run."""
-    from amorsize.call import Call
-    from amorsize.engine.rows import Rows
-    from amorsize.inline import Timings
     from amorsize.stream import _ask
 
     call = Call(ten_times, [{}, {}, {"cache": False, **options}], Timings(), time.perf_counter())
@@ -416,6 +417,20 @@ def test_workers_start_early_where_as_many_items_of_a_stream_come_as_so_far(
     stream = Spun(n_come)
     assert (asked_after(20, stream, n_jobs=2) is not None) is is_parallel
     assert stream.n_pulled == n_come
+
+
+def test_ctrl_c_while_a_plan_is_made_keeps_what_is_done() -> None:
+    def interrupted() -> Iterator[int]:
+        yield from range(2)
+        raise KeyboardInterrupt
+
+    call = Call(ten_times, [{}, {}, {"cache": False, "backend": "process"}], Timings(), time.perf_counter())
+    rows, results = Rows(ten_times, (interrupted(),), star=False), list[object]()
+    rows.run(2, results)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        next(amorsize.stream.steps(call, rows, None, results))
+    assert dict(caught.value.finished) == {0: 0, 1: 10}  # type: ignore[attr-defined]
+    assert "in place of item 2" in caught.value.__notes__[0]
 
 
 def test_a_stream_is_not_pulled_ahead_where_workers_would_not_pay() -> None:

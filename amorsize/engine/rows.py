@@ -88,20 +88,25 @@ class Rows:
         At the end there are fewer, and where the iterator raises: it does so again when that item is taken.
         """
         found: list[Any] = []
-        began_s = perf_counter()
+        began_s, rest = perf_counter(), self.rows
         try:
             for item in islice(self.rows, n_items):
                 found.append(item)
                 if perf_counter() - began_s > within_s:
                     break
-        except Exception as error:  # whatever the caller's iterator raises
-            self.rows = chain(found, _raising(error))
-        else:
-            self.rows = chain(found, self.rows)
+            else:
+                if len(found) < n_items:
+                    rest = iter(())  # who has met the end does not ask again: `zip` would pull one more of the first
+        except KeyboardInterrupt as error:  # whoever pressed Ctrl-C does not wait for the items before it
+            self.broken = error
+            raise
+        except BaseException as error:  # whatever the caller's iterator raises
+            rest = _raising(error)
+        self.rows = chain(found, rest)
         return found
 
 
-def _raising(error: Exception) -> Iterator[Any]:
+def _raising(error: BaseException) -> Iterator[Any]:
     """Yield nothing, and raise; as no generator could raise a StopIteration, so no iterator can have raised one."""
     raise error
     yield

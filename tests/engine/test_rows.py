@@ -103,6 +103,32 @@ def test_what_comes_before_the_iterator_raises_is_seen_ahead_and_run() -> None:
     assert rows.broken is error
 
 
+def test_who_has_met_the_end_does_not_ask_again() -> None:
+    """`zip` would pull one more of the first iterator, which belongs to whoever goes on with it."""
+    mine, results = iter(range(9)), list[object]()
+    rows = Rows(max, (mine, range(3)), star=True)
+    assert rows.peek(9, 60.0) == [(0, 0), (1, 1), (2, 2)]
+    rows.run(9, results)
+    assert rows.is_over
+    assert results == [0, 1, 2]
+    assert next(mine) == 4  # as after `map`, which pulls one before it sees that the other has ended
+
+
+def test_ctrl_c_while_an_item_is_waited_for_is_the_iterators_and_does_not_wait() -> None:
+    rows = Rows(abs, (broken_after(3, KeyboardInterrupt()),), star=False)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        rows.peek(9, 60.0)
+    assert rows.broken is caught.value
+
+
+def test_an_exit_that_is_seen_ahead_comes_at_its_place() -> None:
+    rows, results = Rows(abs, (broken_after(3, SystemExit(3)),), star=False), list[object]()
+    assert rows.peek(9, 60.0) == [0, 1, 2]
+    with pytest.raises(SystemExit):
+        rows.run(9, results)
+    assert results == [0, 1, 2]
+
+
 def test_nothing_more_is_pulled_ahead_once_the_time_for_it_is_over() -> None:
     rows = Rows(abs, (iter(range(9)),), star=False)
     assert rows.peek(9, 0.0) == [0]
