@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from amorsize.calibration.sending import is_alike, price_of
-from amorsize.clocks import n_resting
+from amorsize.clocks import loaded, n_resting
 from amorsize.planning.model import NATIVE_FROM
 
 TYPE_CHECKING = False
@@ -61,7 +61,7 @@ def how_to_start(asked: str) -> tuple[str, str | None, str | None]:
 
 def n_warm(start_method: str) -> int:
     """Return how many fresh interpreters wait for work already."""
-    spawn = sys.modules.get("amorsize.engine.spawn.warm") if start_method == "spawn" else None
+    spawn = loaded("amorsize.engine.spawn.warm") if start_method == "spawn" else None
     return 0 if spawn is None else spawn.n_resting()
 
 

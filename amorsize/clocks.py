@@ -3,6 +3,10 @@
 import os
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 THREADS_CPU_CLOCK = 6
 """Linux's number for the CPU clock of a thread, below its complemented id (`pthread_getcpuclockid` in C)."""
 
@@ -13,9 +17,15 @@ MOST_ASKED = 64
 """Threads that are asked for what they have used, at 0.5 us each, those that rest not counted: any library's pool."""
 
 
+def loaded(module: str) -> "Any":  # Any: a module, whose names are known where it is asked for
+    """Return a module that is there, all of it; None before, also while another thread is loading it."""
+    found = sys.modules.get(module)
+    return None if found is None or getattr(found.__spec__, "_initializing", False) else found
+
+
 def n_resting() -> int:
     """Return how many threads of ours wait for the next call."""
-    bare = sys.modules.get("amorsize.engine.bare")
+    bare = loaded("amorsize.engine.bare")
     return 0 if bare is None else bare.n_resting()
 
 

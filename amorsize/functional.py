@@ -1,7 +1,5 @@
 """The same for any callable, decorated or not: `pmap(func, items)` and its kin."""
 
-import sys
-
 from amorsize.api import Mapper, check_function
 
 TYPE_CHECKING = False
@@ -102,7 +100,9 @@ def shutdown() -> None:
     Example:
         >>> shutdown()
     """
+    from amorsize.clocks import loaded
+
     for engine in ("bare", "spawn.warm"):
-        module = sys.modules.get(f"amorsize.engine.{engine}")
+        module = loaded(f"amorsize.engine.{engine}")
         if module is not None:  # else it has started nothing
             module.shutdown()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
+from importlib.machinery import ModuleSpec
+from importlib.util import module_from_spec
 from typing import TYPE_CHECKING
 
 import pytest
 
+from amorsize import clearance, clocks, short
 from amorsize.clocks import count_now
 from amorsize.inline import TELLING_S, all_threads_s
 
@@ -16,6 +19,24 @@ if TYPE_CHECKING:
 
 def test_counting_needs_no_other_thread() -> None:
     count_now()
+
+
+@pytest.mark.parametrize(
+    ("module", "ask", "answer"),
+    [
+        ("amorsize.engine.bare", lambda: clocks.n_resting(), 0),
+        ("amorsize.engine.spawn.warm", lambda: clearance.n_warm("spawn"), 0),
+        ("amorsize.options", lambda: short._is_plain(), True),
+    ],
+)
+def test_a_module_that_another_thread_is_loading_is_not_there_yet(
+    monkeypatch: pytest.MonkeyPatch, module: str, ask: Callable[[], object], answer: object
+) -> None:
+    spec = ModuleSpec(module, None)
+    spec._initializing = True  # type: ignore[attr-defined]  # as the import system marks it, for the same question
+    monkeypatch.setitem(sys.modules, module, module_from_spec(spec))
+    monkeypatch.delitem(sys.modules, "amorsize.advice", raising=False)
+    assert ask() == answer
 
 
 def test_a_window_too_short_to_tell_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
