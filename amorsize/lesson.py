@@ -79,7 +79,9 @@ def _seen_crowding(timings: Timings, jobs: Sequence[Job | Feed]) -> float | None
     for job in jobs:
         if job.plan.backend == "process":
             seen = seen_crowding(timings.batches, job.timings.batches, job.plan.n_jobs)
-            return seen_lag(job.by_caller.batches, job.by_workers.batches, job.plan.n_jobs) if seen is None else seen
+            if seen is None and job.retreat is None:  # after one, the caller runs items alone
+                seen = seen_lag(job.by_caller.batches, job.by_workers.batches, job.n_started + 1)
+            return seen
     return None
 
 

@@ -42,11 +42,10 @@ def test_a_part_within_a_part_counts_as_the_inner_one(monkeypatch: pytest.Monkey
 def test_the_parts_of_a_call_are_all_of_it() -> None:
     with Child("pmap-in-parts") as child:
         cold, warm = (child.answer("loop_30us", Size(2000, 100)) for _ in range(2))
-    assert {LOADING, ITEMS, REST} <= cold.parts.keys() <= NAMES
-    assert LOADING not in warm.parts
-    assert warm.parts.keys() <= NAMES
-    assert 0.5 * warm.seconds * 1e3 <= sum(warm.parts.values()) <= warm.seconds * 1e3
-    assert sum(cold.parts.values()) <= cold.seconds * 1e3
+    assert LOADING in cold.parts
+    for answer in (cold, warm):
+        assert {ITEMS, REST} <= answer.parts.keys() <= NAMES
+        assert 0.3 * answer.seconds * 1e3 <= sum(answer.parts.values()) <= answer.seconds * 1e3
 
 
 SHOWS_PARTS = """

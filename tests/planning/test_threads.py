@@ -170,7 +170,7 @@ def test_a_long_run_that_threads_could_halve_is_worth_a_ticker() -> None:
 @pytest.mark.parametrize(
     ("item_s", "shown", "limits"),
     [
-        (0.6e-3, {}, {"no_processes": "no"}),  # 60 ms: over before anything is known
+        (1e-3, {}, {"no_processes": "no"}),  # 0.1 s: over before anything is known
         (1e-3, {}, {}),  # processes are as good
         (1e-3, {}, {"no_processes": "no", "no_threads": "no"}),
         (1e-3, {"send_s": 0.4e-3}, {}),  # threads would be better, by less than the time lost with finding out
@@ -185,16 +185,16 @@ def test_what_could_not_gain_is_not_worth_a_ticker(
 
 def test_a_run_too_short_for_a_ticker_is_worth_one_after_others() -> None:
     plan, hoped = (plan_for(6e-4, 100, {"cpu_share": 1.0, **more}, no_processes="no") for more in ({}, FREES_THE_GIL))
-    assert not worth_a_ticker(plan, hoped, before_s=0.01)
-    assert worth_a_ticker(plan, hoped, before_s=0.03)
+    assert not worth_a_ticker(plan, hoped, before_s=0.05)
+    assert worth_a_ticker(plan, hoped, before_s=0.06)
 
 
 def test_a_ticker_delays_workers_by_what_they_would_gain_meanwhile() -> None:
     plan = Plan(backend="process", n_jobs=2, chunksize=1, reason="known", predicted_s=0.12, serial_s=0.24)
     hoped = plan.replace(backend="thread", predicted_s=0.08)
-    assert not worth_a_ticker(plan, hoped, before_s=0.07)
-    assert worth_a_ticker(plan, hoped, before_s=0.09)
-    assert not worth_a_ticker(plan.replace(predicted_s=0.13), hoped, before_s=0.03)
+    assert not worth_a_ticker(plan, hoped, before_s=0.14)
+    assert worth_a_ticker(plan, hoped, before_s=0.16)
+    assert worth_a_ticker(plan.replace(predicted_s=0.23), hoped, before_s=0.001)
 
 
 # ---- retreat
