@@ -85,12 +85,15 @@ def _ask(call: Call, rows: Rows, work: Work | None, results: list[object]) -> Pl
     """Return the plan for what is left, None for the plain loop.
 
     Where nobody knows how much that is, and workers would pay for as many items as there were so far, these are pulled:
-    if they come, workers may start.
+    if they come, workers may start. None are where each one destroys the one before.
     """
     if work is not None:
         return call.ask(max(0, work.n_items - rows.n_done), results, rows.peek, feeds=True)
     looks_ahead = not call.is_lazy and call.options.buffersize == "auto"
     plan = call.ask(None, results, rows.peek, feeds=True, n_ahead=sys.maxsize if looks_ahead else 0)
+    if plan is not None and call.options.buffersize != 1 and rows.overwrites():
+        call.refuse("its iterable overwrites each item with the next, so that none can be pulled ahead")
+        return None
     if plan is not None and looks_ahead:
         from amorsize.planning.streams import as_many_again
 

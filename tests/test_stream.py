@@ -8,13 +8,14 @@ import os
 import select
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import amorsize.stream
-from amorsize import WorkerDied, advice, knowledge, parallelizable, pmap
+from amorsize import BackendUnavailable, WorkerDied, advice, knowledge, parallelizable, pimap, pmap
 from amorsize.call import Call
 from amorsize.engine.rows import Rows
 from amorsize.inline import Timings
@@ -431,6 +432,38 @@ def test_ctrl_c_while_a_plan_is_made_keeps_what_is_done() -> None:
         next(amorsize.stream.steps(call, rows, None, results))
     assert dict(caught.value.finished) == {0: 0, 1: 10}  # type: ignore[attr-defined]
     assert "in place of item 2" in caught.value.__notes__[0]
+
+
+def refilled() -> Iterator[bytearray]:
+    """Yield one buffer, which is filled anew each time, as by `readinto`."""
+    buffer = bytearray(1)
+    for number in range(200):
+        buffer[0] = number
+        yield buffer
+
+
+def first_byte(buffer: bytearray) -> int:
+    time.sleep(0.0005)
+    return buffer[0]
+
+
+@pytest.mark.parametrize("options", [{}, {"backend": "process"}, {"backend": "thread"}, {"n_jobs": 2}])
+def test_an_iterator_that_overwrites_its_items_is_not_pulled_ahead(options: dict[str, Any]) -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert pmap(first_byte, refilled(), **options) == list(range(200))
+        assert list(pimap(first_byte, refilled(), **options)) == list(range(200))
+    assert all("overwrites each item with the next" in str(each.message) for each in caught)
+
+
+def test_where_nothing_may_run_in_the_caller_that_is_an_error() -> None:
+    with pytest.raises(BackendUnavailable, match="overwrites each item with the next"):
+        pmap(first_byte, refilled(), isolate=True)
+
+
+@pytest.mark.needs_fork
+def test_an_iterator_that_is_pulled_item_by_item_may_overwrite_them() -> None:
+    assert list(pimap(first_byte, refilled(), backend="process", n_jobs=2, buffersize=1)) == list(range(200))
 
 
 def test_a_stream_is_not_pulled_ahead_where_workers_would_not_pay() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import chain, islice
+from math import inf
 from time import perf_counter, process_time, thread_time
 
 from amorsize.inline import LINE_OF_FOR, all_threads_s, call_each, call_each_starred
@@ -104,6 +105,29 @@ class Rows:
             rest = _raising(error)
         self.rows = chain(found, rest)
         return found
+
+    def overwrites(self) -> bool:
+        """Tell whether to pull the next item changes the one before it, as where one buffer is filled again and again.
+
+        The plain loop is done with an item before it pulls the next one. Of items that cannot be pickled it is not
+        known.
+        """
+        from amorsize.engine.encoding import SIMPLE, plain, unpickled
+
+        found = self.peek()
+        if not found or type(found[0]) in SIMPLE:
+            return False
+        try:
+            before = plain(found[0])
+            self.peek(2, inf)
+            if plain(found[0]) == before:
+                return False
+            first = unpickled(before)
+        except Exception:  # __reduce__ and __setstate__ may raise anything
+            return False
+        next(self.rows)
+        self.rows = chain((first,), self.rows)
+        return True
 
 
 def _raising(error: BaseException) -> Iterator[Any]:

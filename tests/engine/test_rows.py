@@ -129,6 +129,63 @@ def test_an_exit_that_is_seen_ahead_comes_at_its_place() -> None:
     assert results == [0, 1, 2]
 
 
+def filled_anew(kind: type[list[int]] | type[bytearray]) -> Iterator[object]:
+    """Yield one and the same object, which holds another number each time."""
+    buffer = kind([0])
+    for number in range(1, 5):
+        buffer[0] = number
+        yield buffer
+
+
+@pytest.mark.parametrize("kind", [bytearray, list])
+def test_an_iterator_that_overwrites_what_it_has_handed_out_is_known_and_loses_nothing(kind: Any) -> None:
+    rows, results = Rows(lambda item: item[0], (filled_anew(kind),), star=False), list[object]()
+    assert rows.overwrites()
+    rows.run(9, results)
+    assert results == [1, 2, 3, 4]
+
+
+def test_so_is_one_beside_others() -> None:
+    rows, results = Rows(lambda item, other: item[0] + other, (filled_anew(list), range(10)), star=True), list[object]()
+    assert rows.overwrites()
+    rows.run(9, results)
+    assert results == [1, 3, 5, 7]
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        pytest.param([[1], [2], [3]], id="new ones"),
+        pytest.param([SHARED := [1], SHARED, SHARED], id="the same that stays"),
+        pytest.param([[1]], id="only one"),
+        pytest.param([], id="none"),
+        pytest.param([lambda: 1, lambda: 2], id="what cannot be pickled"),
+    ],
+)
+def test_items_that_stay_as_they_are_are_not_overwritten(items: list[object]) -> None:
+    rows = Rows(id, (iter(items),), star=False)
+    assert not rows.overwrites()
+    assert [item is before for item, before in zip(rows.rows, items, strict=True)] == [True] * len(items)
+
+
+def test_items_that_nobody_can_change_are_not_pulled_for_that() -> None:
+    numbers = iter(range(9))
+    assert not Rows(abs, (numbers,), star=False).overwrites()
+    assert next(numbers) == 1
+
+
+def test_an_iterator_that_fails_meanwhile_fails_at_its_place() -> None:
+    def failing() -> Iterator[object]:
+        yield [1]
+        raise OSError("gone")
+
+    rows, results = Rows(len, (failing(),), star=False), list[object]()
+    assert not rows.overwrites()
+    with pytest.raises(OSError, match="gone"):
+        rows.run(9, results)
+    assert results == [1]
+
+
 def test_nothing_more_is_pulled_ahead_once_the_time_for_it_is_over() -> None:
     rows = Rows(abs, (iter(range(9)),), star=False)
     assert rows.peek(9, 0.0) == [0]
