@@ -456,6 +456,18 @@ def test_an_iterator_that_overwrites_its_items_is_not_pulled_ahead(options: dict
     assert all("overwrites each item with the next" in str(each.message) for each in caught)
 
 
+def tens(key_and_group: tuple[int, Iterator[int]]) -> list[int]:
+    time.sleep(0.0005)
+    return list(key_and_group[1])
+
+
+@pytest.mark.filterwarnings("ignore:.*overwrites each item with the next")
+@pytest.mark.parametrize("options", [{}, {"backend": "thread"}])
+def test_the_groups_of_groupby_are_each_used_up_before_the_next(options: dict[str, Any]) -> None:
+    groups = itertools.groupby(range(2000), lambda number: number // 10)
+    assert pmap(tens, groups, **options) == [list(range(first, first + 10)) for first in range(0, 2000, 10)]
+
+
 def test_where_nothing_may_run_in_the_caller_that_is_an_error() -> None:
     with pytest.raises(BackendUnavailable, match="overwrites each item with the next"):
         pmap(first_byte, refilled(), isolate=True)

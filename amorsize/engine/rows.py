@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import chain, islice
+from itertools import chain, groupby, islice
 from math import inf
 from time import perf_counter, process_time, thread_time
 
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
     from amorsize.engine.guard import Guard
     from amorsize.inline import Timings
+
+
+GROUP = type(next(groupby((0,)))[1])
+"""What `itertools.groupby` yields beside each key: it is empty as soon as the next one is pulled."""
 
 
 class Rows:
@@ -109,14 +113,16 @@ class Rows:
     def overwrites(self) -> bool:
         """Tell whether to pull the next item changes the one before it, as where one buffer is filled again and again.
 
-        The plain loop is done with an item before it pulls the next one. Of items that cannot be pickled it is not
-        known.
+        The plain loop is done with an item before it pulls the next one. Of other items that cannot be pickled than
+        those of `groupby` it is not known.
         """
         from amorsize.engine.encoding import SIMPLE, plain, unpickled
 
         found = self.peek()
         if not found or type(found[0]) in SIMPLE:
             return False
+        if any(type(part) is GROUP for part in (found[0] if type(found[0]) is tuple else found)):
+            return True
         try:
             before = plain(found[0])
             self.peek(2, inf)
