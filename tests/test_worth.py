@@ -94,6 +94,8 @@ def test_a_look_pays_where_much_work_is_left_or_where_nobody_knows_and_as_much_i
         ([(1, 0.01), (25, 0.0025)], 974, True),
         ([(1, 0.0001), (4, 0.0104)], 95, False),
         ([(4, 0.0104), (4, 0.0104)], 92, True),
+        ([(2, 0.0002), *[(4, 0.0004)] * 4, (4, 0.0109)], 81, False),
+        ([(2, 0.0002), *[(4, 0.0004)] * 4, (4, 0.0109)], 480, True),
         ([(1, MOST_DOUBTED_S)], 10**4, True),  # a look is a tenth of it, whatever comes
     ],
 )
