@@ -60,6 +60,10 @@ _n_before: int | None = None
 """How many threads lived before we started some that may still be on their way to rest or out: the system sees a thread
 for a moment after its last line. None where there can be none."""
 
+AFTER_S = 0.01  # what is left of a fork takes a hundredth of it
+_came: Came = []
+"""Signals that came while threads were ended before a fork."""
+
 _has_registered = False
 
 
@@ -96,10 +100,8 @@ class Threads:
 
 
 def _gives(resting: list[Tasks], given: Given | Gone) -> bool:
-    """Give a thread that rests something to do, or its end; tell whether there was one.
-
-    In one step of the interpreter: after a signal handler that raises in between, it would rest for ever.
-    """
+    """Give a thread that rests something to do, or its end; tell whether there was one. In one step of the interpreter:
+    after a signal handler that raises in between, it would rest for ever."""
     try:
         next(map(methodcaller("put", given), map(list.pop, (resting,))))
     except IndexError:
@@ -171,21 +173,28 @@ def _register() -> None:
 
         atexit.register(shutdown)
         if hasattr(os, "register_at_fork"):
-            os.register_at_fork(before=_before_fork, after_in_child=_resting.clear)
+            os.register_at_fork(before=_before_fork, after_in_parent=_send_again, after_in_child=_resting.clear)
+            os.register_at_fork(after_in_child=_came.clear)
         _has_registered = True
 
 
 def _before_fork() -> None:
     """End the threads that rest. What a signal's handler raised here would be lost: it has its turn after the fork."""
     if n_resting():
-        with Held(_send_again):
+        with Held(_came.extend):
             shutdown()
 
 
-def _send_again(came: Came) -> None:
-    """Send this process signals once more, as soon as this thread lets another one run."""
-    for number, _ in came:
-        start_new_thread(os.kill, (os.getpid(), number))
+def _send_again() -> None:
+    """Send this process what came during the hook once more, after the fork: other libraries have hooks around it, too,
+    and what a handler raises in one is lost."""
+    while _came:
+        start_new_thread(_send_late, _came.pop()[:1])
+
+
+def _send_late(number: int) -> None:
+    sleep(AFTER_S)
+    os.kill(os.getpid(), number)
 
 
 # ---- in the thread
@@ -206,11 +215,8 @@ class Thread:
         self._tasks: Tasks | None = None
 
     def live(self, first: list[Given]) -> None:
-        """Run what is given, rest, and so on.
-
-        What a call has made does not live for as long as its threads rest: an argument would, so the first task is in a
-        list.
-        """
+        """Run what is given, rest, and so on. The first task is in a list: an argument, and what the call has made with
+        it, would live for as long as its threads rest."""
         blocked = alive.blocked_signals()
         given: Given | Gone | None = first.pop()
         while isinstance(given, tuple):
