@@ -180,7 +180,7 @@ class Adviser:
         if known or may_not or is_disturbed or n_left is None or (plan.predicted_s or 0.0) < TICKER_FROM_S:
             return plan
         hoped = self._plan(n_left, timings, gil_free_share=1.0)
-        before_s = self.knowledge.profile.total_s + timings.total_s if Adviser._tickers_tell else 0.0
+        before_s = self.knowledge.profile.total_s if Adviser._tickers_tell else 0.0
         self.wants_ticker = worth_a_ticker(plan, hoped, before_s)
         if not self.wants_ticker:
             return plan

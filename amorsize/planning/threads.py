@@ -31,8 +31,8 @@ TICKER_S = 12e-3
 """Seconds of the caller's own work beside a ticker that tell whether it frees the GIL; a third of it does not tell a
 third from nothing."""
 
-TICKER_COSTS_S = 3e-3
-"""What the ticker itself costs; 2 ms of it on an idle machine."""
+TICKER_COSTS_S = 4e-3
+"""What the ticker itself costs; half of it on an idle machine."""
 
 TICKER_SHARE = 0.02
 """Finding out may cost this share of the run."""
@@ -85,7 +85,7 @@ def worth_a_ticker(plan: Plan, hoped: Plan, before_s: float = 0.0) -> bool:
     Args:
         plan: for what is known.
         hoped: for a function that does free it.
-        before_s: seconds that the function has run for, in earlier calls and in this one.
+        before_s: seconds that the function has run for in earlier calls.
     """
     if plan.predicted_s is None or hoped.predicted_s is None or hoped.backend != "thread":
         return False
