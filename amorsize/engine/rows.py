@@ -125,11 +125,15 @@ class Rows:
             return True
         try:
             before = plain(found[0])
-            self.peek(2, inf)
-            if plain(found[0]) == before:
-                return False
             first = unpickled(before)
-        except Exception:  # __reduce__ and __setstate__ may raise anything
+        except Exception:  # __reduce__ and __setstate__ may raise anything; given up: an answer. Nothing is pulled yet
+            return False
+        self.peek(2, inf)
+        try:
+            is_same = plain(found[0]) == before
+        except Exception:  # it was pickled a moment ago, so it has changed
+            is_same = False
+        if is_same:
             return False
         next(self.rows)
         self.rows = chain((first,), self.rows)

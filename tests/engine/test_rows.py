@@ -168,6 +168,31 @@ def test_items_that_stay_as_they_are_are_not_overwritten(items: list[object]) ->
     assert [item is before for item, before in zip(rows.rows, items, strict=True)] == [True] * len(items)
 
 
+class Once:
+    """It can be pickled, and not be rebuilt, or pickled once only."""
+
+    def __init__(self, n_times: int) -> None:
+        self.n_times = n_times
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        self.n_times -= 1
+        if self.n_times < 0:
+            raise TypeError("no more")
+        return (int, ("none",)) if self.n_times else (int, ("7",))
+
+
+def test_what_cannot_be_rebuilt_is_not_risked() -> None:
+    items = iter([Once(9), Once(9)])
+    assert not Rows(id, (items,), star=False).overwrites()
+    assert len(list(items)) == 1
+
+
+def test_what_can_no_longer_be_pickled_has_changed() -> None:
+    rows = Rows(id, (iter([Once(1), Once(1)]),), star=False)
+    assert rows.overwrites()
+    assert next(rows.rows) == 7
+
+
 def test_items_that_nobody_can_change_are_not_pulled_for_that() -> None:
     numbers = iter(range(9))
     assert not Rows(abs, (numbers,), star=False).overwrites()
