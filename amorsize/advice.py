@@ -16,9 +16,9 @@ from amorsize.identity.machine import HAS_GIL, capacity
 from amorsize.inline import TELLING_S
 from amorsize.planning.model import NATIVE_FROM
 from amorsize.planning.planner import STANDARD_ERRORS, loop_plan
-from amorsize.planning.threads import TICKER_FROM_S, worth_a_ticker
+from amorsize.planning.threads import TICKER_FROM_S, UNDISTURBED, worth_a_ticker
 from amorsize.plans import pause_s, plan_for
-from amorsize.shares import UNDISTURBED, CpuShare
+from amorsize.shares import CpuShare
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Adviser:
         stays: why the call stays in the caller, in words; None while it may leave.
     """
 
-    _tickers_tell = True  # of all in this process: where one could not, earlier calls give no reason to try in each
+    _n_untold = 0  # tickers of this process that could not tell
 
     def __init__(self, func: Callable[..., object], options: Options, known: Knowledge) -> None:
         self._func = func
@@ -180,11 +180,10 @@ class Adviser:
         if known or may_not or is_disturbed or n_left is None or (plan.predicted_s or 0.0) < TICKER_FROM_S:
             return plan
         hoped = self._plan(n_left, timings, gil_free_share=1.0)
-        before_s = self.knowledge.profile.total_s if Adviser._tickers_tell else 0.0
-        self.wants_ticker = worth_a_ticker(plan, hoped, before_s)
-        if not self.wants_ticker:
-            return plan
-        return loop_plan("finding out whether it frees the GIL", n_left, plan.serial_s)
+        run_s = self.knowledge.profile.total_s + timings.total_s
+        self.wants_ticker = worth_a_ticker(plan, hoped, run_s, Adviser._n_untold)
+        finding_out = "finding out whether it frees the GIL"
+        return loop_plan(finding_out, n_left, plan.serial_s) if self.wants_ticker else plan
 
     def _alone_first_s(self, plan: Plan, timings: Timings) -> float:
         """Return for how long items alone show, for little, by how much workers make them longer: where these are known
@@ -198,8 +197,9 @@ class Adviser:
     def ticked(self, gil_free_share: float | None) -> None:
         """Take what a ticker has shown; None where it could not tell."""
         self._has_ticked, self.wants_ticker = True, False
-        Adviser._tickers_tell &= gil_free_share is not None
-        if gil_free_share is not None:
+        if gil_free_share is None:
+            Adviser._n_untold += 1
+        else:
             self._shown["gil_free_share"] = gil_free_share
 
     def native_threads(self, plan: Plan) -> int | None:

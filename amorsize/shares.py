@@ -37,10 +37,6 @@ LOADS_FROM = 0.1
 """CPU share from which on a first item that waits may have loaded something: 50 requests, the first of which imported
 what it needed, got 4 threads and took 106 ms, in the next process 123; with 16 they take 65."""
 
-UNDISTURBED = 0.9
-"""CPU share of the caller's own items from which on a ticker may run: with less, others use the cores, and each time
-that the ticker takes the GIL may cost the caller its core for some ms (a loop of 130 ms became 1.27 times as long)."""
-
 
 def queued_s() -> float | None:
     """Return for how long this thread has been ready to compute and found no core, in all; None where nothing tells.

@@ -248,10 +248,10 @@ def computes(share: CpuShare, _timings: object) -> None:
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+def told(monkeypatch: pytest.MonkeyPatch) -> list[float | None]:
     """Have tickers, which are free, tell the shares on this list, the last one first; what no ticker took stays on
     it."""
-    shares: list[float] = []
+    shares: list[float | None] = []
 
     def advance(*arguments: Any) -> tuple[int, float | None]:  # Any: those of `advance`
         return advance_alone(*arguments), shares.pop()
@@ -266,7 +266,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 @pytest.mark.usefixtures("another_thread")
-def test_a_function_that_frees_the_gil_gets_threads_where_nothing_may_fork(told: list[float]) -> None:
+def test_a_function_that_frees_the_gil_gets_threads_where_nothing_may_fork(told: list[float | None]) -> None:
     told[:] = [1.0]
     assert len(threads_of(burn.pmap(LONG_ENOUGH))) > 1
     assert told == []
@@ -275,7 +275,7 @@ def test_a_function_that_frees_the_gil_gets_threads_where_nothing_may_fork(told:
 
 
 @pytest.mark.usefixtures("another_thread")
-def test_a_function_that_holds_the_gil_runs_in_no_threads_where_nothing_may_fork(told: list[float]) -> None:
+def test_a_function_that_holds_the_gil_runs_in_no_threads_where_nothing_may_fork(told: list[float | None]) -> None:
     told[:] = [0.02]
     burn.pmap(LONG_ENOUGH)
     assert told == []
@@ -284,11 +284,29 @@ def test_a_function_that_holds_the_gil_runs_in_no_threads_where_nothing_may_fork
 
 
 @pytest.mark.usefixtures("another_thread")
-def test_what_a_ticker_has_told_is_known_to_the_next_call(told: list[float]) -> None:
+def test_what_a_ticker_has_told_is_known_to_the_next_call(told: list[float | None]) -> None:
     told[:] = [0.02]
     for _ in range(3):
         burn.pmap(LONG_ENOUGH)
     assert told == []
+
+
+@pytest.mark.usefixtures("another_thread")
+def test_a_ticker_that_could_not_tell_makes_the_next_less_likely(
+    told: list[float | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    untold: list[int] = []
+
+    def is_worth_it(_plan: object, _hoped: object, _before_s: float, n_untold: int) -> bool:
+        untold.append(n_untold)
+        return True
+
+    monkeypatch.setattr(advice, "worth_a_ticker", is_worth_it)
+    monkeypatch.setattr(advice.Adviser, "_n_untold", 0)
+    told[:] = [0.02, None]
+    for _ in range(3):
+        burn.pmap(LONG_ENOUGH)
+    assert untold == [0, 1]
 
 
 @pytest.mark.needs_fork

@@ -12,6 +12,7 @@ from time import perf_counter, sleep
 
 from amorsize.engine.bare import Threads
 from amorsize.inline import advance
+from amorsize.planning.threads import UNDISTURBED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -95,12 +96,21 @@ class Ticker:
 def advance_ticking(
     work: Work, results: list[object], timings: Timings, size: int, until_s: float
 ) -> tuple[int, float | None]:
-    """Run items as `advance` does, beside a ticker; return what it returns, and the share that was found."""
+    """Run items as `advance` does, beside a ticker; return what it returns, and the share that was found.
+
+    None where others kept the caller from computing meanwhile.
+    """
     ticker = Ticker()
     if not ticker.start():
         return advance(work, results, timings, size, until_s), None
+    before = timings.window
     try:
         size = advance(work, results, timings, size, until_s)
     finally:
         share = ticker.stop()
-    return size, share
+    return size, share if timings.window is before or _computed(timings) >= UNDISTURBED else None
+
+
+def _computed(timings: Timings) -> float:
+    seconds, cpu_s, _ = timings.window or (1.0, 1.0, 1.0)
+    return cpu_s / seconds

@@ -31,8 +31,14 @@ TICKER_S = 12e-3
 """Seconds of the caller's own work beside a ticker that tell whether it frees the GIL; a third of it does not tell a
 third from nothing."""
 
-TICKER_COSTS_S = 4e-3
-"""What the ticker itself costs; half of it on an idle machine."""
+UNDISTURBED = 0.9
+"""CPU share of the caller's own items with which a ticker tells the truth. With less, others use the cores: whoever let
+the GIL go for a tick waits for a core some ms, in which the ticker has the GIL to itself (a Python loop beside two
+programs: a share of 0.43 in one of five looks, 0.05 in all that this leaves), and so becomes slower by that (a loop of
+130 ms took 165)."""
+
+TICKER_COSTS_S = 3e-3
+"""What the ticker itself costs; 2 ms of it on an idle machine."""
 
 TICKER_SHARE = 0.02
 """Finding out may cost this share of the run."""
@@ -79,18 +85,19 @@ def thread_counts(profile: Profile, capacity: Capacity, n_items: int | None, lim
     return sorted(found)
 
 
-def worth_a_ticker(plan: Plan, hoped: Plan, before_s: float = 0.0) -> bool:
+def worth_a_ticker(plan: Plan, hoped: Plan, before_s: float = 0.0, n_untold: int = 0) -> bool:
     """Tell whether to find out if the function frees the GIL, which delays the plan's workers meanwhile.
 
     Args:
         plan: for what is known.
         hoped: for a function that does free it.
-        before_s: seconds that the function has run for in earlier calls.
+        before_s: seconds that the function has run for, in earlier calls and in this one.
+        n_untold: tickers that could not tell: so many more are to be expected.
     """
     if plan.predicted_s is None or hoped.predicted_s is None or hoped.backend != "thread":
         return False
     delay_s = TICKER_S * (1 - plan.predicted_s / plan.serial_s) if plan.serial_s else TICKER_S
     costs_s = TICKER_COSTS_S + (max(0.0, delay_s) if plan.is_parallel else 0.0)
     gain_s = plan.predicted_s - hoped.predicted_s
-    may_cost_s = TICKER_SHARE * plan.predicted_s + TICKER_SHARE_BEFORE * before_s
+    may_cost_s = TICKER_SHARE * plan.predicted_s + TICKER_SHARE_BEFORE * before_s / (1 + n_untold)
     return gain_s >= TICKER_PAYS * plan.predicted_s and costs_s <= may_cost_s

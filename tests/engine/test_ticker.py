@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from amorsize.engine import bare
+from amorsize.engine import bare, ticker
 from amorsize.engine.ticker import FIRST_TICKS, PATIENCE_S, Ticker, advance_ticking
 from amorsize.inline import Timings, Work
 
@@ -112,8 +112,23 @@ def test_the_ticker_is_gone_when_the_items_are_done_whatever_they_do(fails: bool
 
 
 def test_the_share_of_a_real_function_lies_between_nothing_and_all() -> None:
-    _, share = advance_ticking(Work(time.sleep, ([0.01] * 2,)), [], Timings(), 1, 10.0)
-    assert share is None or 0.0 < share <= 1.0
+    _, share = advance_ticking(Work(computes, (range(40_000, 40_100),)), [], Timings(), 1, 10.0)
+    assert share is None or 0.0 <= share <= 1.0
+
+
+@pytest.mark.parametrize(("cpu_s", "told"), [(0.0, None), (0.006, None), (0.0095, 0.9)])
+def test_while_others_keep_the_caller_from_computing_nothing_is_found_out(
+    cpu_s: float, told: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever lets the GIL go for a tick then waits for a core, while the ticker has the GIL to itself."""
+    monkeypatch.setattr(Ticker, "start", lambda _: True)
+    monkeypatch.setattr(Ticker, "stop", lambda _: 0.9)
+    monkeypatch.setattr(ticker, "advance", lambda _work, _results, timings, *_: timings.used(0.01, cpu_s, cpu_s) or 1)
+    assert advance_ticking(Work(abs, (range(10),)), [], Timings(), 1, 10.0)[1] == told
+
+
+def computes(item: int) -> int:
+    return sum(range(item))
 
 
 def wait_for(is_so: Callable[[], bool]) -> bool:

@@ -185,15 +185,17 @@ def test_what_could_not_gain_is_not_worth_a_ticker(
 
 def test_a_run_too_short_for_a_ticker_is_worth_one_after_others() -> None:
     plan, hoped = (plan_for(6e-4, 100, {"cpu_share": 1.0, **more}, no_processes="no") for more in ({}, FREES_THE_GIL))
-    assert not worth_a_ticker(plan, hoped, before_s=0.05)
-    assert worth_a_ticker(plan, hoped, before_s=0.06)
+    assert not worth_a_ticker(plan, hoped, before_s=0.03)
+    assert worth_a_ticker(plan, hoped, before_s=0.04)
+    assert not worth_a_ticker(plan, hoped, before_s=0.04, n_untold=1)
+    assert worth_a_ticker(plan, hoped, before_s=0.08, n_untold=1)
 
 
 def test_a_ticker_delays_workers_by_what_they_would_gain_meanwhile() -> None:
     plan = Plan(backend="process", n_jobs=2, chunksize=1, reason="known", predicted_s=0.12, serial_s=0.24)
     hoped = plan.replace(backend="thread", predicted_s=0.08)
-    assert not worth_a_ticker(plan, hoped, before_s=0.14)
-    assert worth_a_ticker(plan, hoped, before_s=0.16)
+    assert not worth_a_ticker(plan, hoped, before_s=0.12)
+    assert worth_a_ticker(plan, hoped, before_s=0.14)
     assert worth_a_ticker(plan.replace(predicted_s=0.23), hoped, before_s=0.001)
 
 
