@@ -128,7 +128,11 @@ class Walk:
             try:
                 self._read(reached, facts, owner)
             except Exception:  # a class that fails when it is looked at; given up: what stands behind it
-                self.tokens.append(_UNREADABLE)
+                self.tokens.append(self._unread(reached))
+
+    def _unread(self, _reached: object) -> object:
+        """Return what stands for something that fails when it is looked at."""
+        return _UNREADABLE
 
     def _read(self, reached: object, facts: CodeFacts, owner: type | None) -> None:
         if type(reached) is FunctionType:
@@ -168,7 +172,7 @@ class Walk:
         try:
             is_plain, is_container = kind in PLAIN, kind in CONTAINERS
         except Exception:  # a class that cannot be hashed; given up: telling its objects from others
-            self.tokens += (name, _UNREADABLE)
+            self.tokens += (name, self._unread(value))
             return
         if is_plain:
             self.values.append((facts, name, value))

@@ -4,12 +4,14 @@ A profile may be shared by functions that differ a little; a worker must not run
 takes in what `function_key` leaves out: long texts and large containers, what containers hold that the code may change,
 and what the objects in them hold. What the code itself assigns (a counter, a lazily made client) still does not count.
 
-What cannot be compared cannot be sent either. Equal things may be told apart (a set of texts, whose order changes with
-the hash seed): the function then travels as code, which is slower and never wrong.
+What can be sent and not be compared is unlike anything, also itself; what can be neither (a lock) is not looked into.
+Equal things may be told apart (a set of texts, whose order changes with the hash seed): the function then travels as
+code, which is slower and never wrong.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from _blake2 import blake2b
 
@@ -58,8 +60,8 @@ def likeness(func: object) -> str:
     """
     try:
         said = _State(func).written_down()
-    except Exception as error:  # a class that fails when it is looked at: equal only where it fails alike
-        said = repr(type(error)).encode()
+    except Exception:  # a class that fails when it is looked at
+        said = _unlike_anything()
     return blake2b(written((sys.implementation.cache_tag, said)), digest_size=16).hexdigest()
 
 
@@ -72,6 +74,9 @@ class _State(Walk):
         """Return everything that counts as bytes."""
         values = [(name, _token(value)) for _, name, value in self.values if name not in self.written]
         return written((self.tokens, values))
+
+    def _unread(self, reached: object) -> object:
+        return _content(reached)
 
     def _meet_container(self, facts: CodeFacts, name: str, value: object) -> None:
         self.values.append((facts, name, value))
@@ -95,7 +100,11 @@ class _State(Walk):
 
 def _token(value: object) -> object:
     token = value_token(value)
-    return token if _is_whole(value, MAX_DEPTH) else (token, _content(value))
+    try:
+        is_whole = _is_whole(value, MAX_DEPTH)
+    except Exception:  # a class that fails when it is looked at
+        is_whole = False
+    return token if is_whole else (token, _content(value))
 
 
 def _is_whole(value: object, deep: int) -> bool:
@@ -119,7 +128,7 @@ def _is_whole(value: object, deep: int) -> bool:
 
 
 def _content(value: object) -> bytes:
-    """Return a digest of all that is in a value; empty where pickle refuses it."""
+    """Return a digest of all that is in a value; empty where it cannot be sent to another process at all."""
     import pickle
 
     buffers: list[pickle.PickleBuffer] = []
@@ -128,6 +137,20 @@ def _content(value: object) -> bytes:
         digest = blake2b(head, digest_size=16)
         for buffer in buffers:
             digest.update(buffer.raw())
-    except Exception:  # locks, clients, whatever: what they are cannot be compared, and they cannot travel either
-        return b""
+    except Exception:  # of a user's `__reduce__`, which may raise anything: a lambda, a lock, a client
+        return _unlike_anything() if _travels_as_code(value) else b""
     return digest.digest()
+
+
+def _travels_as_code(value: object) -> bool:
+    import cloudpickle
+
+    try:
+        cloudpickle.dumps(value)
+    except Exception:  # as above
+        return False
+    return True
+
+
+def _unlike_anything() -> bytes:
+    return os.urandom(16)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import types
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -143,6 +144,57 @@ def test_a_global_that_keeps_changing_still_counts(module: Any) -> None:
         module.SETTINGS = factor
         found.add(likeness(module.by_settings))
     assert len(found) == 6
+
+
+@pytest.mark.parametrize("made", [lambda: defaultdict(lambda: 0), lambda: types.SimpleNamespace(key=lambda x: x)])
+def test_what_travels_only_as_code_is_unlike_anything(module: Any, made: Callable[[], object]) -> None:
+    """What a fresh interpreter makes of it when it loads the module may be something else."""
+    module.NAMES = made()
+    exec("def by_names(x):\n    return NAMES\n", vars(module))
+    assert likeness(module.by_names) != likeness(module.by_names)
+    module.NAMES = threading.Lock()
+    assert likeness(module.by_names) == likeness(module.by_names)
+
+
+def test_an_object_that_fails_hides_neither_the_code_nor_the_state_beside_it(module: Any) -> None:
+    class Proxy:
+        @property  # type: ignore[misc]  # as those of web frameworks outside of a request
+        def __class__(self) -> type:  # pyright: ignore[reportIncompatibleMethodOverride]
+            raise RuntimeError("working outside of application context")
+
+    module.NAMES = [Proxy()]
+    seen = set()
+    for source in ("NAMES, x", "NAMES, x + 1", "NAMES, SETTINGS.factor"):
+        exec(f"def by_names(x):\n    return {source}\n", vars(module))
+        seen.add(likeness(module.by_names))
+        assert likeness(module.by_names) in seen
+    module.SETTINGS.factor = 3
+    assert likeness(module.by_names) not in seen
+
+
+def test_the_state_of_an_object_that_fails_when_looked_at_counts(module: Any) -> None:
+    exec("def by_names(x):\n    return NAMES\n", vars(module))
+    module.NAMES = Hidden(1)
+    before = likeness(module.by_names)
+    assert likeness(module.by_names) == before
+    module.NAMES = Hidden(2)
+    assert likeness(module.by_names) != before
+
+
+class Shut:
+    @property
+    def __dict__(self) -> Any:  # type: ignore[override]  # of whatever fails when it is looked at
+        raise RuntimeError("no attributes")
+
+
+class Hidden(Shut):
+    """Tells what it holds to pickle alone."""
+
+    def __init__(self, held: int) -> None:
+        object.__setattr__(self, "held", held)
+
+    def __reduce__(self) -> Any:
+        return Hidden, (object.__getattribute__(self, "held"),)
 
 
 def test_an_object_that_fails_when_looked_at_is_like_itself() -> None:

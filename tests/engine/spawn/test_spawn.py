@@ -277,6 +277,20 @@ def test_a_global_that_was_changed_counts(feed: Feed, write: Write, rests: bool)
             warm.shutdown()
 
 
+def test_a_global_that_pickle_refuses_counts(feed: Feed, write: Write) -> None:
+    source = """
+        from collections import defaultdict
+
+        TABLE = defaultdict(lambda: 0)
+
+        def look_up(x):
+            return TABLE[x]
+        """
+    work = write("work_refused", source)
+    work.TABLE.update({0: 10, 1: 11})
+    assert feed(work.look_up, range(3)) == [10, 11, 0]
+
+
 def test_a_helper_of_another_module_that_was_replaced_counts(feed: Feed, write: Write) -> None:
     helper: Any = write("work_helper", "def step(x):\n    return x + 1\n")
     work = write("work_helped", "import work_helper\n\ndef go(x):\n    return work_helper.step(x)\n")
