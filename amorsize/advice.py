@@ -11,7 +11,7 @@ from time import perf_counter, time
 
 from amorsize.calibration.front import is_expected
 from amorsize.calibration.profile import Profile
-from amorsize.clearance import how_to_start, n_waiting, native_threads, prices, sends_items, shared_handle, unlike
+from amorsize.clearance import how_to_start, n_waiting, prices, sends_items, shared_handle, unlike
 from amorsize.identity.machine import HAS_GIL, capacity
 from amorsize.inline import TELLING_S
 from amorsize.planning.model import NATIVE_FROM
@@ -85,11 +85,6 @@ class Adviser:
         self._has_ticked = self._is_expected = False
         self._cpu_share = CpuShare(self.profile.cpu_share)
 
-    @property
-    def item_s(self) -> float | None:
-        """Seconds an item is expected to take; None where nothing is known."""
-        return self.profile.item.mean if self.profile.is_known else None
-
     def choose(
         self,
         n_left: int | None,
@@ -114,12 +109,12 @@ class Adviser:
         self._cpu_share.look(timings)
         self._shown = {**unlike(results, self.knowledge.profile, self.knowledge.costs), **self._shown}
         plan = self._plan(n_left, timings)
-        while plan.is_parallel and plan.backend not in self._cleared:
+        while plan.is_parallel and plan.backend not in self._cleared and not self._awaits_result(plan, results):
             before = self._known_so_far
             self._clear(plan.backend, n_left, results, sample)
             if self._known_so_far != before:
                 plan = self._plan(n_left, timings)  # now with the price of sending
-        plan = self._curious(plan, n_left, timings)
+        plan = self._curious(plan, n_left, timings, results)
         if self._no_fork is not None and "process" in self._cleared:
             plan = plan.replace(reason=f"{plan.reason}; processes would be fresh interpreters, because {self._no_fork}")
         self.plan = plan
@@ -162,12 +157,21 @@ class Adviser:
         told: Told = (n_left, timings.total_s + computed_s, self._n_ahead, n_waiting(self._start_method), *own)
         return plan_for((profile, self.knowledge.costs, room, self.options), told)
 
-    def _curious(self, plan: Plan, n_left: int | None, timings: Timings) -> Plan:
-        """Return the plan, or the loop for as long as it takes to find out if the function waits or frees the GIL.
+    def _awaits_result(self, plan: Plan, results: Sequence[object]) -> bool:
+        """Tell whether a result has to be seen first: none of this function was ever sent, as where they cannot be."""
+        is_open = plan.backend == "process" and not self.options.forces_workers
+        return is_open and not results and self.profile.result_bytes is None
 
-        That is looked for where threads would then clearly gain, and once a call; never by who hands items out.
+    def _curious(self, plan: Plan, n_left: int | None, timings: Timings, results: Sequence[object]) -> Plan:
+        """Return the plan, or the loop for as long as it takes to find out if results can be sent, and if the function
+        waits or frees the GIL.
+
+        The last is looked for where threads would then clearly gain, and once a call; never by who hands items out.
         """
         self.wants_ticker = False
+        if self._awaits_result(plan, results):
+            self.pause_s = TELLING_S
+            return loop_plan("finding out if its results can be sent", n_left, plan.serial_s)
         if self._cpu_share.is_unsure and plan.backend != "thread" and self.options.backend == "auto":
             self.pause_s = TELLING_S
             return plan if self.options.isolate else loop_plan("finding out if it waits", n_left, plan.serial_s)
@@ -201,10 +205,6 @@ class Adviser:
             Adviser._n_untold += 1
         else:
             self._shown["gil_free_share"] = gil_free_share
-
-    def native_threads(self, plan: Plan) -> int | None:
-        """Return how many native threads each of the plan's workers may have; None for any number."""
-        return native_threads(plan, self.profile.cpu_share, capacity(perf_counter()).n_cores)
 
     def reconsider(self, evidence: Evidence) -> Plan | None:
         """Return a new plan where a run in progress shows that the old one does not hold."""
@@ -292,9 +292,9 @@ class Adviser:
             raise BackendUnavailable(f"isolate=True keeps items out of this process, but {why}")
         self.warn(f"{self.knowledge.function.name} runs as a plain loop although workers were to run it: {why}")
 
-    def warn(self, text: str) -> None:
-        """Warn once per process, and in every report that it concerns."""
+    def warn(self, text: str, beside: BaseException | None = None) -> None:
+        """Warn once per process, and in every report that it concerns; never in the place of an error."""
         from amorsize.errors import warn_once
 
         self.warnings.append(text)
-        warn_once(text)
+        warn_once(text, beside)

@@ -46,36 +46,44 @@ def leave(call: Call, plan: Plan, work: Work, results: list[object]) -> bool:
 def _together(call: Call, plan: Plan, work: Work, results: list[object]) -> bool:
     """Run what is left with forked workers or threads, which take their items themselves."""
     run = uncollected(lambda: _runner(plan))  # 1 ms less where it is loaded now
+    from amorsize.clearance import native_threads
     from amorsize.engine.collect import Collector
     from amorsize.engine.job import Job
 
     adviser = call.known_adviser
     collector = Collector(work, results)
-    alone_s = _alone_s(call, plan)
-    may_run = not call.options.isolate
-    n_native, decide = adviser.native_threads(plan), adviser.reconsider
-    job = Job(work, collector, plan, decide, adviser.item_s, alone_s, native_threads=n_native, caller_may_run=may_run)
+    known, may_run = adviser.profile, not call.options.isolate
+    n_native, expected = native_threads(plan, known.cpu_share), (known.item_s, _alone_s(call, plan))
+    job = Job(work, collector, plan, adviser.reconsider, *expected, native_threads=n_native, caller_may_run=may_run)
     job.progress = call.progress
     try:
         started = _limited(job, run)
     except BaseException as error:
         collector.explain(error)
-        _warn_of(adviser, job)
+        _warn_of(adviser, job, error)
         raise
     if not started:
         call.refuse(job.shortage or "")
         return False
     call.jobs.append(job)
+    try:
+        collector.raise_failure()
+    except BaseException as error:
+        _warn_of(adviser, job, error)
+        raise
     _warn_of(adviser, job)
-    collector.raise_failure()
     collector.ordered()
     return True
 
 
-def _warn_of(adviser: Adviser, job: Job) -> None:
-    for trouble in (job.shortage, job.left_behind):
-        if trouble is not None:
-            adviser.warn(trouble)
+def _warn_of(adviser: Adviser, job: Job, error: BaseException | None = None) -> None:
+    """Say what else went wrong, beside what an item raised."""
+    from amorsize.engine.collect import add_note
+
+    for trouble in filter(None, (job.shortage, job.left_behind)):
+        if error is not None:
+            add_note(error, f"amorsize: {trouble}")
+        adviser.warn(trouble, beside=error)
 
 
 def _limited(job: Job, run: Run) -> bool:
@@ -231,7 +239,7 @@ def _feed(call: Call, plan: Plan, work: Work, source: Source, sink: Sink) -> Fee
     )
     chunksize = None if options.chunksize == "auto" else options.chunksize
     adviser, alone_s = call.known_adviser, _alone_s(call, plan)
-    sizes = Range(plan.n_jobs, chunksize, adviser.item_s)
+    sizes = Range(plan.n_jobs, chunksize, adviser.profile.item_s)
     decide = None if options.isolate else adviser.reconsider
     return Feed(Table(source, sink, _crew(plan, work, held), rules), plan, sizes, held, decide, alone_s)
 
@@ -243,7 +251,7 @@ def _alone_s(call: Call, plan: Plan) -> float | None:
     """
     alone_s = call.timings.mean_s
     if plan.backend == "thread" and call.options.backend == "auto":
-        return alone_s or call.known_adviser.item_s
+        return alone_s or call.known_adviser.profile.item_s
     return alone_s
 
 

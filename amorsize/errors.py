@@ -178,8 +178,9 @@ class AmorsizeWarning(UserWarning):
 _warned: set[str] = set()
 
 
-def warn_once(text: str) -> None:
-    """Warn, once a process, at the line that called into amorsize."""
+def warn_once(text: str, beside: BaseException | None = None) -> None:
+    """Warn, once a process, at the line that called into amorsize; where a filter makes an error of that, it does not
+    take the place of one that is on its way."""
     if text in _warned:
         return
     import sys
@@ -189,4 +190,8 @@ def warn_once(text: str) -> None:
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("amorsize."):
         frame, level = frame.f_back, level + 1
-    warnings.warn(text, AmorsizeWarning, stacklevel=level - 1)
+    try:
+        warnings.warn(text, AmorsizeWarning, stacklevel=level - 1)
+    except AmorsizeWarning:
+        if beside is None:
+            raise

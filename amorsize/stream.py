@@ -55,8 +55,9 @@ def steps(call: Call, rows: Rows, work: Work | None, results: list[object], *, o
         results: grow.
         ordered: False for results as they come.
     """
+    shown: list[object] = []  # the latest result, of those that may have been taken away
     while not rows.is_over:
-        plan = _plan(call, rows, work, results) if call.is_time_to_ask else None
+        plan = _plan(call, rows, work, results, shown) if call.is_time_to_ask else None
         if plan is not None and (yield from _leave(call, plan, rows, work, results, ordered=ordered)):
             return
         try:
@@ -67,13 +68,14 @@ def steps(call: Call, rows: Rows, work: Work | None, results: list[object], *, o
                 raise Raised(error) from None
             raise
         call.tell(rows.n_done, None if work is None else work.n_items)
+        shown = results[-1:] or shown
         yield
 
 
-def _plan(call: Call, rows: Rows, work: Work | None, results: list[object]) -> Plan | None:
+def _plan(call: Call, rows: Rows, work: Work | None, results: list[object], shown: list[object]) -> Plan | None:
     """Return how workers are to run what is left; None for the plain loop, which also meets the end."""
     try:
-        plan = _ask(call, rows, work, results)
+        plan = _ask(call, rows, work, results or shown)
         return plan if plan is not None and rows.peek() else None
     except BaseException as error:
         if rows.broken is error:  # Ctrl-C, say, while an item was waited for
@@ -82,7 +84,7 @@ def _plan(call: Call, rows: Rows, work: Work | None, results: list[object]) -> P
 
 
 def _ask(call: Call, rows: Rows, work: Work | None, results: list[object]) -> Plan | None:
-    """Return the plan for what is left, None for the plain loop.
+    """Return the plan for what is left, None for the plain loop; `results` are some that are there already.
 
     Where nobody knows how much that is, and workers would pay for as many items as there were so far, these are pulled:
     if they come, workers may start. None are where each one destroys the one before.
@@ -98,7 +100,7 @@ def _ask(call: Call, rows: Rows, work: Work | None, results: list[object]) -> Pl
         from amorsize.planning.streams import as_many_again
 
         spent_s = call.timings.total_s
-        n_wanted = as_many_again(spent_s, call.known_adviser.item_s or 0.0)
+        n_wanted = as_many_again(spent_s, call.known_adviser.profile.item_s or 0.0)
         n_ahead = len(rows.peek(n_wanted, AHEAD_SHARE * spent_s))
         plan = call.ask(None, results, rows.peek, feeds=True, n_ahead=n_ahead)
     return plan

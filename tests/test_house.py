@@ -106,7 +106,10 @@ def test_the_plain_loop_of_a_fresh_process_loads_nothing_heavy(work: Path) -> No
 def test_a_short_call_of_a_fresh_process_loads_little_of_ours(work: Path) -> None:
     body = "import work\nwork.triangle.pmap(range(50))\n"
     ours = run_isolated(work, f"{body}print(*sorted(name for name in sys.modules if name.startswith('amorsize')))")
-    assert ours.split() == ["amorsize", "amorsize.api", "amorsize.inline", "amorsize.record", "amorsize.short"]
+    slow_machine_s = {"amorsize.clocks"}  # looked at where the 50 items took longer than 1 ms
+    assert set(ours.split()) - slow_machine_s == {
+        f"amorsize{room}" for room in ("", ".api", ".inline", ".record", ".short")
+    }
 
 
 def test_few_items_of_a_fresh_process_load_what_tells_whether_they_are_long(work: Path) -> None:

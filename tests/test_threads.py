@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -199,7 +200,9 @@ def test_every_kind_of_exception_surfaces_as_itself(error: type[BaseException]) 
     assert pmap(abs, [-1, -2], backend="thread") == [1, 2]
 
 
-def test_an_item_that_never_ends_is_left_behind_with_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("is_error", [False, True])
+def test_an_item_that_never_ends_is_left_behind_with_a_warning(is_error: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a filter makes an error of it, it does not take the place of what the item raised."""
     monkeypatch.setattr(thread, "GRACE_S", 0.01)
     hangs, done = threading.Event(), threading.Event()
 
@@ -212,12 +215,16 @@ def test_an_item_that_never_ends_is_left_behind_with_a_warning(monkeypatch: pyte
             raise ValueError(n)
 
     try:
-        with pytest.warns(AmorsizeWarning, match="hang went on when the call was over"), pytest.raises(ValueError):
-            pmap(hang, range(2), backend="thread")
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("error" if is_error else "always")
+            with pytest.raises(ValueError) as caught:
+                pmap(hang, range(2), backend="thread")
     finally:
         done.set()
         while len(sys._current_frames()) - bare.n_resting() > 1:
             time.sleep(1e-4)
+    told = [*caught.value.__notes__, *[str(each.message) for each in warned]]
+    assert len([text for text in told if "hang went on when the call was over" in text]) == 2 - is_error
 
 
 @pytest.mark.fault("R8")

@@ -144,6 +144,11 @@ class Profile(Record):
         return self.item.weight > 0
 
     @property
+    def item_s(self) -> float | None:
+        """Seconds an item is expected to take; None where none was timed."""
+        return self.item.mean if self.is_known else None
+
+    @property
     def total_s(self) -> float:
         """Seconds of all items that were timed, those of long ago by what they still weigh."""
         return self.item.weight * self.item.mean
