@@ -70,8 +70,18 @@ def report_of(
         warnings=tuple(adviser.warnings),
     )
     run = None if predicted_s is None else _run(adviser, plan, predicted_s, now_s - adviser.chosen_at_s)
-    _learn(adviser, timings, jobs, run, crowding, report)
+    try:
+        _learn(adviser, timings, jobs, run, crowding, report)
+    except Exception:  # an error of ours: the results are there, and nobody is to lose them for it
+        return _untaught(report, adviser)
     return report
+
+
+def _untaught(report: RunReport, adviser: Adviser) -> RunReport:
+    from traceback import format_exc
+
+    adviser.warn(f"nothing was learned from this call; please report why: {format_exc()}")
+    return report.replace(warnings=tuple(adviser.warnings))
 
 
 def _seen_crowding(timings: Timings, jobs: Sequence[Job | Feed]) -> float | None:

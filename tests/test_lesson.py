@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import amorsize
+from amorsize import AmorsizeWarning, lesson
 from amorsize.advice import Adviser
 from amorsize.calibration.costs import Costs
 from amorsize.calibration.profile import Profile
@@ -60,6 +62,14 @@ def test_a_short_run_that_nobody_asked_for_may_show_that_workers_lose(home: Path
 def test_a_run_that_was_or_should_have_been_longer_is_kept(options: dict[str, Any], home: Path) -> None:
     assert is_kept(options, TINY_S, LONG_S)
     assert is_kept(options, LONG_S, TINY_S)
+
+
+def test_an_error_of_ours_while_learning_costs_nobody_the_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lesson, "believed_sending", None)  # "'NoneType' object is not callable"
+    decorated = amorsize.parallelizable(lambda x: -x)
+    with pytest.warns(AmorsizeWarning, match="(?s)nothing was learned.*_learn.*not callable"):
+        assert decorated.pmap(range(20), backend="process", n_jobs=2) == [-x for x in range(20)]
+    assert "nothing was learned" in decorated.last_run.warnings[-1]  # type: ignore[union-attr]
 
 
 # ---- workers that make each other's items longer

@@ -37,8 +37,7 @@ def input_class(sample: Sequence[object]) -> InputClass:
         >>> input_class([1000, 3000]).label
         'int[2^11]'
     """
-    kinds = set(map(type, sample))
-    if kinds == {int}:  # as below, for 2 us instead of 10
+    if sample and all(type(item) is int for item in sample):  # as below, for 2 us instead of 10
         return _of_ints(max(map(abs, sample)))  # type: ignore[arg-type]
     names = {_name_of_item(item) for item in sample}
     if len(names) != 1:

@@ -17,6 +17,14 @@ class Broken:
         raise RuntimeError
 
 
+class Unhashable(type):
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Odd(metaclass=Unhashable):
+    pass
+
+
 class FakeArray:
     """Has what tells an array from other objects."""
 
@@ -70,6 +78,7 @@ HERE = __name__
         ([Broken()], f"{HERE}.Broken"),
         ([FakeArray("float64", 4096)], f"{HERE}.FakeArray[float64][2^12]"),
         ([(FakeArray("int8", 8), "abc")], f"tuple[{HERE}.FakeArray[int8],str][2^3]"),
+        ([Odd(), Odd()], f"{HERE}.Odd"),
         ([FakeArray(None, 8)], f"{HERE}.FakeArray[2^3]"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
