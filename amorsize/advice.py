@@ -186,8 +186,7 @@ class Adviser:
         hoped = self._plan(n_left, timings, gil_free_share=1.0)
         run_s = self.knowledge.profile.total_s + timings.total_s
         self.wants_ticker = worth_a_ticker(plan, hoped, run_s, Adviser._n_untold)
-        finding_out = "finding out whether it frees the GIL"
-        return loop_plan(finding_out, n_left, plan.serial_s) if self.wants_ticker else plan
+        return loop_plan("finding out if it frees the GIL", n_left, plan.serial_s) if self.wants_ticker else plan
 
     def _alone_first_s(self, plan: Plan, timings: Timings) -> float:
         """Return for how long items alone show, for little, by how much workers make them longer: where these are known
@@ -242,7 +241,8 @@ class Adviser:
             return
         is_asked = backend == "process" and (self.options.backend == "process" or self.options.isolate)
         if backend == "process":
-            self._start_method, self._no_fork, refusal = how_to_start(self.options.start_method)
+            func = None if is_asked else self._func
+            self._start_method, self._no_fork, refusal = how_to_start(self.options.start_method, func)
         else:
             refusal = thread_refusal()
         if refusal is None and len(self._cleared) == 1:

@@ -7,6 +7,7 @@ from time import perf_counter
 
 from amorsize.calibration.sending import is_alike, price_of
 from amorsize.clocks import loaded, n_resting
+from amorsize.identity.likeness import likeness
 from amorsize.identity.machine import capacity
 from amorsize.planning.model import NATIVE_FROM
 
@@ -24,6 +25,9 @@ SENT_ON_TRIAL = 64
 TRIAL_BYTES = 1 << 20
 """Of large results as many as fit into this: about 1 ms of work."""
 
+MOST_UNSENDABLE = 256
+"""Functions of which it is remembered that they cannot be sent; what is forgotten is found out once more."""
+
 SIZED = frozenset((int, float, str, bytes, bytearray, tuple, list, dict, set, frozenset))
 """Types whose objects tell their own size, without what they hold, and call no code of the user's for it."""
 
@@ -40,11 +44,12 @@ def native_threads(plan: Plan, cpu_share: float | None, n_cores: int | None = No
     return max(1, (n_cores or capacity(perf_counter()).n_cores) // plan.n_jobs)
 
 
-def how_to_start(asked: str) -> tuple[str, str | None, str | None]:
+def how_to_start(asked: str, func: object = None) -> tuple[str, str | None, str | None]:
     """Return how processes are started here; why not by a fork, where that was open; and why none can be started.
 
     Args:
         asked: `auto`, `fork` or `spawn`.
+        func: what they are to run; None for anything.
     """
     from amorsize.engine import safety
 
@@ -54,13 +59,26 @@ def how_to_start(asked: str) -> tuple[str, str | None, str | None]:
         return "fork", None, no_workers or no_fork
     if no_workers is not None:
         return "spawn", None, no_workers
+    no_spawn = _no_spawn() or (_unsendable.get(likeness(func)) if _unsendable else None)
+    return "spawn", no_fork, no_spawn if no_fork is None or no_spawn is None else f"{no_fork}, and {no_spawn}"
+
+
+def _no_spawn() -> str | None:
     try:
         from amorsize.engine.spawn import launch
     except OSError as error:  # no descriptor is left to load it with
-        no_spawn: str | None = f"no interpreter can be launched ({error})"
-    else:
-        no_spawn = None if n_warm("spawn") else launch.refusal()
-    return "spawn", no_fork, no_spawn if no_fork is None or no_spawn is None else f"{no_fork}, and {no_spawn}"
+        return f"no interpreter can be launched ({error})"
+    return None if n_warm("spawn") else launch.refusal()
+
+
+_unsendable: dict[str, str] = {}  # by likeness: why the function cannot be sent, which takes 0.1 s to find out
+
+
+def note_unsendable(func: object, why: str) -> None:
+    """Remember that a function, as it is now, cannot be sent to fresh interpreters."""
+    if len(_unsendable) >= MOST_UNSENDABLE:
+        _unsendable.clear()
+    _unsendable[likeness(func)] = why
 
 
 def n_warm(start_method: str) -> int:

@@ -88,3 +88,17 @@ def pause_s(plan: Plan, total_s: float, item_s: float, choice_s: float) -> float
     if plan.predicted_s is not None and best_s < CLEARLY_LESS * plan.predicted_s:
         return min(total_s, max(item_s, PAUSES * CHOICE_S))
     return max(total_s, PAUSES * min(choice_s, CHOICE_S))
+
+
+def alone_s(asked: Options, plan: Plan, seen_s: float | None, known: Profile) -> float | None:
+    """Return the seconds that an item takes in the caller alone, where a run is to be held against them.
+
+    Of threads an earlier call may tell: a retreat from them costs nothing.
+
+    Args:
+        asked: the options.
+        plan: who is to run.
+        seen_s: what an item took in this call; None where the caller has run none.
+        known: about the function.
+    """
+    return seen_s or known.item_s if plan.backend == "thread" and asked.backend == "auto" else seen_s

@@ -15,9 +15,9 @@ from __future__ import annotations
 import sys
 from operator import length_hint
 
-from amorsize.backends import Raised, drained, fed_steps
 from amorsize.engine.fed.source import Pulled, Sliced
 from amorsize.engine.rows import Rows, advance_rows, item_of
+from amorsize.feeding import Raised, drained, fed_steps
 from amorsize.inline import Work, columns_of
 
 TYPE_CHECKING = False

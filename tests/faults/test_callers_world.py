@@ -9,6 +9,7 @@ beside each other on every backend: the contract's `Around`.
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import functools
 import gc
 import itertools
@@ -26,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from amorsize import AmorsizeWarning, BackendUnavailable, WorkerDied, errors, parallelizable, pimap, pmap
+from amorsize.engine.spawn import warm
 from amorsize.testing.faults import dies_at
 from amorsize.testing.items import double
 
@@ -188,6 +190,28 @@ def test_a_handle_that_a_fresh_interpreter_cannot_have_is_refused_with_the_cure(
     with pytest.raises(BackendUnavailable, match="initializer"):
         pmap(uses_it, [1, 2], isolate=True, start_method="spawn")
     del handle
+
+
+@pytest.mark.fault("R21")
+def test_what_cannot_be_sent_to_fresh_interpreters_stays_a_loop_unless_they_were_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    library, n_launched = ctypes.CDLL(None), []
+    monkeypatch.setattr(warm, "_launch", lambda n_workers, *_: n_launched.append(n_workers))
+
+    def absolute(n: int) -> int:
+        for _ in range(20_000):
+            pass
+        return int(library.abs(-n))
+
+    with pytest.warns(AmorsizeWarning, match="absolute cannot run in a fresh interpreter"):
+        assert pmap(absolute, range(2_000), start_method="spawn") == list(range(2_000))
+    assert len(n_launched) == 1
+    assert pmap(absolute, range(2_000), start_method="spawn") == list(range(2_000))
+    assert len(n_launched) == 1  # found out once
+    with pytest.raises(BackendUnavailable) as caught:
+        pmap(absolute, range(2_000), start_method="spawn", backend="process")
+    assert caught.value.finished == {}  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
 
 
 # ---- the caller's own garbage

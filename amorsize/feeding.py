@@ -1,0 +1,216 @@
+"""Run what is left of a call with workers that the caller feeds: it hands out items, and takes in what comes back."""
+
+from __future__ import annotations
+
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+    from typing import Any
+
+    from amorsize.call import Call
+    from amorsize.engine.fed.feed import Feed
+    from amorsize.engine.fed.sink import Sink
+    from amorsize.engine.fed.source import Source
+    from amorsize.engine.fed.table import Crew
+    from amorsize.engine.held import Held
+    from amorsize.errors import BackendUnavailable
+    from amorsize.inline import Work
+    from amorsize.records import Plan
+
+FIRST_GROWTH_S = 0.005
+"""Seconds that workers have computed before more of them are considered: it costs 0.1 ms."""
+
+
+class Raised(Exception):
+    """Carries a StopIteration out of a generator, where Python would make a RuntimeError of it.
+
+    Args:
+        error: what an item raised.
+    """
+
+    def __init__(self, error: StopIteration) -> None:
+        self.error = error
+
+
+def fed_steps(
+    call: Call, plan: Plan, work: Work, source: Source, results: list[object], *, ordered: bool = True
+) -> Generator[None, None, bool]:
+    """Run what is left with fed workers, and pause whenever there are results.
+
+    Returns:
+        False where the caller has to go on: no worker could be started, or they were slower than the caller alone.
+    """
+    from amorsize.engine.fed.sink import OrderedSink, Sink
+
+    n_left = source.n_left()
+    n_items = None if n_left is None else source.n_taken + n_left
+    sink = (OrderedSink if ordered else Sink)(source.n_taken, goes_on=call.goes_on)
+    feed: Feed | None = None
+    try:
+        feed = _feed(call, plan, work, source, sink)
+        while not feed.is_over:
+            feed.step()
+            _follow(call, feed, source)
+            if sink.ready:
+                results += sink.take()
+                call.tell(sink.n_out, n_items)
+                yield
+        _raise_failure(sink, source, results)
+        if feed.shortage is not None:
+            call.known_adviser.warn(feed.shortage)
+    except (OSError, _unavailable()) as error:
+        if sink.error is error or (feed is not None and feed.n_started):
+            raise
+        _refuse(call, error, sink, results)
+        return False
+    except KeyboardInterrupt as error:
+        if error is not sink.error:
+            _attach_finished(error, sink, results)
+        raise
+    finally:
+        if feed is not None:
+            try:  # here: Ctrl-C on the way into a function of ours would be raised before that function's `try`
+                feed.close()
+            finally:
+                feed.close()  # where Ctrl-C came on the way into the first; else it finds nothing to do
+    if feed.retreat is None or source.n_left() == 0:  # pyright: ignore[reportOptionalMemberAccess]  # made, or it has raised
+        return True
+    call.look_at_s = float("inf")
+    return False
+
+
+def _unavailable() -> type[BackendUnavailable]:
+    """Return the class; asked for only where there is an exception, so that most calls need not load it."""
+    from amorsize.errors import BackendUnavailable
+
+    return BackendUnavailable
+
+
+def _refuse(call: Call, error: Exception, sink: Sink, results: list[object]) -> None:
+    """Stay in the caller, as no worker could be started, or none could be sent the function.
+
+    Raises:
+        BackendUnavailable: for a function that cannot be sent where workers were asked for.
+    """
+    if isinstance(error, OSError):
+        call.refuse(f"no worker could be started: {error}")
+        return
+    if call.options.forces_workers:
+        _attach_finished(error, sink, results)
+        raise error
+    from amorsize.clearance import note_unsendable
+
+    note_unsendable(call.func, str(error))
+    call.refuse(str(error))
+
+
+def _follow(call: Call, feed: Feed, source: Source) -> None:
+    """Note that workers have begun; consider more of them for a stream, of which nobody knows how long it is, whenever
+    it has lasted twice as long.
+
+    As many as so far is what is expected of it, and for that few workers are worth their start at first.
+    """
+    if feed.n_started and feed not in call.jobs:
+        call.jobs.append(feed)
+    computed_s = feed.timings.total_s
+    if source.n_left() is None and feed.retreat is None and computed_s >= max(call.look_at_s, FIRST_GROWTH_S):
+        feed.follow(call.known_adviser.more(call.timings, computed_s))
+        call.look_at_s = 2 * computed_s
+
+
+def _raise_failure(sink: Sink, source: Source, results: list[object]) -> None:
+    """Raise the failure, if there was one, with what is known about it and the finished results on it."""
+    from amorsize.engine.collect import name_iterable
+
+    error = sink.error
+    if error is None:
+        return
+    if error is source.error:
+        name_iterable(error, source.n_taken)
+    _attach_finished(error, sink, results)
+    raise Raised(error) if isinstance(error, StopIteration) else error
+
+
+def _attach_finished(error: BaseException, sink: Sink, results: list[object]) -> None:
+    from amorsize.engine.collect import attach
+    from amorsize.engine.finished import Finished
+
+    attach(error, Finished([*sink.waiting(), *sink.taken(results)]))
+
+
+def drained(made: Generator[None, None, bool | None]) -> bool:
+    """Run steps to their end, and return what they return."""
+    try:
+        while True:
+            next(made)
+    except StopIteration as end:
+        return bool(end.value)
+    except Raised as raised:
+        error = raised.error
+    raise error
+
+
+def _feed(call: Call, plan: Plan, work: Work, source: Source, sink: Sink) -> Feed:
+    """Return a run of workers that the caller feeds; it is to be closed."""
+    from time import monotonic
+
+    from amorsize.engine.fed.feed import Feed
+    from amorsize.engine.fed.table import Rules, Table
+    from amorsize.engine.held import Held
+    from amorsize.engine.job import Range
+    from amorsize.plans import alone_s
+
+    held, options = Held(), call.options
+    rules = Rules(
+        n_jobs=plan.n_jobs,
+        window=_window(call),
+        timeout_s=options.timeout,
+        deadline_s=None if options.deadline is None else monotonic() + options.deadline - call.spent_s,
+        retries=options.retries,
+    )
+    chunksize = None if options.chunksize == "auto" else options.chunksize
+    known, decide = call.known_adviser.profile, None if options.isolate else call.known_adviser.reconsider
+    expected_s = alone_s(options, plan, call.timings.mean_s, known)
+    table, sizes = Table(source, sink, _crew(plan, work, held), rules), Range(plan.n_jobs, chunksize, known.item_s)
+    return Feed(table, plan, sizes, held, decide, expected_s)
+
+
+def _window(call: Call) -> int | None:
+    """Return how far a call may look ahead; `pmap` as far as it likes, for it keeps all results anyway."""
+    if call.options.buffersize != "auto":
+        return call.options.buffersize
+    return None if call.is_lazy else sys.maxsize
+
+
+def _crew(plan: Plan, work: Work, held: Held) -> Crew[Any]:
+    """Return those who find fed workers."""
+    if plan.backend == "thread":
+        from amorsize.engine.fed.threaded import ThreadedCrew
+
+        return ThreadedCrew(work)
+    if plan.start_method == "spawn":
+        return _spawned_crew(work, held)
+    if sys.platform == "linux":
+        from amorsize.engine.fed.forked import ForkedCrew
+
+        return ForkedCrew(work)
+    raise AssertionError(f"engine.safety.no_fork lets no plan for forks pass on {sys.platform}")
+
+
+def _spawned_crew(work: Work, held: Held) -> Crew[Any]:
+    from amorsize.engine.spawn.crew import SpawnedCrew
+    from amorsize.engine.spawn.errand import Errand
+    from amorsize.identity.likeness import likeness
+
+    guard = work.guard
+    initializer: Callable[..., object] | None = None
+    initargs: tuple[object, ...] = ()
+    if guard is not None:  # the initializer runs once a worker, which may live longer than the call
+        initializer, initargs = guard.initializer, guard.initargs
+        guard = guard.replace(initializer=None, initargs=(), prepared=None)
+    errand = Errand(
+        work.func, star=work.star, guard=guard, initializer=initializer, initargs=initargs, identify=likeness
+    )
+    return SpawnedCrew(errand, held)
