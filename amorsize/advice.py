@@ -158,24 +158,22 @@ class Adviser:
         return plan_for((profile, self.knowledge.costs, room, self.options), told)
 
     def _awaits_result(self, plan: Plan, results: Sequence[object]) -> bool:
-        """Tell whether a result has to be seen first: none of this function was ever sent, as where they cannot be."""
-        is_open = plan.backend == "process" and not self.options.forces_workers
-        return is_open and not results and self.profile.result_bytes is None
+        """Tell whether an item has to run here first: no result was ever sent, as where they cannot be; or what the
+        first one loads would be loaded by every worker of every call."""
+        loads = self._start_method == "fork" and not self.knowledge.has_run_here and self.profile.first_call_s
+        has_to = not results and (self.profile.result_bytes is None or bool(loads))
+        return has_to and plan.backend == "process" and not self.options.forces_workers
 
     def _curious(self, plan: Plan, n_left: int | None, timings: Timings, results: Sequence[object]) -> Plan:
-        """Return the plan, or the loop for as long as it takes to find out if results can be sent, and if the function
-        waits or frees the GIL.
+        """Return the plan, or the loop for as long as it takes to find out if the function waits or frees the GIL.
 
-        The last is looked for where threads would then clearly gain, and once a call; never by who hands items out.
+        That is looked for where threads would then clearly gain, and once a call; never by who hands items out.
         """
         self.wants_ticker = False
-        if self._awaits_result(plan, results):
-            self.pause_s = TELLING_S
-            return loop_plan("finding out if its results can be sent", n_left, plan.serial_s)
         if self._cpu_share.is_unsure and plan.backend != "thread" and self.options.backend == "auto":
             self.pause_s = TELLING_S
             return plan if self.options.isolate else loop_plan("finding out if it waits", n_left, plan.serial_s)
-        self.pause_s = self._alone_first_s(plan, timings)
+        self.pause_s = TELLING_S if self._awaits_result(plan, results) else self._alone_first_s(plan, timings)
         if self.pause_s:
             return loop_plan("finding out what an item takes alone", n_left, plan.serial_s)
         known = self.profile.gil_free_share is not None or self._has_ticked or not HAS_GIL

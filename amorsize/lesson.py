@@ -7,6 +7,7 @@ from time import perf_counter, time
 
 from amorsize.calibration.crowding import believed_crowding, seen_crowding, seen_lag
 from amorsize.calibration.front import front_of
+from amorsize.calibration.profile import Profile
 from amorsize.calibration.runs import TELLING_S, Run
 from amorsize.calibration.sending import believed_sending
 from amorsize.planning.model import WARM_S
@@ -127,6 +128,8 @@ def _learn(
     share = lasting_share(seen.cpu_share, adviser.knowledge.profile.cpu_share, timings.total_s)
     if share != seen.cpu_share:
         seen = seen.replace(cpu_share=share)
+    if timings.n_items == 1 and not adviser.knowledge.has_run_here:
+        seen = _less_warm_up(seen, timings, jobs)
     for job in jobs:
         if job.retreat is None:
             seen = seen.merge(seen_by_workers(job, adviser.profile, time()))
@@ -147,6 +150,14 @@ def _learn(
     if front is not None:
         seen = seen.replace(front=sqrt(front * (adviser.knowledge.profile.front or front)))
     adviser.knowledge.learn(seen if run is None else seen.ran(run), costs, report.measured_s)
+
+
+def _less_warm_up(seen: Profile, timings: Timings, jobs: Sequence[Job | Feed]) -> Profile:
+    """Return what the caller has seen, less a first item so much longer than those of forked workers that it was a
+    warm-up: what it has loaded, they found."""
+    beside = [batch for job in jobs if job.plan.start_method == "fork" for batch in job.timings.batches]
+    first_call_s = Profile.of([*timings.batches, *beside], time()).first_call_s
+    return seen if first_call_s is None else seen.without_items().replace(first_call_s=first_call_s)
 
 
 def _tells_nothing(adviser: Adviser, timings: Timings, jobs: Sequence[Job | Feed]) -> bool:

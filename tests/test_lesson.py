@@ -100,6 +100,42 @@ def end_of(adviser: Adviser, alone: Timings, beside: Timings, taken: Taken | Non
     return report_of(adviser, n_items, alone, jobs, perf_counter(), is_lazy=False)
 
 
+# ---- what the first call of a process loads
+
+
+def test_a_first_item_much_longer_than_those_of_workers_was_a_warm_up(home: Path) -> None:
+    end_of(adviser_of(abs), timed(1, 0.4), timed(29, 6e-3))
+    known = look_up(abs, [1], cache=True).profile
+    assert known.first_call_s == pytest.approx(0.394)
+    assert known.item.mean == pytest.approx(6e-3)
+
+
+def test_a_first_item_as_long_as_those_of_workers_is_one_of_them(home: Path) -> None:
+    end_of(adviser_of(abs), timed(1, 8e-3), timed(29, 6e-3))
+    known = look_up(abs, [1], cache=True).profile
+    assert known.first_call_s is None
+    assert known.item.weight == pytest.approx(30)
+
+
+@needs_two_cores
+@pytest.mark.needs_fork
+@pytest.mark.parametrize(
+    ("first_call_s", "has_run_here", "runs_one"), [(0.4, False, True), (0.4, True, False), (None, False, False)]
+)
+def test_what_the_first_item_loads_is_loaded_before_a_fork(
+    first_call_s: float | None, has_run_here: bool, runs_one: bool, home: Path
+) -> None:
+    """Else each worker of each call would load it again: the caller, who waits for long items, never runs one."""
+    adviser = adviser_of(abs)
+    adviser.knowledge.has_run_here = has_run_here
+    adviser.knowledge.profile = Profile.of([(1, 6e-3)] * 30, time(), starts_cold=False).replace(
+        first_call_s=first_call_s, result_bytes=5.0, send_s=1e-6, crowding=0.0, cpu_share=1.0, gil_free_share=0.0
+    )
+    plan = adviser.choose(300, Timings(), [], lambda: [1])
+    assert plan.is_parallel is not runs_one
+    assert adviser.choose(299, timed(1, 0.4), [1], lambda: [1]).is_parallel
+
+
 def test_items_that_workers_make_longer_are_known_as_long_as_they_are_alone(home: Path) -> None:
     report = end_of(adviser_of(abs), timed(10, 2e-3), timed(190, 10e-3))
     assert report.serial_s == pytest.approx(200 * 2e-3, rel=0.01)
