@@ -123,13 +123,13 @@ class Mapper:
         """Drop everything that is known about this function, in this process and on disk.
 
         Returns:
-            How many records that were.
+            How many records are gone. Where the store cannot let go of them, a warning says why.
 
         Example:
             >>> n_records = score.forget()
         """
+        from amorsize.forget import forget
         from amorsize.identity.function import function_key
-        from amorsize.knowledge import forget
 
         return forget(function_key(self._func).name)
 

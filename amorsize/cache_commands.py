@@ -7,7 +7,9 @@ from amorsize.terminal import Failure, tell
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
+    from amorsize.records import Facts
     from amorsize.report.diagnosis import StoreState
     from amorsize.report.kept import Kept
     from amorsize.store.disk import DiskStore
@@ -54,37 +56,40 @@ def path(_options: argparse.Namespace) -> Answer:
 
 
 def clear(options: argparse.Namespace) -> Answer:
-    from amorsize.knowledge import forget
+    from amorsize.forget import drop
     from amorsize.store.long import forget_long
 
     store, name = _store(), options.function
-    where, before = store.path, store.note  # in this order: it is the path that may need a note
     if name is not None:
         _require_known(name, {each.function for each in kept()})
-    n_dropped = store.clear() if name is None else forget(name)
-    if name is None:
-        forget_long(where)
-    return _dropped(store, before, n_dropped, name or where)
+        return _dropped(store, lambda: drop(name), name)
+    told = _dropped(store, store.clear, store.path)
+    forget_long(store.path)
+    return told
 
 
 def prune(options: argparse.Namespace) -> Answer:
     from time import time
 
-    store = _store()
-    where, before, seen_until_s = store.path, store.note, time() - options.older_than
-    n_dropped = store.delete([each.key for each in kept() if each.profile.updated_s < seen_until_s])
-    return _dropped(store, before, n_dropped, where)
+    store, seen_until_s = _store(), time() - options.older_than
+    old = [each.key for each in kept() if each.profile.updated_s < seen_until_s]
+    return _dropped(store, lambda: store.delete(old), store.path)
 
 
-def _dropped(store: DiskStore, before: str | None, n_dropped: int, what: str) -> Answer:
-    """Tell how many rows were dropped.
+def _dropped(store: DiskStore, drop: Callable[[], int], what: str) -> Answer:
+    """Drop rows and tell how many there were.
 
     Raises:
-        Failure: where the store has noted that none could be.
+        Failure: where they are still there.
     """
-    store.close()
-    if store.note != before:
-        raise Failure(store.note or "")
+    from amorsize.store.base import StoreError
+
+    try:
+        n_dropped = drop()
+    except StoreError as error:
+        raise Failure(f"nothing was removed from {store.path}: {error}") from error
+    finally:
+        store.close()
     return {"dropped": n_dropped}, [f"dropped {n_dropped:,} rows: {what}"]
 
 
@@ -100,13 +105,11 @@ def _require_known(name: str, names: set[str]) -> None:
 def export(options: argparse.Namespace) -> Answer:
     from amorsize.exchange import export_to
 
-    store = _readable_store()
+    whole = entries()
     try:
-        n_rows = export_to(options.file, store)
+        n_rows = export_to(options.file, whole)
     except OSError as error:
         raise Failure(f"{options.file} cannot be written: {error.strerror}") from error
-    finally:
-        store.close()
     return {"exported": n_rows}, [f"exported {n_rows:,} rows: {options.file}"]
 
 
@@ -114,7 +117,8 @@ def bring(options: argparse.Namespace) -> Answer:
     from amorsize.exchange import import_from
     from amorsize.store.parcel import Damaged
 
-    store = _readable_store()
+    entries()  # what is damaged is not replaced
+    store = _store()
     try:
         n_new, n_left = import_from(options.file, store)
         is_written = store.flush()
@@ -142,51 +146,50 @@ def _store() -> DiskStore:
     return open_store(where)
 
 
-def _readable_store() -> DiskStore:
-    """Return the store.
+def entries() -> list[tuple[str, Facts]]:
+    """Return all rows of the store.
 
     Raises:
-        Failure: where it cannot be read.
+        Failure: where not all can be read.
     """
+    from amorsize.store.base import StoreError, StoreLocked
+
     store = _store()
-    fault = store.fault
-    if fault is not None:
-        raise Failure(f"the cache in {store.path} cannot be read: {fault}; amorsize cache clear begins a new one")
-    return store
+    try:
+        return list(store.entries())
+    except StoreError as error:
+        cure = "try again" if isinstance(error, StoreLocked) else "amorsize cache clear begins a new one"
+        raise Failure(f"the cache in {store.path} cannot be read: {error}; {cure}") from error
 
 
 def kept() -> list[Kept]:
     """Return what the store keeps of functions.
 
     Raises:
-        Failure: where it cannot be read.
+        Failure: where not all can be read.
     """
     from amorsize.report.kept import kept_in
 
-    store = _readable_store()
-    found = kept_in(store.entries())
-    store.close()
-    return found
+    return kept_in(entries())
 
 
 def state() -> StoreState:
     """Return what there is to say about the store itself."""
     from amorsize.report.diagnosis import StoreState
     from amorsize.report.kept import kept_in
+    from amorsize.store.base import StoreError
     from amorsize.whereabouts import directory
 
     if directory() is None:
         return StoreState(directory=None)
     store = _store()
-    found = kept_in(store.entries())
-    told = StoreState(
-        directory=store.path,
-        size_bytes=store.size_bytes,
+    told = StoreState(directory=store.path, size_bytes=store.size_bytes, note=store.note)
+    try:
+        found = kept_in(store.entries())
+    except StoreError as error:
+        return told.replace(fault=str(error))
+    return told.replace(
         n_records=len(found),
         functions=tuple(sorted({each.function for each in found})),
         n_machines=len({each.machine_digest for each in found}),
-        fault=store.fault,
-        note=store.note,
     )
-    store.close()
-    return told

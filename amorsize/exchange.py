@@ -1,6 +1,6 @@
 """Carry what was learned to another machine, or back to this one, where it becomes a first guess.
 
-    store ─> export_to ─> file ─> import_from ─> a prior for each function and kind of input that is not known here
+    rows ─> export_to ─> file ─> import_from ─> a prior for each function and kind of input that is not known here
 
 A prior is worth two samples, so the first run outvotes it. What is known here stays as it is, and so does every row of
 other machines and versions. What another machine charges for workers is no guess for this one, and is left out.
@@ -20,7 +20,7 @@ from amorsize.store.parcel import MOST_CHARS, Damaged, pack, unpack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from amorsize.records import Facts, Machine
     from amorsize.store.disk import DiskStore
@@ -30,13 +30,13 @@ _PROFILE = re.compile("profile:([0-9a-f]{32}):[0-9a-f]{32}:([0-9a-f]{12})")
 _COSTS = re.compile("costs:([0-9a-f]{32}):[a-z]{1,16}")
 
 
-def export_to(file: str, store: DiskStore) -> int:
-    """Write what the store keeps into a file, which appears when it is whole; return how many rows these are.
+def export_to(file: str, entries: Iterable[tuple[str, Facts]]) -> int:
+    """Write a store's rows into a file, which appears when it is whole; return how many these are.
 
     Raises:
         OSError: where it cannot be written.
     """
-    kept = [(key, facts) for key, facts in store.entries() if _PROFILE.fullmatch(key) or _COSTS.fullmatch(key)]
+    kept = [(key, facts) for key, facts in entries if _PROFILE.fullmatch(key) or _COSTS.fullmatch(key)]
     if os.path.lexists(file) and not os.path.isfile(file):  # a device or a pipe would be replaced
         raise OSError(EINVAL, "it is there, and no regular file")
     unfinished = f"{file}.{os.getpid()}.tmp"

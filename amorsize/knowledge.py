@@ -267,21 +267,10 @@ def _write_at_exit(owner_pid: int) -> None:
             store.close()
 
 
-def forget(name: str) -> int:
-    """Drop what is known about the function `module:qualname`, here and in the store; return how many rows that
-    were."""
+def forget_here(name: str) -> set[str]:
+    """Drop what this process knows about the function `module:qualname`; return the keys of these rows."""
     known = {key for key, owner in _names.items() if owner == name}
     for key in known:
         _profiles.pop(key, None)
         del _names[key]
-    where = directory()
-    if where is None:
-        return len(known)
-    from amorsize.store.long import forget_long
-
-    write(where)
-    store = open_store(where)
-    gone = store.delete([key for key, facts in store.entries() if facts.get("function") == name])
-    forget_long(store.path, name)
-    store.close()
-    return max(gone, len(known))
+    return known

@@ -10,12 +10,19 @@ import sys
 import textwrap
 import types
 from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from sqlite3 import connect
+from time import time
 from typing import Any
 
 import pytest
 
 import amorsize
 from amorsize import parallelizable, pmap, pstarmap
+from amorsize.calibration.costs import Costs
+from amorsize.calibration.profile import Profile
+from amorsize.knowledge import look_up
 
 
 @parallelizable
@@ -217,6 +224,23 @@ def test_forget_makes_the_next_look_a_miss() -> None:
 
 def busy(n: int) -> int:
     return sum(range(n))
+
+
+def test_forget_tells_what_the_store_did_not_let_go_of(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    @amorsize.parallelizable
+    def work(x: int) -> int:
+        return sum(range(x))
+
+    monkeypatch.setattr("amorsize.store.disk._ASKED_S", 0.02)
+    known = look_up(work, [1], cache=True)
+    known.learn(Profile.of([(10, 0.1)], time()), Costs(), call_s=60.0)
+    with closing(connect(home / ".cache" / "amorsize" / "cache.db", isolation_level=None)) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        with pytest.warns(amorsize.AmorsizeWarning, match=r"work is still kept in .*: the database is locked"):
+            assert work.forget() == 0
+    assert look_up(work, [1], cache=True).is_hit
+    assert work.forget() == 2
+    assert not look_up(work, [1], cache=True).is_hit
 
 
 def test_no_report_travels_with_a_pickled_function() -> None:

@@ -211,6 +211,45 @@ def test_a_corrupt_cache_is_told_and_left_alone_by_who_only_looks(
     assert corrupt.read_bytes() == before
 
 
+@pytest.fixture
+def holed(store: DiskStore) -> DiskStore:
+    """Return a store of 300 rows more, a page of which is damaged."""
+    ((_, facts), *_) = store.entries()
+    store.update({f"profile:{number:032x}:{'0' * 32}:{'0' * 12}": lambda _: facts for number in range(300)})
+    store.close()
+    database = Path(store.path) / "cache.db"
+    content = bytearray(database.read_bytes())
+    leaves = [at for at in range(0, len(content), 4096) if content[at] == 13]
+    content[leaves[len(leaves) // 2]] = 0
+    database.write_bytes(content)
+    return store
+
+
+def test_a_part_of_a_cache_does_not_pass_for_all_of_it(
+    holed: DiskStore, tmp_path: Path, printed: Callable[..., str], failed: Callable[..., str]
+) -> None:
+    before = (Path(holed.path) / "cache.db").read_bytes()
+    export = f"export {tmp_path / 'all'}"
+    for command in ("list", "show a", export, "prune --older-than=1d", "clear work:first"):
+        told = failed("cache", *command.split())
+        assert "cannot be read: database disk image is malformed; amorsize cache clear begins a new one" in told
+    assert list(tmp_path.iterdir()) == []
+    out = printed("cache", "info")
+    assert "records  not known\nstate    database disk image is malformed\n" in out
+    assert (Path(holed.path) / "cache.db").read_bytes() == before
+
+
+def test_a_cache_that_is_locked_for_a_while_is_not_to_be_cleared(
+    store: DiskStore, failed: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("amorsize.store.disk._ASKED_S", 0.02)
+    with closing(sqlite3.connect(Path(store.path) / "cache.db", isolation_level=None)) as holder:
+        holder.execute("BEGIN EXCLUSIVE")
+        assert failed("cache", "list").endswith("the database is locked by another process; try again\n")
+        assert "nothing was removed" in failed("cache", "clear")
+    assert len(list(store.entries())) == 2
+
+
 def test_a_corrupt_cache_can_be_cleared(corrupt: Path, printed: Callable[..., str]) -> None:
     assert printed("cache", "clear").startswith("dropped 0 rows")
     assert "state    usable" in printed("cache", "info")
@@ -325,7 +364,7 @@ def test_an_import_leaves_what_was_learned_while_it_ran(parcel: str, store: Disk
 def test_prices_are_carried_back_to_their_own_machine_only(store: DiskStore, tmp_path: Path) -> None:
     here = f"costs:{machine().digest}:fork"
     store.update({key: lambda _: Costs(fork_s=7e-3).to_facts() for key in (here, f"costs:{ELSEWHERE.digest}:fork")})
-    exchange.export_to(str(tmp_path / "all"), store)
+    exchange.export_to(str(tmp_path / "all"), store.entries())
     store.clear()
     assert exchange.import_from(str(tmp_path / "all"), store) == (3, 1)
     assert rows_of(store)[here]["fork_s"] == 7e-3

@@ -27,7 +27,7 @@ class StoreState(Record):
     Attributes:
         directory: where; None where the environment turns the store off.
         size_bytes: what it takes on disk.
-        n_records: profiles that can be read.
+        n_records: profiles that are kept; None where not all can be read.
         functions: their functions, sorted.
         n_machines: machines that they were measured on.
         fault: why it cannot be used as it stands, in words; None where it can.
@@ -36,7 +36,7 @@ class StoreState(Record):
 
     directory: str | None
     size_bytes: int = 0
-    n_records: int = 0
+    n_records: int | None = None
     functions: tuple[str, ...] = ()
     n_machines: int = 0
     fault: str | None = None
@@ -186,6 +186,8 @@ def describe_store(store: StoreState) -> list[str]:
     functions = "1 function" if len(store.functions) == 1 else f"{len(store.functions)} functions"
     machines = "1 machine" if store.n_machines == 1 else f"{store.n_machines} machines"
     kept = f"{store.n_records:,} about {functions} on {machines}" if store.n_records else "none yet"
+    if store.n_records is None:
+        kept = "not known"
     return named(
         [
             ("store", store.directory),

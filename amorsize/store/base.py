@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     class Store(Protocol):
         """Facts by key. Key: 1 to 200 printable characters. Facts: flat, finite, at most 16 KB (`rows` has the limits).
 
-        A row that is damaged, foreign or outside of the limits is a miss. No method raises for what a disk does.
+        A row that is damaged, foreign or outside of the limits is a miss. `read` and `update`, which stand in the way
+        of somebody's results, raise nothing for what a disk does; the others do all of it, or raise.
         """
 
         @property
@@ -39,15 +40,27 @@ if TYPE_CHECKING:
             ...
 
         def entries(self) -> Iterator[tuple[str, Facts]]:
-            """Yield every key with its facts."""
+            """Return every key with its facts.
+
+            Raises:
+                StoreError: where not all could be read.
+            """
             ...
 
         def delete(self, keys: Iterable[str]) -> int:
-            """Forget these keys; return how many there were."""
+            """Forget these keys; return how many there were.
+
+            Raises:
+                StoreError: where they are still there.
+            """
             ...
 
         def clear(self) -> int:
-            """Forget everything; return how many keys there were."""
+            """Forget everything; return how many keys there were.
+
+            Raises:
+                StoreError: where it is still there.
+            """
             ...
 
 
@@ -93,7 +106,7 @@ class Patience:
 
 
 class StoreError(Exception):
-    """Something about the database on disk; never leaves this room."""
+    """Something about the database on disk, in words; only who asks for all of it, or for its end, is told."""
 
 
 class StoreLocked(StoreError):

@@ -6,7 +6,8 @@
               damaged or foreign   ->  the database is put aside and a new one begun
               full, read-only, ... ->  memory only from here on, and `problem` says why
 
-Nothing is raised for what a disk does. Light: diskcache is loaded by the first write.
+Nothing is raised for what a disk does, but by `entries`, `delete` and `clear`, which somebody waits for: all of it is
+done, or it is said why not. Light: diskcache is loaded by the first write.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 _LOCKED_S = 20e-3  # a transaction takes 0.2 ms: who holds the lock for longer is no update; 60 ms is all that we have
-_ASKED_S = 2.0  # `delete`, `clear`: somebody waits for it to be done
+_ASKED_S = 2.0  # `entries`, `delete`, `clear`: somebody waits for it to be done
 _MOST_WAITING = 10_000  # merges a key: of eight processes in a hurry one may be locked out for thousands of updates
 
 _lock = allocate_lock()  # one thing at a time in this process: see `place._read`
@@ -101,23 +102,6 @@ class DiskStore:
         except OSError:  # a directory that may not even be looked into
             return 0
 
-    @property
-    def fault(self) -> str | None:
-        """What keeps the database from being read, in words; None where nothing does, or where there is none yet.
-
-        Looks only; the next write is what puts a damaged database aside.
-        """
-        with _lock:
-            self._leave_parent()
-            try:
-                self._current_reader()
-            except FileNotFoundError:
-                return None
-            except (OSError, StoreError) as exc:
-                self._close_reader()
-                return str(exc)
-            return None
-
     def read(self, keys: Sequence[str]) -> dict[str, Facts]:
         with _lock:
             self._leave_parent()
@@ -141,22 +125,23 @@ class DiskStore:
     def entries(self) -> Iterator[tuple[str, Facts]]:
         with _lock:
             self._leave_parent()
-            known = {**self._read(Reader.entries), **self._known(self._waiting)}
-        yield from known.items()
+            return iter(self._merged(self._whole(), self._waiting).items())
 
     def delete(self, keys: Iterable[str]) -> int:
         unwanted = set(keys)
         with _lock:
             self._leave_parent()
-            removed = self._remove(lambda writer, patience: writer.delete(unwanted, patience))
-            return removed + sum(self._waiting.pop(key, None) is not None for key in unwanted)
+            self._write(_ASKED_S)
+            n_waiting = sum([self._waiting.pop(key, None) is not None for key in unwanted])
+            return n_waiting + self._remove(lambda writer, patience: writer.delete(unwanted, patience))
 
     def clear(self) -> int:
         with _lock:
             self._leave_parent()
-            removed = self._remove(lambda writer, patience: writer.clear(patience)) + len(self._waiting)
+            self._write(_ASKED_S)
+            n_waiting = len(self._waiting)
             self._waiting.clear()
-            return removed
+            return n_waiting + self._remove(lambda writer, patience: writer.clear(patience))
 
     def close(self) -> None:
         """Close the files; the next use opens them again. What waits goes on waiting."""
@@ -168,8 +153,23 @@ class DiskStore:
     # Reading.
 
     def _known(self, keys: Collection[str]) -> dict[str, Facts]:
-        """Return what the database says of these keys, with the merges that wait."""
-        known = self._read(lambda reader: ((key, facts) for key in keys if (facts := reader.get(key)) is not None))
+        """Return what the database says of these keys, or did before an error, with the merges that wait."""
+        known: dict[str, Facts] = {}
+        try:
+            reader = self._current_reader()
+            for key in keys:
+                facts = reader.get(key)
+                if facts is not None:
+                    known[key] = facts
+        except (OSError, StoreError):  # nothing there, or nothing that may be read: a miss; `_write` says why
+            self._close_reader()
+        except BaseException:  # Ctrl-C: no descriptor outlives the call that it ends
+            self._close_reader()
+            raise
+        return self._merged(known, keys) if self._waiting else known
+
+    def _merged(self, known: dict[str, Facts], keys: Collection[str]) -> dict[str, Facts]:
+        """Apply the merges of these keys that wait."""
         for key in self._waiting.keys() & keys:
             facts = known.pop(key, None)
             for merge in self._waiting[key]:
@@ -178,17 +178,19 @@ class DiskStore:
                 known[key] = facts
         return known
 
-    def _read(self, look: Callable[[Reader], Iterable[tuple[str, Facts]]]) -> dict[str, Facts]:
-        """Return what there is; what was read before an error stays."""
-        found: dict[str, Facts] = {}
+    def _whole(self) -> dict[str, Facts]:
+        """Return all that the database says, by a connection that waits longer; raise where it cannot be read to its
+        end."""
         try:
-            found.update(look(self._current_reader()))
-        except (OSError, StoreError):  # nothing there, or nothing that may be read: a miss; `_write` says why
-            self._close_reader()
-        except BaseException:  # Ctrl-C: no descriptor outlives the call that it ends
-            self._close_reader()
-            raise
-        return found
+            reader = Reader(self.path, self._clock, _ASKED_S)
+        except FileNotFoundError:
+            return {}
+        except OSError as exc:
+            raise StoreUnusable(str(exc)) from exc
+        try:
+            return dict(reader.entries())
+        finally:
+            reader.close()
 
     def _current_reader(self) -> Reader:
         if self._reader is not None and not self._reader.is_current:
@@ -217,16 +219,14 @@ class DiskStore:
         return not self._waiting
 
     def _remove(self, act: Callable[[Writer, Patience], int]) -> int:
-        self._write(_ASKED_S)
         try:
             if place.identity(self.path) is None:
                 return 0
-            removed = self._with_writer(act, _ASKED_S)
+            n_removed = self._with_writer(act, _ASKED_S)
             place.forget_aside(self.path)
-        except (OSError, StoreError) as exc:
-            self.note = f"nothing was removed from {self.path}: {exc}"
-            return 0
-        return removed
+        except OSError as exc:
+            raise StoreUnusable(str(exc)) from exc
+        return n_removed
 
     def _with_writer(self, act: Callable[[Writer, Patience], T], patience_s: float) -> T:
         """Do it, twice where the first database was no good.

@@ -93,8 +93,7 @@ SCHEMA_DIGEST = "8567707337a50c489120ccde8a21cc33"
 _PREPARE = ("trusted_schema = OFF", "cell_size_check = ON", "mmap_size = 0", "temp_store = MEMORY")
 _LIMIT_LENGTH = 0  # SQLITE_LIMIT_LENGTH, bytes of the longest value or row
 _MOST_BYTES = 4 * rows.MOST_ROW_CHARS
-_LOOKUP_S = 3e-3  # a commit keeps readers out for 0.1 ms; a miss would cost a calibration, waiting longer the 60 ms
-_PAGE_S = 1.0  # somebody waits for a whole list
+LOOKUP_S = 3e-3  # a commit keeps readers out for 0.1 ms; a miss would cost a calibration, waiting longer the 60 ms
 _STEPS = 20_000  # a lookup takes 40 of SQLite's steps, a hostile database any number: look at the clock after so many
 _UNUSABLE = frozenset((3, 7, 8, 10, 13, 14, 22))  # PERM NOMEM READONLY IOERR FULL CANTOPEN NOLFS
 _LOCKED = frozenset((5, 6))  # BUSY LOCKED
@@ -157,15 +156,14 @@ def schema_digest(connection: _sqlite3.Connection) -> str:
 
 
 def ask(connection: _sqlite3.Connection, query: str, arguments: tuple[str | int, ...] = ()) -> list[Any]:  # Any: SQL's
-    """Return the rows that answer a query; none where one is longer than any row of ours.
+    """Return the rows that answer a query.
 
     Raises:
-        StoreError: what is wrong with the database.
+        StoreForeign: what is wrong with the database; also where a row is longer than any of ours.
+        StoreError: what else keeps it from being read.
     """
     try:
         return connection.execute(query, arguments).fetchall()
-    except _sqlite3.DataError:
-        return []
     except (_sqlite3.Error, UnicodeDecodeError, MemoryError) as exc:  # SQLite's error may quote bytes that are no text
         raise translated(exc) from exc
 
@@ -185,25 +183,31 @@ def translated(error: BaseException) -> StoreLocked | StoreForeign | StoreUnusab
 class Reader:
     """A connection that can only read; every row that is not right in every way is a miss.
 
+    Args:
+        directory: where the database is.
+        clock: seconds, monotonic.
+        patience_s: how long each look may wait for others.
+
     Raises:
         FileNotFoundError: where there is no database yet.
         StoreError: where there is nothing that may be read; by the methods too.
     """
 
-    def __init__(self, directory: str, clock: Callable[[], float]) -> None:
+    def __init__(self, directory: str, clock: Callable[[], float], patience_s: float = LOOKUP_S) -> None:
         identity = place.check(directory)
         if identity is None:
             raise FileNotFoundError(directory)
         self._directory = directory
         self._identity = identity
         self._clock = clock
-        self._patience = Patience(_LOOKUP_S, clock)
+        self._patience_s = patience_s
+        self._patience = Patience(patience_s, clock)
         self._connection = connect(directory, "ro", self._patience)
         try:
             try:
                 check_layout(self._connection)
             except StoreUnusable:  # a transaction of a killed process has to be undone first, by who may write
-                _undo(directory, Patience(_LOOKUP_S, clock))
+                _undo(directory, Patience(patience_s, clock))
                 check_layout(self._connection)
         except BaseException:  # what is wrong with it, or Ctrl-C
             self._connection.close()
@@ -219,8 +223,13 @@ class Reader:
         """Return the facts of a key, None for a miss."""
         if not rows.is_key(key):
             return None
-        self._patience = Patience(_LOOKUP_S, self._clock)
-        found = ask(self._connection, _SELECT, (key,))
+        self._patience = Patience(self._patience_s, self._clock)
+        try:
+            found = self._connection.execute(_SELECT, (key,)).fetchall()
+        except _sqlite3.DataError:  # longer than any row of ours
+            return None
+        except (_sqlite3.Error, UnicodeDecodeError, MemoryError) as exc:
+            raise translated(exc) from exc
         return rows.decode(key, found[0][0]) if found else None
 
     def entries(self) -> Iterator[tuple[str, Facts]]:
@@ -233,7 +242,7 @@ class Reader:
                     yield key, facts
 
     def _page(self, after: int) -> list[tuple[int, object]]:
-        self._patience = Patience(_PAGE_S, self._clock)
+        self._patience = Patience(self._patience_s, self._clock)
         return ask(self._connection, _SELECT_KEYS, (after,))
 
     def close(self) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from amorsize.store.base import StoreError
 from amorsize.store.disk import DiskStore
 from benchmarks.soak import processes
 from benchmarks.soak.plans import Fault, Plan, plan_of
@@ -273,8 +274,10 @@ class Watchdog:
         promised = int(told[-1]) if told else 0
         if not isinstance(found, int) or not promised <= found <= promised + 1:
             self._complain(plan, f"{promised} updates were said to be written, {found} are there")
-        if store.fault is not None:
-            self._complain(plan, f"the store is spoilt: {store.fault}")
+        try:
+            store.entries()
+        except StoreError as error:
+            self._complain(plan, f"the store is spoilt: {error}")
         store.close()
 
 

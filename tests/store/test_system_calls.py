@@ -42,6 +42,8 @@ ERRORS = {
 
 SESSIONS = """
 import ctypes, os, struct, sys, traceback
+from contextlib import suppress
+from amorsize.store.base import StoreError
 from amorsize.store.disk import DiskStore
 import amorsize.store.safe_disk
 
@@ -65,11 +67,13 @@ def session(store, done, deletes=True):
         known = store.read(["a", "old"])
         assert known.get("a", {"n": 1})["n"] in range(1, n_updates + done + 1), known
         assert known.get("old") in (None, {"n": 7}), known
-    assert dict(store.entries()).keys() <= {"a", "old"}
-    store.fault, store.size_bytes
+    with suppress(StoreError):
+        assert dict(store.entries()).keys() <= {"a", "old"}
+    assert store.size_bytes >= 0
     store.flush(0.0)
     if deletes:
-        store.delete(["old"])
+        with suppress(StoreError):
+            store.delete(["old"])
     store.close()
 
 def case(directory, number, error, is_open):
