@@ -177,6 +177,7 @@ def state() -> StoreState:
     """Return what there is to say about the store itself."""
     from amorsize.report.diagnosis import StoreState
     from amorsize.report.kept import kept_in
+    from amorsize.store.attempt import obstacle
     from amorsize.store.base import StoreError
     from amorsize.whereabouts import directory
 
@@ -189,6 +190,7 @@ def state() -> StoreState:
     except StoreError as error:
         return told.replace(fault=str(error))
     return told.replace(
+        problem=obstacle(store.path),
         n_records=len(found),
         functions=tuple(sorted({each.function for each in found})),
         n_machines=len({each.machine_digest for each in found}),

@@ -191,7 +191,7 @@ def warn_once(text: str, beside: BaseException | None = None) -> None:
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("amorsize."):
         frame, level = frame.f_back, level + 1
     try:
-        warnings.warn(text, AmorsizeWarning, stacklevel=level - 1)
+        warnings.warn(text, AmorsizeWarning, stacklevel=level)
     except AmorsizeWarning:
         if beside is None:
             raise

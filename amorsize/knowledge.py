@@ -16,11 +16,12 @@ from time import time
 
 from amorsize.calibration.costs import Costs
 from amorsize.calibration.profile import Profile
+from amorsize.errors import warn_once
 from amorsize.identity.function import function_key
 from amorsize.identity.inputs import input_class
 from amorsize.identity.machine import machine
 from amorsize.inline import uncollected
-from amorsize.store.where import temporary_directory
+from amorsize.store.where import may_hold_rows, seems_closed
 from amorsize.whereabouts import directory
 
 TYPE_CHECKING = False
@@ -52,6 +53,7 @@ _costs: dict[str, Costs] = {}  # by row key
 _rows_asked: dict[tuple[str, str, str], dict[str, InputClass]] = {}
 _unwritten: dict[str, dict[str, tuple[Profile | Costs, Facts]]] = {}  # by directory and row key, with its labels
 _stores: dict[str, DiskStore] = {}  # by directory
+_glanced_at: dict[str, bool] = {}  # by directory
 _owner_pid = 0  # a child forked by the user has a copy of all this, and must not write it a second time
 
 
@@ -97,7 +99,7 @@ class Knowledge:
     def _read(self, where: str) -> None:
         """Take from the store into the memo what this process does not know; what does not read as a profile is a
         miss."""
-        if where not in _stores and not _may_hold_rows(where):
+        if where not in _stores and not may_hold_rows(where):
             return
         store = open_store(where)
         try:
@@ -135,8 +137,14 @@ class Knowledge:
         if costs != _ASSUMED:
             _waiting_in(self._directory)[self._costs_key] = costs, {}
         write_s = WRITE_S if "diskcache" in sys.modules else FIRST_WRITE_S
-        if write_s <= WRITE_SHARE * call_s or len(_unwritten[self._directory]) > MOST_ROWS:
+        is_due = write_s <= WRITE_SHARE * call_s or len(_unwritten[self._directory]) > MOST_ROWS
+        if is_due or _is_found_closed(self._directory):
             write(self._directory)
+
+    @property
+    def complaint(self) -> str | None:
+        """Why what is learned ends with this process, in words; None where it is kept, or nobody has tried yet."""
+        return _complaint(_stores.get(self._directory or ""))
 
 
 def look_up(func: object, sample: Sequence[object], *, cache: bool) -> Knowledge:
@@ -222,12 +230,22 @@ def _waiting_in(where: str) -> dict[str, tuple[Profile | Costs, Facts]]:
     return _unwritten.setdefault(where, {})
 
 
-def _may_hold_rows(where: str) -> bool:
-    """Whether there is a store at all, there or where one goes whose directory is on a network file system.
+def _is_found_closed(where: str) -> bool:
+    """Tell, once a process, whether a store seems closed: it is written at once then, for the call's report to say
+    why."""
+    if where in _glanced_at:
+        return False
+    _glanced_at[where] = True
+    return seems_closed(where)
 
-    Where nothing was ever kept, the first look of a process spares what opening it would load.
-    """
-    return any(map(os.path.lexists, (where, temporary_directory(os.environ))))
+
+def _complaint(store: DiskStore | None) -> str | None:
+    if store is None or store.problem is None:
+        return None
+    return (
+        f"what is learned ends with this process: {store.problem}; name another directory in AMORSIZE_CACHE_DIR, or "
+        "keep nothing with AMORSIZE_CACHE=0"
+    )
 
 
 def open_store(where: str) -> DiskStore:
@@ -265,6 +283,8 @@ def _write_at_exit(owner_pid: int) -> None:
         for store in list(_stores.values()):  # what an earlier write found locked waits there
             store.flush()
             store.close()
+        for complaint in filter(None, map(_complaint, _stores.values())):
+            warn_once(complaint)
 
 
 def forget_here(name: str) -> set[str]:

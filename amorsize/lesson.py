@@ -73,16 +73,19 @@ def report_of(
     run = None if predicted_s is None else _run(adviser, plan, predicted_s, now_s - adviser.chosen_at_s)
     try:
         _learn(adviser, timings, jobs, run, crowding, report)
+        complaint = adviser.knowledge.complaint
     except Exception:  # an error of ours: the results are there, and nobody is to lose them for it
-        return _untaught(report, adviser)
-    return report
+        complaint = _own_error()
+    if complaint is None:
+        return report
+    adviser.warn(complaint)
+    return report.replace(warnings=tuple(adviser.warnings))
 
 
-def _untaught(report: RunReport, adviser: Adviser) -> RunReport:
+def _own_error() -> str:
     from traceback import format_exc
 
-    adviser.warn(f"nothing was learned from this call; please report why: {format_exc()}")
-    return report.replace(warnings=tuple(adviser.warnings))
+    return f"nothing was learned from this call; please report why: {format_exc()}"
 
 
 def _seen_crowding(timings: Timings, jobs: Sequence[Job | Feed]) -> float | None:

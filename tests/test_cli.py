@@ -165,6 +165,16 @@ def test_info_tells_where_and_how_much(home: Path, printed: Callable[..., str]) 
     assert told["size_bytes"] > 0
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="another error there")
+def test_a_cache_that_cannot_be_written_is_told_before_anything_is_lost(
+    home: Path, printed: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / "file").touch()
+    monkeypatch.setenv("AMORSIZE_CACHE_DIR", str(home / "file" / "cache"))
+    assert "state    cannot be written: Not a directory\n" in printed("cache", "info")
+    assert f"- nothing learned is kept: {home / 'file' / 'cache'} cannot be written: Not a dir" in printed("doctor")
+
+
 def test_path_is_the_directory(home: Path, printed: Callable[..., str]) -> None:
     assert printed("cache", "path") == f"{home / '.cache' / 'amorsize'}\n"
     assert json.loads(printed("cache", "path", "--json")) == {"path": str(home / ".cache" / "amorsize")}

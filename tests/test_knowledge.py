@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from amorsize import knowledge, pmap, whereabouts
+from amorsize import AmorsizeWarning, knowledge, parallelizable, pmap, whereabouts
 from amorsize.calibration.costs import Costs
 from amorsize.calibration.profile import Profile
 
@@ -77,6 +77,39 @@ def test_what_a_locked_store_could_not_take_is_kept_at_the_end_of_the_process(ho
     with closing(connect(f"{where}/cache.db")) as database:
         ((n_rows,),) = database.execute("SELECT count(*) FROM Cache")
     assert n_rows == 4  # of each function one for its kind of input, and one for all kinds
+
+
+def spin(n: int) -> int:
+    return sum(range(n))
+
+
+@pytest.mark.fault("R15")
+@pytest.mark.skipif(sys.platform == "win32", reason="there, nothing tells before a write")
+def test_a_store_that_is_closed_is_told_in_every_report_and_warned_of_once(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / "file").touch()
+    monkeypatch.setenv("AMORSIZE_CACHE_DIR", str(home / "file" / "cache"))
+    work = parallelizable(spin, n_jobs=1)
+    with pytest.warns(AmorsizeWarning, match="ends with this process: nothing can be written to .*file/cache") as told:
+        work.pmap([30_000] * 60)
+    work.pmap([30_000] * 60)  # any warning more would be an error
+    assert work.last_run is not None
+    assert [(str(each.message), each.filename) for each in told] == [(work.last_run.warnings[0], __file__)]
+
+
+@pytest.mark.fault("R15")
+@pytest.mark.skipif(sys.platform == "win32", reason="modes are POSIX")
+def test_a_store_that_only_a_write_finds_closed_is_told_at_the_end_of_the_process(home: Path) -> None:
+    where = home / ".cache" / "amorsize"
+    where.mkdir(parents=True)
+    where.chmod(0o777)
+    known = knowledge.look_up(abs, [1], cache=True)
+    known.learn(Profile.of([(10, 1e-3)], time()), Costs(), call_s=1e-3)
+    assert known.complaint is None
+    with pytest.warns(AmorsizeWarning, match="can be written by others: chmod go-w"):
+        knowledge._write_at_exit(os.getpid())
+    assert known.complaint is not None
 
 
 def test_the_directory_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ class StoreState(Record):
         functions: their functions, sorted.
         n_machines: machines that they were measured on.
         fault: why it cannot be used as it stands, in words; None where it can.
+        problem: why nothing can be written, in words; None where it can.
         note: what else a person should know about where it is.
     """
 
@@ -40,6 +41,7 @@ class StoreState(Record):
     functions: tuple[str, ...] = ()
     n_machines: int = 0
     fault: str | None = None
+    problem: str | None = None
     note: str | None = None
 
 
@@ -177,6 +179,11 @@ def _store(seen: Diagnosis) -> Iterator[tuple[str, str]]:
             f"what was learned is of no use: {seen.store.fault}",
             "amorsize cache clear, or another AMORSIZE_CACHE_DIR",
         )
+    elif seen.store.problem is not None:
+        yield (
+            f"nothing learned is kept: {seen.store.directory} cannot be written: {seen.store.problem}",
+            "have it written by this user, or name another one in AMORSIZE_CACHE_DIR",
+        )
 
 
 def describe_store(store: StoreState) -> list[str]:
@@ -193,7 +200,7 @@ def describe_store(store: StoreState) -> list[str]:
             ("store", store.directory),
             ("size", size(store.size_bytes)),
             ("records", kept),
-            ("state", store.fault or "usable"),
+            ("state", store.fault or if_known(store.problem, "cannot be written: {}".format) or "usable"),
             ("note", store.note),
         ]
     )

@@ -24,6 +24,26 @@ def default_directory(environ: "Mapping[str, str]", platform: str = sys.platform
     return os.path.join(root, "amorsize")
 
 
+def may_hold_rows(directory: str) -> bool:
+    """Tell whether there is a store at all, there or where one goes whose directory is on a network file system.
+
+    Where nothing was ever kept, the first look of a process spares what opening it would load.
+    """
+    return any(map(os.path.lexists, (directory, temporary_directory(os.environ))))
+
+
+def seems_closed(directory: str) -> bool:
+    """Tell, at a glance of 10 us, whether nothing can be written there; what seems open may be closed all the same."""
+    return not os.access(nearest(directory), os.W_OK | os.X_OK)
+
+
+def nearest(directory: str) -> str:
+    """Return the directory, or the nearest one above it that is there, or what stands there in its place."""
+    while directory and not os.path.lexists(directory) and directory != os.path.dirname(directory):
+        directory = os.path.dirname(directory)
+    return directory or os.curdir
+
+
 def temporary_directory(environ: "Mapping[str, str]") -> str:
     """Return this user's own directory on the local disk, for where the cache directory will not do."""
     root = next((environ[name] for name in ("TMPDIR", "TEMP", "TMP") if environ.get(name)), "/tmp")
