@@ -6,6 +6,7 @@ import os
 import sys
 from time import perf_counter
 
+from amorsize.calibration.costs import Unmeasured
 from amorsize.engine import safety
 from amorsize.engine.spawn import launch
 from amorsize.identity.machine import capacity, machine
@@ -61,12 +62,25 @@ def _workers(room: Capacity, refusal: str | None) -> Workers | None:
         return None
     from amorsize.engine import counter, probe
 
+    fault: BaseException | None = None
+    counter_fault: str | None = None
     try:
-        fault = probe.counter_fault()
+        costs, is_measured = probe.measure(room), True
+    except Unmeasured as error:
+        costs, is_measured, fault = error.costs, False, error.__cause__
+    try:
+        counter_fault = probe.counter_fault()
     except OSError as error:
-        fault = f"no worker could be started: {error}"
+        fault = error
     kind = "a file offset, without a lock" if counter.offsets_are_serialised() else "a number in a file, under a lock"
-    return Workers(counter=kind, counter_fault=fault, costs=probe.measure(room))
+    return Workers(
+        counter=kind,
+        counter_fault=counter_fault,
+        fault=None if fault is None else getattr(fault, "strerror", None) or str(fault),
+        fault_number=getattr(fault, "errno", None),
+        costs=costs,
+        is_measured=is_measured,
+    )
 
 
 def _whole_machine() -> tuple[int | None, int | None]:

@@ -14,7 +14,7 @@ from math import ceil
 from time import perf_counter
 from typing import Generic, TypeVar
 
-from amorsize.calibration.costs import Costs
+from amorsize.calibration.costs import Costs, Unmeasured
 from amorsize.engine import pools, safety
 from amorsize.engine.failure import culprit, refusal
 from amorsize.identity.function import function_key
@@ -181,7 +181,7 @@ def advise(func: Callable[[X], Any], trial: Trial, data: Iterable[X], n_items: i
         chunksize=max(1, int(STREAM_CHUNK_S / max(item_s, SHORTEST_S))) if n_items is None else None,
         refusal=_refusal(func) or trial.refusal,
     )
-    costs = _costs(trial, limits, expected * item_s)
+    costs, assumed = _costs(trial, limits, expected * item_s)
 
     def choose(n_items: int) -> Plan:
         return choose_pool_plan(profile, costs, room, n_items, limits, shortest_s=trial.shortest_s)
@@ -206,7 +206,7 @@ def advise(func: Callable[[X], Any], trial: Trial, data: Iterable[X], n_items: i
         jobs_by_cores=min(limits.n_jobs_ceiling, ceil(room.n_effective)),
         jobs_by_memory=worker_limit_by_memory(room.memory_bytes, profile.worker_bytes),
     )
-    return replace(found, warnings=tuple(_warnings(func, found, limits)))
+    return replace(found, warnings=(*assumed, *_warnings(func, found, limits)))
 
 
 def _refusal(func: Callable[..., Any]) -> str | None:
@@ -219,19 +219,28 @@ def _refusal(func: Callable[..., Any]) -> str | None:
     return f"a Pool cannot be sent {what} ({error}): define it at the top of a module"
 
 
-def _costs(trial: Trial, limits: Limits, serial_s: float) -> Costs:
-    """Return what this machine charges for these items; measured where that can make a difference."""
-    costs, method = Costs(), pools.start_method()
+def _costs(trial: Trial, limits: Limits, serial_s: float) -> tuple[Costs, list[str]]:
+    """Return what this machine charges for these items, measured where that can make a difference; and a warning where
+    it could not be."""
+    costs, method, assumed = Costs(), pools.start_method(), []
     if limits.refusal is None and limits.n_jobs_ceiling > 1 and serial_s >= WORTH_MEASURING_S:
-        costs = measured()
+        try:
+            costs = measured()
+        except Unmeasured as error:
+            costs = error.costs
+            assumed = [f"what a Pool costs is assumed, because trying one here failed ({error}): yours may fail, too"]
     if method != "fork":
         costs = costs.replace(pool_s=pools.ASSUMED_POOL_S[method])
-    return costs.replace(pool_item_s=max(costs.pool_item_s, trial.sending_s or 0.0))
+    return costs.replace(pool_item_s=max(costs.pool_item_s, trial.sending_s or 0.0)), assumed
 
 
 @cache
 def measured() -> Costs:
-    """Measure this machine, once in a process; the defaults stand where no process can be forked."""
+    """Measure this machine, once in a process; the defaults stand where it may not fork.
+
+    Raises:
+        Unmeasured: where it fails to; the next call tries again.
+    """
     if sys.platform != "linux" or safety.refusal() is not None:
         return Costs()
     from amorsize.engine import probe

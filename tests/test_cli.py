@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pickle
@@ -605,6 +606,23 @@ def test_the_doctor_measures_what_workers_cost_here(printed: Callable[..., str])
     assert seen["workers"]["counter_fault"] is None
     assert seen["capacity"]["n_cores"] >= 1
     assert seen["refusal"] is None
+
+
+@pytest.mark.needs_fork
+@pytest.mark.fault("R14")
+@pytest.mark.parametrize(("number", "cure"), [(errno.EAGAIN, "ulimit -u"), (errno.EMFILE, "ulimit -n")])
+def test_the_doctor_names_the_limit_that_keeps_workers_from_starting(
+    number: int, cure: str, monkeypatch: pytest.MonkeyPatch, printed: Callable[..., str]
+) -> None:
+    def refuse() -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fork", refuse)
+    out = printed("doctor")
+    assert f"\nCOSTS, ALL OF THEM ASSUMED: {os.strerror(number)}\n" in out
+    assert f"- workers could not be started: {os.strerror(number)}\n  cure: raise the limit of" in out
+    assert cure in out
+    assert "this kernel" not in out
 
 
 def test_the_doctor_finds_what_the_environment_forbids(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
+import os
 import socket
 import threading
 from typing import TYPE_CHECKING
@@ -15,7 +17,7 @@ from amorsize.calibration.costs import Costs
 from amorsize.calibration.profile import Profile
 from amorsize.engine import pools
 from amorsize.identity import machine
-from amorsize.optimizer import OptimizationResult, advise
+from amorsize.optimizer import OptimizationResult, advise, measured
 from amorsize.records import Capacity, Plan
 from amorsize.trial import Trial
 
@@ -332,6 +334,22 @@ def test_where_workers_are_not_forked_their_start_is_assumed_and_that_is_said(mo
     assert result.break_even_items is not None
     assert result.break_even_items > 2 * forked
     assert any("__main__" in warning and "their start was not measured" in warning for warning in result.warnings)
+
+
+@pytest.mark.needs_fork
+def test_costs_that_could_not_be_measured_are_told_and_measured_the_next_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> int:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr(optimizer, "measured", measured)
+    measured.cache_clear()
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fork", refuse)
+        (told,) = advised().warnings
+    assert "is assumed" in told
+    assert os.strerror(errno.EAGAIN) in told
+    assert advised().warnings == ()
+    assert measured().pool_s != Costs().pool_s
 
 
 def test_on_this_very_machine_there_is_an_answer(fresh_python: Callable[..., str]) -> None:

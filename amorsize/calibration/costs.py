@@ -141,6 +141,18 @@ class Costs(Record):
             return None  # a store may hold anything: what does not read as costs is a miss
 
 
+class Unmeasured(Exception):
+    """Why not all prices could be measured, in words.
+
+    Attributes:
+        costs: those that could be, and the defaults in place of the others.
+    """
+
+    def __init__(self, why: str, costs: Costs) -> None:
+        super().__init__(why)
+        self.costs = costs
+
+
 _PRICES = Costs._fields[:-1]
 
 

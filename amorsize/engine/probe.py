@@ -20,7 +20,7 @@ from time import perf_counter
 
 assert sys.platform == "linux"  # before the imports: elsewhere, type checkers find nothing behind them
 
-from amorsize.calibration.costs import MAX_CROWDING, MIN_COST_S, Costs
+from amorsize.calibration.costs import MAX_CROWDING, MIN_COST_S, Costs, Unmeasured
 from amorsize.engine import pools, wire
 from amorsize.engine.collect import Collector
 from amorsize.engine.counter import open_counter
@@ -79,19 +79,26 @@ that were not measured are expected to suffer what the next smaller one does."""
 
 
 def measure(capacity: Capacity) -> Costs:
-    """Return this machine's prices; the defaults stand for what cannot be measured now.
+    """Return this machine's prices.
 
     Starts some short-lived workers and Pools; calls no function of the user's.
+
+    Raises:
+        Unmeasured: where descriptors, processes or memory are exhausted, which is the cause, or a worker dies.
     """
     prices: dict[str, float] = {}
     crowds: tuple[tuple[int, float], ...] = ()
+    fault: OSError | None = None
     try:
         prices |= {**start_prices(capacity.rss_bytes), "range_s": _range_s(), **_message_prices()}
         crowds = crowding(capacity.n_cores)
         prices |= pools.prices()
-    except OSError:
-        pass  # no descriptors, processes or memory left: what was measured until then counts
-    return Costs().replace(crowding=crowds, **{name: max(MIN_COST_S, price) for name, price in prices.items()})
+    except OSError as error:  # what was measured until then counts
+        fault = error
+    costs = Costs().replace(crowding=crowds, **{name: max(MIN_COST_S, price) for name, price in prices.items()})
+    if fault is not None:
+        raise Unmeasured(fault.strerror or str(fault), costs) from fault
+    return costs
 
 
 def counter_fault(n_takes: int = 100_000) -> str | None:

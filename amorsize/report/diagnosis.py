@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+
+from amorsize.calibration.costs import Costs
 from amorsize.planning.words import span
 from amorsize.records import Record
 from amorsize.report.text import if_known, named, size
@@ -10,7 +13,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from amorsize.calibration.costs import Costs
     from amorsize.records import Capacity, Machine
 
 LOW_MEMORY_BYTES = 256 * 2**20
@@ -19,6 +21,17 @@ much. Lower and swapping comes without a word; higher and every small container 
 
 BUSY_SHARE = 0.5
 """Load over usable cores from which on the machine is called busy: half of the cores are then somebody else's."""
+
+
+REPORT_IT = "set AMORSIZE_DISABLE=1, and report it"
+
+SHORTAGES = {
+    errno.EAGAIN: "raise the limit of processes (ulimit -u, the container's pids.max, systemd's TasksMax)",
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+    errno.ENFILE: "raise the system's limit of open files (sysctl fs.file-max)",
+    errno.ENOMEM: "close what takes memory, or raise the container's limit",
+}
+"""What to do about workers that could not be started, by the system's number for the reason."""
 
 
 class StoreState(Record):
@@ -51,12 +64,18 @@ class Workers(Record):
     Attributes:
         counter: where they take their next items from.
         counter_fault: what went wrong with it, in words; None for nothing.
-        costs: measured prices.
+        costs: prices.
+        is_measured: whether all of these were measured, and none is assumed.
+        fault: why some could not be started, in words; None where all could.
+        fault_number: the system's number (`errno`) for that; None where it has none.
     """
 
     counter: str
     counter_fault: str | None
     costs: Costs
+    is_measured: bool = True
+    fault: str | None = None
+    fault_number: int | None = None
 
 
 class Finding(Record):
@@ -125,7 +144,10 @@ def _settings(seen: Diagnosis) -> Iterator[tuple[str, str]]:
             "none needed: workers are fresh interpreters, which start later and stay for the next call",
         )
     if seen.workers is not None and seen.workers.counter_fault is not None:
-        yield f"this kernel fails workers: {seen.workers.counter_fault}", "set AMORSIZE_DISABLE=1, and report it"
+        yield f"this kernel fails workers: {seen.workers.counter_fault}", REPORT_IT
+    if seen.workers is not None and seen.workers.fault is not None:
+        cure = SHORTAGES.get(seen.workers.fault_number or 0, REPORT_IT)
+        yield f"workers could not be started: {seen.workers.fault}", cure
     if seen.n_jobs_ceiling is not None and seen.n_jobs_ceiling < seen.capacity.n_cores:
         yield f"at most {seen.n_jobs_ceiling} processes: AMORSIZE_N_JOBS is set", "raise it, or unset it"
 
@@ -220,6 +242,13 @@ def describe_costs(costs: Costs, rss_bytes: int | None) -> list[str]:
     )
 
 
+def _head(workers: Workers) -> str:
+    if workers.is_measured:
+        return "MEASURED COSTS"
+    how_many = "ALL" if workers.costs == Costs() else "SOME"
+    return f"COSTS, {how_many} OF THEM ASSUMED: {workers.fault}"
+
+
 def describe(seen: Diagnosis) -> list[str]:
     """Tell everything: facts, measured costs, limits, and what to do."""
     room = seen.capacity
@@ -241,6 +270,6 @@ def describe(seen: Diagnosis) -> list[str]:
             ("counter", if_known(seen.workers, lambda workers: workers.counter)),
         ]
     )
-    costs = ["", "MEASURED COSTS", *describe_costs(seen.workers.costs, room.rss_bytes)] if seen.workers else []
+    costs = ["", _head(seen.workers), *describe_costs(seen.workers.costs, room.rss_bytes)] if seen.workers else []
     limits = [line for found in findings(seen) for line in (f"- {found.what}", f"  cure: {found.cure}")]
     return [*facts, *costs, "", *describe_store(seen.store), "", "LIMITS", *(limits or ["- none was found"])]

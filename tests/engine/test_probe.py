@@ -10,8 +10,8 @@ import pytest
 if sys.platform != "linux" or not hasattr(os, "fork") or not hasattr(os, "memfd_create"):
     pytest.skip("forked workers exist on Linux only", allow_module_level=True)
 
-from amorsize.calibration.costs import Costs
-from amorsize.engine import probe, safety
+from amorsize.calibration.costs import Costs, Unmeasured
+from amorsize.engine import pools, probe, safety
 from amorsize.records import Capacity
 
 MB = 2**20
@@ -60,9 +60,27 @@ def test_without_the_resident_memory_all_of_a_start_is_fixed() -> None:
     assert prices["fork_s"] > 0
 
 
-def test_where_nothing_can_be_made_the_defaults_stand(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_nothing_can_be_made_the_defaults_stand_and_are_not_said_to_be_measured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(os, "memfd_create", no_room)
-    assert probe.measure(ROOM) == Costs()
+    with pytest.raises(Unmeasured, match="no room") as caught:
+        probe.measure(ROOM)
+    assert caught.value.costs == Costs()
+
+
+def test_what_was_measured_before_room_ran_out_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pools, "prices", lambda: no_room(""))
+    with pytest.raises(Unmeasured) as caught:
+        probe.measure(ROOM)
+    assert caught.value.costs.fork_s != Costs().fork_s
+    assert caught.value.costs.pool_s == Costs().pool_s
+
+
+def test_a_worker_that_dies_measures_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "_answer_late", lambda *_: os._exit(9))
+    with pytest.raises(Unmeasured, match="ended before it answered"):
+        probe.measure(ROOM)
 
 
 def test_the_shared_counter_loses_and_repeats_nothing() -> None:

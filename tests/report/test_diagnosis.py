@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 import pytest
 
 from amorsize.calibration.costs import Costs
@@ -49,11 +51,14 @@ def test_a_free_machine_has_no_limit() -> None:
         (FREE.replace(refusal="2 other threads are alive"), "forked: 2 other threads", "fresh interpreters"),
         (FREE.replace(refusal="gRPC", launch_refusal="Python is embedded"), "started: Python is", "plain loop"),
         (FREE.replace(workers=WORKERS.replace(counter_fault="3 taken twice")), "3 taken twice", "AMORSIZE_DISABLE"),
+        (FREE.replace(workers=WORKERS.replace(fault="no", fault_number=errno.EMFILE)), "started: no", "ulimit -n"),
+        (FREE.replace(workers=WORKERS.replace(fault="a worker died")), "a worker died", "report it"),
         (FREE.replace(is_disabled=True), "AMORSIZE_DISABLE", "unset"),
         (FREE.replace(n_jobs_ceiling=2), "at most 2 processes", "raise"),
         (FREE.replace(wrong_setting="AMORSIZE_N_JOBS='x' is wrong"), "is wrong", "correct"),
         (FREE.replace(store=StoreState(directory=None)), "nothing learned is kept", "unset"),
         (FREE.replace(store=StoreState(directory="/cache", fault="it is a link")), "it is a link", "cache clear"),
+        (FREE.replace(store=StoreState(directory="/cache", problem="full")), "written: full", "AMORSIZE_CACHE_DIR"),
     ],
 )
 def test_a_limit_is_named_with_its_cure(seen: Diagnosis, what: str, cure: str) -> None:
@@ -81,6 +86,13 @@ def test_measured_costs_are_told_in_words() -> None:
     assert "MEASURED COSTS" in lines
     assert any(line.startswith("start a worker") for line in lines)
     assert any(line.startswith("2 at once") and "1.25 times" in line for line in lines)
+
+
+def test_costs_that_were_not_measured_are_said_to_be_assumed() -> None:
+    workers = WORKERS.replace(is_measured=False, fault="no room")
+    assert "COSTS, ALL OF THEM ASSUMED: no room" in describe(FREE.replace(workers=workers))
+    some = workers.replace(costs=Costs(fork_s=1.0))
+    assert "COSTS, SOME OF THEM ASSUMED: no room" in describe(FREE.replace(workers=some))
 
 
 def test_a_store_that_is_off_says_how_it_came_to_be() -> None:
