@@ -90,7 +90,7 @@ def test_a_store_that_is_closed_is_told_in_every_report_and_warned_of_once(
 ) -> None:
     (home / "file").touch()
     monkeypatch.setenv("AMORSIZE_CACHE_DIR", str(home / "file" / "cache"))
-    work = parallelizable(spin, n_jobs=1)
+    work = parallelizable(n_jobs=1)(spin)
     with pytest.warns(AmorsizeWarning, match="ends with this process: nothing can be written to .*file/cache") as told:
         work.pmap([30_000] * 60)
     work.pmap([30_000] * 60)  # any warning more would be an error
