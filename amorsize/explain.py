@@ -11,6 +11,7 @@ from amorsize.advice import Adviser
 from amorsize.errors import AmorsizeWarning, BackendUnavailable
 from amorsize.identity.function import function_key
 from amorsize.identity.machine import machine
+from amorsize.identity.origin import library
 from amorsize.inline import Timings
 from amorsize.knowledge import Knowledge
 from amorsize.options import resolve
@@ -65,7 +66,8 @@ def _find(module: str, name: str) -> Callable[..., object]:
         with redirect_stdout(sys.stderr):
             found: object = import_module(module)
     except (Exception, SystemExit) as error:  # the module is the user's: what it raises is what its user has to know
-        raise NotFound(f"cannot import {module}: {type(error).__name__}: {error}") from error
+        told = f"cannot import {module}: {type(error).__name__}: {error}"
+        raise NotFound(f"{told}{_spot(error)}") from error
     for part in name.split("."):
         if not hasattr(found, part):
             raise NotFound(f"{module} holds no {name}")
@@ -73,6 +75,17 @@ def _find(module: str, name: str) -> Callable[..., object]:
     if not callable(found):
         raise NotFound(f"{module}:{name} is no function but a {type(found).__name__}")
     return found
+
+
+def _spot(error: BaseException) -> str:
+    """Return file and line of the user's code that an import ended at; nothing where it never got there."""
+    spots: list[str] = []
+    trace = error.__traceback__
+    while trace is not None:
+        if library(trace.tb_frame.f_globals) is None:
+            spots.append(f" ({trace.tb_frame.f_code.co_filename}, line {trace.tb_lineno})")
+        trace = trace.tb_next
+    return spots[-1] if spots else ""
 
 
 def _forecast(func: Callable[..., object], key: FunctionKey, kept: Kept, n_items: int | None) -> Forecast:
@@ -86,8 +99,12 @@ def _forecast(func: Callable[..., object], key: FunctionKey, kept: Kept, n_items
 
 def _plan(func: Callable[..., object], known: Knowledge, n_items: int) -> Plan:
     try:
-        return Adviser(func, resolve(*_given(func)), known).choose(n_items, Timings(), (), tuple)
-    except (ValueError, BackendUnavailable) as error:
+        options = resolve(*_given(func))
+    except ValueError as error:
+        raise NotFound(str(error)) from error
+    try:
+        return Adviser(func, options, known).choose(n_items, Timings(), (), tuple)
+    except BackendUnavailable as error:
         raise NotFound(str(error)) from error
 
 

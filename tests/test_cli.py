@@ -566,18 +566,32 @@ def test_what_a_call_would_warn_of_is_a_message(
         ("os:nosuch", "os holds no nosuch"),
         ("os:path.nosuch", "os holds no path.nosuch"),
         ("os:sep", "os:sep is no function but a str"),
-        ("broken_work:f", "cannot import broken_work: ZeroDivisionError: division by zero"),
-        ("leaving_work:f", "cannot import leaving_work: SystemExit: 3"),
+        ("broken_work:f", "cannot import broken_work: ZeroDivisionError: division by zero ("),
+        ("broken_work:f", "broken_work.py, line 2)"),
+        ("misread_work:f", "misread_work.py, line 2)"),  # and not where in `json`
+        ("leaving_work:f", "cannot import leaving_work: SystemExit: 3 ("),
     ],
 )
 def test_a_function_that_cannot_be_found_is_told_in_a_line(
     target: str, message: str, written: Callable[[str, str], None], failed: Callable[..., str]
 ) -> None:
-    written("broken_work", "1 / 0\n")
+    written("broken_work", "def f(x):\n    return 1 / x\nf(0)\n")
+    written("misread_work", "import json\njson.loads('colour')\n")
     written("leaving_work", "raise SystemExit(3)\n")
     told = failed("explain", target)
     assert message in told
     assert told.count("\n") == 1
+
+
+def test_an_error_of_amorsize_itself_is_not_told_as_the_user_s(
+    written: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    written("planned_work", SQUARE.format(options="", seed=107))
+    explained("planned_work", capsys=capsys)
+    learn(key_of("planned_work"))
+    monkeypatch.setattr("amorsize.advice.plan_for", lambda *_: min(()))
+    with pytest.raises(ValueError, match="empty"):
+        cli.main(["explain", "planned_work:square"])
 
 
 def test_a_setting_that_is_wrong_is_told_in_a_line(
