@@ -309,6 +309,16 @@ def test_it_looks_into_containers(plug: socket.socket) -> None:
     assert handles_of({plug}) == ("HELD[0] (socket.socket)",)
 
 
+@pytest.mark.parametrize("kind", [dict, list, tuple, set, frozenset])
+def test_it_looks_into_a_container_whose_own_methods_fail(kind: type, plug: socket.socket) -> None:
+    def fail(_: object) -> None:
+        raise RuntimeError("closed for iteration")
+
+    closed = type("Closed", (kind,), {"items": fail, "__iter__": fail, "__len__": fail})
+    held = closed([("a", plug)] if kind is dict else [plug])
+    assert handles_of(held) == (f"HELD[{'a' if kind is dict else 0!r}] (socket.socket)",)
+
+
 def test_it_names_a_handle_once(plug: socket.socket) -> None:
     assert reach(function_over("def g(): return P\ndef f(x): return P, Q, g()", P=plug, Q=plug)).handles == (
         "P (socket.socket)",
