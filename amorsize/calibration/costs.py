@@ -137,7 +137,7 @@ class Costs(Record):
         """Return the costs that these facts tell; None for anything else, however it was damaged or planted."""
         try:
             return _from_facts(facts)
-        except (AttributeError, KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError):
             return None  # a store may hold anything: what does not read as costs is a miss
 
 

@@ -261,7 +261,7 @@ class Profile(Record):
         """Return the profile that these facts tell; None for anything else, however it was damaged or planted."""
         try:
             return _from_facts(facts)
-        except (AttributeError, KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError):
             return None  # a store may hold anything: what does not read as a profile is a miss
 
 

@@ -103,3 +103,10 @@ def test_an_impossible_fact_is_a_miss(name: str, value: Any) -> None:  # Any: wh
 @pytest.mark.parametrize("facts", [None, [], "x", 3, {}, {"fork_s": 1.0}])
 def test_nonsense_instead_of_facts_is_no_costs(facts: object) -> None:
     assert Costs.from_facts(facts) is None
+
+
+def test_an_error_of_our_own_is_no_miss(monkeypatch: pytest.MonkeyPatch) -> None:
+    facts = Costs().to_facts()
+    monkeypatch.setattr(Costs, "check", lambda self: self.no_such_attribute)
+    with pytest.raises(AttributeError):
+        Costs.from_facts(facts)

@@ -279,3 +279,10 @@ def test_what_an_earlier_version_did_not_keep_is_not_known(name: str) -> None:
     profile = Profile.from_facts({key: value for key, value in known.items() if key != name})
     assert profile is not None
     assert getattr(profile, name) is None
+
+
+def test_an_error_of_our_own_is_no_miss(monkeypatch: pytest.MonkeyPatch) -> None:
+    facts = Profile.empty().to_facts()
+    monkeypatch.setattr(Profile, "check", lambda self: self.no_such_attribute)
+    with pytest.raises(AttributeError):
+        Profile.from_facts(facts)
