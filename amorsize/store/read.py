@@ -47,8 +47,8 @@ class _LruCacheOnly:
             del sys.modules["functools"]
 
 
-def _c_sqlite3() -> object:
-    """Import the C half of sqlite3; None in a Python that is built without it.
+def _c_sqlite3() -> tuple[object, str]:
+    """Import the C half of sqlite3; return None, and why, where it cannot be.
 
     It imports functools, 2.5 of its 3.5 ms, for `lru_cache` alone, which is written in C: a stand-in has just that.
     """
@@ -56,15 +56,16 @@ def _c_sqlite3() -> object:
     sys.modules.setdefault("functools", stand_in)
     try:
         import _sqlite3
-    except ImportError:
-        return None
+    except ImportError as error:  # a Python that is built without it, or a library that it needs is gone
+        return None, f"this Python cannot load sqlite3: {error}"
     finally:
         stand_in.vanish()
-    return _sqlite3
+    return _sqlite3, ""
 
 
+_found, _missing = _c_sqlite3()
 if not TYPE_CHECKING:
-    _sqlite3 = _c_sqlite3()
+    _sqlite3 = _found
 
 SETTINGS: dict[str, int | str] = {
     "statistics": 0,
@@ -111,7 +112,7 @@ def connect(directory: str, mode: str, patience: Patience) -> _sqlite3.Connectio
         StoreUnusable: where this Python has no SQLite.
     """
     if _sqlite3 is None:
-        raise StoreUnusable("this Python is built without sqlite3")
+        raise StoreUnusable(_missing)
     uri = f"{_uri(os.path.join(directory, place.DATABASE))}?mode={mode}"
     try:
         connection = _sqlite3.connect(

@@ -57,6 +57,19 @@ assert reduce is functools.reduce and functools.__file__
     fresh_python("-c", meeting)
 
 
+def test_why_sqlite_cannot_be_loaded_is_told(tmp_path: Path, fresh_python: Callable[..., str]) -> None:
+    (tmp_path / "_sqlite3.py").write_text("raise ImportError('libsqlite3.so.0: cannot open shared object file')\n")
+    asking = """
+from amorsize.store import base, read
+try:
+    read.connect("there", "ro", base.Patience(0.0, lambda: 0.0))
+except base.StoreUnusable as error:
+    print(error)
+"""
+    told = fresh_python("-c", asking)
+    assert told == "this Python cannot load sqlite3: libsqlite3.so.0: cannot open shared object file\n"
+
+
 def test_the_schema_is_the_one_that_diskcache_makes(tmp_path: Path) -> None:
     settings: dict[str, Any] = read.SETTINGS  # Any: the named arguments of `Cache` are no settings
     with diskcache.Cache(str(tmp_path), **settings) as cache:
