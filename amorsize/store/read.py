@@ -202,8 +202,8 @@ class Reader:
         self._identity = identity
         self._clock = clock
         self._patience_s = patience_s
-        self._patience = Patience(patience_s, clock)
-        self._connection = connect(directory, "ro", self._patience)
+        self._until_s = clock() + patience_s
+        self._connection = connect(directory, "ro", Patience(patience_s, clock))
         try:
             try:
                 check_layout(self._connection)
@@ -213,7 +213,7 @@ class Reader:
         except BaseException:  # what is wrong with it, or Ctrl-C
             self._connection.close()
             raise
-        self._connection.set_progress_handler(lambda: not self._patience.left_s, _STEPS)
+        self._connection.set_progress_handler(lambda: self._clock() > self._until_s, _STEPS)
 
     @property
     def is_current(self) -> bool:
@@ -224,7 +224,7 @@ class Reader:
         """Return the facts of a key, None for a miss."""
         if not rows.is_key(key):
             return None
-        self._patience = Patience(self._patience_s, self._clock)
+        self._until_s = self._clock() + self._patience_s
         try:
             found = self._connection.execute(_SELECT, (key,)).fetchall()
         except _sqlite3.DataError:  # longer than any row of ours
@@ -243,7 +243,7 @@ class Reader:
                     yield key, facts
 
     def _page(self, after: int) -> list[tuple[int, object]]:
-        self._patience = Patience(self._patience_s, self._clock)
+        self._until_s = self._clock() + self._patience_s
         return ask(self._connection, _SELECT_KEYS, (after,))
 
     def close(self) -> None:
