@@ -173,7 +173,7 @@ def _imported(namespace: dict[str, object], facts: CodeFacts) -> Named:
 def _elements(container: Any) -> Named:  # Any: a dict, list, tuple or set, or a subclass of one
     """List the first elements of a container, named as people would reach them; a subclass's own methods are not
     asked."""
-    kind = next(kind for kind in type(container).__mro__ if kind in _CONTAINERS)
+    kind: Any = next(kind for kind in type(container).__mro__ if kind in _CONTAINERS)
     if kind is dict:
         found = list(islice(dict.items(container), _MAX_ELEMENTS))
         return [(f"[{key!r}]" if type(key) in PLAIN else "[...]", value) for key, value in found]
