@@ -81,6 +81,7 @@ class ForkedCrew:
         def live(number: int) -> None:
             safety.cores_are_taken = True
             _, there = lines[number]
+            there.setblocking(True)  # whatever `socket.setdefaulttimeout` says here, it waits for as long as it takes
             serve.serve(Link(there), self._work)
 
         try:

@@ -189,6 +189,7 @@ def main(line_fd: int, lifeline_fd: int, caller: int, ahead: str) -> NoReturn:
     status = 1
     try:
         end = _connected(line_fd, lifeline_fd, caller)
+        end.setblocking(True)  # whatever `socket.setdefaulttimeout` says, here or where the line was made
         safety.cores_are_taken = True
         encoding.travels_as(_pickled)
         if ahead:

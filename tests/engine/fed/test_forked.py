@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
+import socket
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -150,12 +152,54 @@ def test_who_is_killed_between_two_items_takes_nothing_along() -> None:
 
 
 def _kill_all(feed: Feed) -> None:
-    import select
-
     for chair in feed._table.chairs:
         assert chair.seat.pidfd is not None
         signal.pidfd_send_signal(chair.seat.pidfd, signal.SIGKILL)
         select.select([chair.seat.pidfd], [], [])
+
+
+@pytest.fixture
+def impatient() -> Iterator[None]:
+    """Have this program's sockets give up when nothing happens for a moment."""
+    socket.setdefaulttimeout(0.001)
+    yield
+    socket.setdefaulttimeout(None)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_worker_waits_for_its_next_task_however_short_the_program_s_sockets_wait() -> None:
+    with feeding(ten_times, iter(range(6)), window=1) as (feed, sink):
+        out: list[object] = []
+        while not out:
+            feed.step()
+            out += sink.take()
+        assert _ended(feed, 0.1) == []
+        while not feed.is_over:
+            feed.step()
+            out += sink.take()
+    assert (out, sink.error) == ([10 * x for x in range(6)], None)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_result_waits_for_the_consumer_however_short_the_program_s_sockets_wait() -> None:
+    def large(_item: int) -> bytes:
+        return bytes(4 << 20)
+
+    with feeding(large, iter(range(3)), window=3) as (feed, sink):
+        feed.step()
+        assert _ended(feed, 0.1) == []  # by now, what the socket takes is full
+        out: list[object] = []
+        while not feed.is_over:
+            feed.step()
+            out += sink.take()
+    assert (list(map(len, out)), sink.error) == ([4 << 20] * 3, None)  # type: ignore[arg-type]
+
+
+def _ended(feed: Feed, timeout_s: float) -> list[int]:
+    """Return the workers that end before so many seconds are over."""
+    pidfds = [chair.seat.pidfd for chair in feed._table.chairs if chair.seat.pidfd is not None]
+    assert pidfds
+    return select.select(pidfds, [], [], timeout_s)[0]
 
 
 class Refuses:

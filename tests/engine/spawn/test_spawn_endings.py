@@ -72,6 +72,18 @@ def test_a_worker_that_hears_nothing_ends_itself(feed: Feed, watch: Watch, monke
     assert second != first
 
 
+@needs_pidfd
+def test_a_new_worker_waits_for_its_first_word_however_short_the_program_s_sockets_wait() -> None:
+    socket.setdefaulttimeout(0.001)
+    try:
+        worker = hired.SpawnedWorker(*launch.start(""))
+    finally:
+        socket.setdefaulttimeout(None)
+    assert worker.process.pidfd is not None
+    assert select.select([worker.process.pidfd], [], [], 0.5)[0] == []  # ten times as long as it takes to start
+    worker.close()
+
+
 def test_a_worker_that_is_about_to_end_is_not_hired(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hired, "SURE_S", hired.IDLE_S)
     assert feed(pid, [0], 1) != feed(pid, [0], 1)
