@@ -216,7 +216,7 @@ def _refusal(func: Callable[..., Any]) -> str | None:
         return pools.refusal()
     path, type_name = culprit(func, "the function")
     what = path if path == "the function" else f"{path}, a {type_name}"
-    return f"a Pool cannot be sent {what} ({error}): define it at the top of a module"
+    return f"a Pool cannot be sent {what} ({type(error).__name__}: {error}): define it at the top of a module"
 
 
 def _costs(trial: Trial, limits: Limits, serial_s: float) -> tuple[Costs, list[str]]:

@@ -145,7 +145,8 @@ def _send(what: str, values: dict[int, Any]) -> tuple[float, float]:
         except Exception as error:  # __reduce__ and __setstate__ may raise anything, and what they raise is the answer
             path, type_name = culprit(value, what)
             raise NotSendable(
-                f"the {what} of item {index} cannot be sent to another process: {path} is a {type_name} ({error})"
+                f"the {what} of item {index} cannot be sent to another process: {path} is a {type_name} "
+                f"({type(error).__name__}: {error})"
             ) from error
     if not trips:
         return 0.0, 0.0

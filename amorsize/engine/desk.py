@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from time import perf_counter
 
+from amorsize.engine.encoding import Refused
 from amorsize.engine.message import ERROR
 
 TYPE_CHECKING = False
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
         """What carries results to the caller."""
 
         def send_results(self, start: int, results: list[object], seconds: float) -> None:
-            """Send finished results; raise what pickling them raises, before anything is sent."""
+            """Send finished results; raise Refused, before anything is sent, where they cannot be pickled."""
 
         def send(self, kind: bytes, start: int, count: int, seconds: float, payload: bytes) -> None:
             """Send anything else."""
@@ -124,11 +125,13 @@ class Desk:
         from amorsize.engine import failure
 
         index = self.position
-        try:
-            self.publish()
-        except BaseException as unpicklable:  # a result that pickle refuses, with whatever exception it likes
-            error = failure.not_picklable("result", self.results, self.start, offset, unpicklable)
-            index = error.index - offset
+        if not isinstance(error, Refused):
+            try:
+                self.publish()
+            except Refused as refused:
+                error = refused
+        if isinstance(error, Refused):
+            index, error = failure.not_picklable("result", self.results, self.start, offset, error.why)
             if index > self.start:
                 self.outbox.send_results(self.start, self.results[: index - self.start], 0.0)
         self.outbox.send(ERROR, index, 1, 0.0, failure.pack(error))

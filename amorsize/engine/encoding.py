@@ -49,6 +49,34 @@ OUT_OF_BAND_BYTES = 65536
 for the price of one more write and read, which is that of copying about 20 KB."""
 
 
+REFUSALS = (Exception, SystemExit, GeneratorExit)
+"""What a user's `__reduce__`, `__setstate__` or `__repr__` may raise to say no. KeyboardInterrupt may be a person's."""
+
+
+class Refused(Exception):
+    """Tell that one of some values cannot be pickled: nothing of them was sent.
+
+    Attributes:
+        why: what pickling them raised.
+    """
+
+    def __init__(self, why: BaseException) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+def sendable(values: list[object], dumps: Dumps | None = None) -> tuple[bytes, bytes, list[memoryview]]:
+    """Return what `encode` does, for who sends it: what goes wrong with that is no fault of the values.
+
+    Raises:
+        Refused: where one of them cannot be pickled.
+    """
+    try:
+        return encode(values, dumps)
+    except REFUSALS as why:
+        raise Refused(why) from why
+
+
 def encode(results: list[object], dumps: Dumps | None = None) -> tuple[bytes, bytes, list[memoryview]]:
     """Return the encoding, the payload, and the large buffers that belong beside it.
 

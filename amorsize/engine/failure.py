@@ -12,6 +12,7 @@ import traceback
 
 from amorsize.engine import encoding
 from amorsize.engine.collect import add_note
+from amorsize.engine.encoding import REFUSALS
 from amorsize.engine.finished import Finished
 from amorsize.errors import ItemNotPicklable, RemoteError, WorkerDied, made_anew
 
@@ -30,8 +31,8 @@ parent. Also the causes of an exception that travel with it."""
 
 CAUSE, CONTEXT = "cause", "context"
 
-REFUSALS = (Exception, SystemExit, GeneratorExit)
-"""What a user's `__reduce__`, `__setstate__` or `__repr__` may raise to say no. KeyboardInterrupt may be a person's."""
+OURS = ("amorsize.engine.", "amorsize.inline")
+"""Modules that stand between whoever pickles and the user's own code."""
 
 
 def pack(error: BaseException) -> bytes:
@@ -127,8 +128,8 @@ def _repr(value: object) -> str:
 
 def not_picklable(
     what: str, values: Sequence[object], start: int, offset: int, cause: BaseException
-) -> ItemNotPicklable:
-    """Return the error for the first of these values that cannot be pickled.
+) -> tuple[int, BaseException]:
+    """Return which of these values is the first that cannot be pickled, as an index within the block, and its error.
 
     Args:
         what: `argument` or `result`.
@@ -139,18 +140,32 @@ def not_picklable(
     """
     refused = ((start + k, value) for k, value in enumerate(values) if refusal(value) is not None)
     index, value = next(refused, (start, values[0] if values else None))
+    if isinstance(cause, MemoryError):
+        add_note(cause, f"amorsize: raised when the {what} of item {offset + index} was to be pickled")
+        return index, _without_ours(cause)
     path, type_name = culprit(value, what)
     if what == "result":
         told = "so a worker cannot send it back", "Return what it was made from instead"
     else:
         told = "so it cannot be sent to a worker", "Send what it can be made from instead"
-    return ItemNotPicklable(
+    error = ItemNotPicklable(
         f"the {what} of item {offset + index} cannot be pickled, {told[0]}: "
-        f'{path} is a {type_name} ({cause}). {told[1]}, or run with backend="serial".',
+        f'{path} is a {type_name} ({type(cause).__name__}: {cause}). {told[1]}, or run with backend="serial".',
         index=offset + index,
         type_name=type_name,
         path=path,
     )
+    error.__cause__ = _without_ours(cause)
+    return index, error
+
+
+def _without_ours(error: BaseException) -> BaseException:
+    """Return an exception whose traceback begins at the user's own code: our frames tell nothing, and hold on to all of
+    the call."""
+    rest = error.__traceback__
+    while rest is not None and rest.tb_frame.f_globals.get("__name__", "").startswith(OURS):
+        rest = rest.tb_next
+    return error.with_traceback(rest)
 
 
 def refusal(value: object) -> BaseException | None:
@@ -188,17 +203,22 @@ def _parts(value: object) -> Iterator[tuple[str, object]]:
             yield f".{name}", part
 
 
-def not_rebuilt(what: str, message: Message, offset: int, cause: BaseException) -> ItemNotPicklable:
+def not_rebuilt(what: str, message: Message, offset: int, cause: BaseException) -> BaseException:
     """Return the error for arguments or results that were pickled on one side and cannot be rebuilt on the other."""
     start = message.start + offset
     items = _items(start, start + message.count)
     where = "in a worker" if what == "argument" else "in this process"
-    return ItemNotPicklable(
+    if isinstance(cause, MemoryError):
+        add_note(cause, f"amorsize: raised when the {what}s of {items} were to be rebuilt {where}")
+        return _without_ours(cause)
+    error = ItemNotPicklable(
         f"the {what}s of {items} cannot be rebuilt {where}: {type(cause).__name__}: {cause}",
         index=start,
         type_name=type(cause).__name__,
         path=what,
     )
+    error.__cause__ = _without_ours(cause)
+    return error
 
 
 def _items(first: int, stop: int) -> str:

@@ -19,7 +19,7 @@ import select
 import sys
 from struct import Struct
 
-from amorsize.engine.encoding import MARSHAL_VERSION, MARSHALLED, PICKLED, PICKLED_WITH_BUFFERS, encode, plain
+from amorsize.engine.encoding import MARSHAL_VERSION, MARSHALLED, PICKLED_WITH_BUFFERS, plain, sendable
 from amorsize.engine.message import RESULTS, Message
 
 TYPE_CHECKING = False
@@ -73,14 +73,14 @@ class Outbox:
         self._unread: list[tuple[int, int, int]] = []  # (bytes written up to its end, offset, its own bytes)
 
     def send_results(self, start: int, results: list[object], seconds: float) -> None:
-        """Announce finished results; raises whatever pickling them raises, before anything was sent."""
-        encoding, payload, buffers = encode(results)
+        """Announce finished results; raises Refused, before anything was sent, where they cannot be pickled."""
+        encoding, payload, buffers = sendable(results)
         if buffers:
             places = self._store_beside(buffers)
             if places:
                 payload = marshal.dumps((payload, places), MARSHAL_VERSION)
             else:
-                encoding, payload = PICKLED, plain(results)
+                encoding, payload, _ = sendable(results, lambda values, _: plain(values))
         self.send(RESULTS, start, len(results), seconds, payload, encoding)
 
     def send(

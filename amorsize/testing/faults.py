@@ -123,9 +123,11 @@ PICKLED, UNPICKLED, CALLED, COLLECTED = "pickled", "unpickled", "called", "colle
 
 
 def go_wrong(how: str) -> None:
-    """Go wrong in one of several ways: `error`, `sys.exit`, or as `die` does."""
+    """Go wrong in one of several ways: `error`, `memory`, `sys.exit`, or as `die` does."""
     if how == "error":
         raise ValueError("sprung")
+    if how == "memory":
+        raise MemoryError
     if how == "sys.exit":
         sys.exit("sprung")
     die(how)

@@ -6,16 +6,17 @@ import marshal
 import signal
 import sys
 import threading
+import traceback
 import types
 from typing import Any
 
 import pytest
 
 from amorsize.engine import failure
-from amorsize.engine.encoding import MARSHALLED
+from amorsize.engine.encoding import MARSHALLED, Refused, sendable
 from amorsize.engine.finished import Finished
 from amorsize.engine.message import RESULTS, Message
-from amorsize.errors import RemoteError
+from amorsize.errors import ItemNotPicklable, RemoteError
 
 
 class TwoArguments(Exception):
@@ -209,16 +210,45 @@ def test_a_value_that_contains_itself_is_searched_only_so_deep() -> None:
 @pytest.mark.fault("R3")
 def test_the_first_result_that_cannot_be_pickled_is_blamed() -> None:
     results = ["fine", Refuses(), threading.Lock()]
-    error = failure.not_picklable("result", results, start=4, offset=100, cause=RuntimeError("stays here"))
+    cause = RuntimeError("stays here")
+    index, error = failure.not_picklable("result", results, start=4, offset=100, cause=cause)
+    assert isinstance(error, ItemNotPicklable)
+    assert index == 5
     assert (error.index, error.path) == (105, "result")
     assert error.type_name == f"{__name__}.Refuses"
     assert "item 105" in str(error)
-    assert "stays here" in str(error)
+    assert "RuntimeError: stays here" in str(error)
+    assert error.__cause__ is cause
+
+
+def test_what_is_raised_without_a_word_is_told_by_its_type() -> None:
+    _, error = failure.not_picklable("result", [Refuses()], start=0, offset=0, cause=NotImplementedError())
+    assert "(NotImplementedError: )" in str(error)
+
+
+def test_where_memory_runs_out_that_is_what_is_told_with_its_item() -> None:
+    cause = MemoryError()
+    assert failure.not_picklable("result", [1, Refuses()], start=4, offset=100, cause=cause) == (5, cause)
+    assert cause.__notes__ == ["amorsize: raised when the result of item 105 was to be pickled"]
+    message = Message(RESULTS, 2, 3, 0.0, MARSHALLED, b"", [])
+    assert failure.not_rebuilt("result", message, 10, cause) is cause
+    assert cause.__notes__[1:] == [
+        "amorsize: raised when the results of items 12 to 14 were to be rebuilt in this process"
+    ]
+
+
+def test_a_cause_keeps_the_frames_of_the_user_and_none_of_ours() -> None:
+    with pytest.raises(Refused) as caught:
+        sendable([Refuses()])
+    _, error = failure.not_picklable("result", [Refuses()], start=0, offset=0, cause=caught.value.why)
+    assert error.__cause__ is caught.value.why
+    assert [frame.name for frame in traceback.extract_tb(caught.value.why.__traceback__)] == ["__reduce__"]
 
 
 @pytest.mark.fault("R3")
 def test_results_that_cannot_be_rebuilt_name_their_items() -> None:
     error = failure.not_rebuilt("result", Message(RESULTS, 2, 3, 0.0, MARSHALLED, b"", []), 10, ValueError("bad state"))
+    assert isinstance(error, ItemNotPicklable)
     assert error.index == 12
     assert "items 12 to 14" in str(error)
     assert "bad state" in str(error)

@@ -125,18 +125,6 @@ ITSELF = Raises(TrapError, "a trap")
 """Its arguments rebuild it, without its `__reduce__`; what that does to the process is tried in the worker."""
 PROGRAM_ENDS = EndsTheProgram()
 TRAP = f"{Trap.__module__}.{Trap.__qualname__}"
-ARGUMENT_NOT_SENT = Raises(
-    ItemNotPicklable,
-    f"the argument of item 3 cannot be pickled, so it cannot be sent to a worker: argument is a {TRAP} (sprung). "
-    'Send what it can be made from instead, or run with backend="serial".',
-    index=CULPRIT,
-)
-RESULT_NOT_SENT = Raises(
-    ItemNotPicklable,
-    f"the result of item 3 cannot be pickled, so a worker cannot send it back: result is a {TRAP} (sprung). "
-    'Return what it was made from instead, or run with backend="serial".',
-    index=CULPRIT,
-)
 RESULT_NOT_REBUILT = Raises(
     ItemNotPicklable, "the results of item 3 cannot be rebuilt in this process: ValueError: sprung", index=CULPRIT
 )
@@ -145,6 +133,26 @@ FUNCTION_NOT_SENT = Raises(
     "Trap cannot run in a fresh interpreter: the function cannot be sent there (ValueError: sprung). "
     'Make what cannot be pickled in an initializer, or use start_method="fork" or backend="serial".',
 )
+
+
+def argument_not_sent(kind: str) -> Raises:
+    return Raises(
+        ItemNotPicklable,
+        "the argument of item 3 cannot be pickled, so it cannot be sent to a worker: "
+        f"argument is a {TRAP} ({kind}: sprung). "
+        'Send what it can be made from instead, or run with backend="serial".',
+        index=CULPRIT,
+    )
+
+
+def result_not_sent(kind: str) -> Raises:
+    return Raises(
+        ItemNotPicklable,
+        "the result of item 3 cannot be pickled, so a worker cannot send it back: "
+        f"result is a {TRAP} ({kind}: sprung). "
+        'Return what it was made from instead, or run with backend="serial".',
+        index=CULPRIT,
+    )
 
 
 def argument_not_rebuilt(kind: str) -> Raises:
@@ -160,8 +168,8 @@ def function_not_rebuilt(kind: str) -> Raises:
 # What, when, where; then what is said to a Python error, to sys.exit, and to each of the deaths.
 TABLE: list[tuple[str, str, str, Cell, Cell, Cell]] = [
     ("argument", PICKLED, LIST, IN_THERE, IN_THERE, IN_THERE),
-    ("argument", PICKLED, FED, ARGUMENT_NOT_SENT, EXITS, PROGRAM_ENDS),
-    ("argument", PICKLED, SPAWN, ARGUMENT_NOT_SENT, EXITS, PROGRAM_ENDS),
+    ("argument", PICKLED, FED, argument_not_sent("ValueError"), argument_not_sent("SystemExit"), PROGRAM_ENDS),
+    ("argument", PICKLED, SPAWN, argument_not_sent("ValueError"), argument_not_sent("SystemExit"), PROGRAM_ENDS),
     ("argument", UNPICKLED, LIST, IN_THERE, IN_THERE, IN_THERE),
     ("argument", UNPICKLED, FED, argument_not_rebuilt("ValueError"), argument_not_rebuilt("SystemExit"), Dies(3)),
     ("argument", UNPICKLED, SPAWN, argument_not_rebuilt("ValueError"), argument_not_rebuilt("SystemExit"), Dies(3)),
@@ -171,9 +179,9 @@ TABLE: list[tuple[str, str, str, Cell, Cell, Cell]] = [
     ("argument", COLLECTED, LIST, NOT_COLLECTED, NOT_COLLECTED, NOT_COLLECTED),
     ("argument", COLLECTED, FED, UNRAISABLE, UNRAISABLE, TOO_LATE),
     ("argument", COLLECTED, SPAWN, UNRAISABLE, UNRAISABLE, TOO_LATE),
-    ("result", PICKLED, LIST, RESULT_NOT_SENT, RESULT_NOT_SENT, Dies(3)),
-    ("result", PICKLED, FED, RESULT_NOT_SENT, RESULT_NOT_SENT, Dies(3)),
-    ("result", PICKLED, SPAWN, RESULT_NOT_SENT, RESULT_NOT_SENT, Dies(3)),
+    ("result", PICKLED, LIST, result_not_sent("ValueError"), result_not_sent("SystemExit"), Dies(3)),
+    ("result", PICKLED, FED, result_not_sent("ValueError"), result_not_sent("SystemExit"), Dies(3)),
+    ("result", PICKLED, SPAWN, result_not_sent("ValueError"), result_not_sent("SystemExit"), Dies(3)),
     ("result", UNPICKLED, LIST, RESULT_NOT_REBUILT, EXITS, PROGRAM_ENDS),
     ("result", UNPICKLED, FED, RESULT_NOT_REBUILT, EXITS, PROGRAM_ENDS),
     ("result", UNPICKLED, SPAWN, RESULT_NOT_REBUILT, EXITS, PROGRAM_ENDS),

@@ -9,12 +9,22 @@ from __future__ import annotations
 
 import functools
 import threading
+import traceback
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from amorsize import ItemNotPicklable, RemoteError, pimap
-from amorsize.testing.faults import CALLED, PICKLED, UNPICKLED, Trap, TwoArguments, Unpicklable, fails_at
+from amorsize.testing.faults import (
+    CALLED,
+    PICKLED,
+    UNPICKLED,
+    Trap,
+    TwoArguments,
+    Unpicklable,
+    fails_at,
+    sets_a_trap_at,
+)
 from amorsize.testing.items import length, lock_of, same
 
 if TYPE_CHECKING:
@@ -78,6 +88,35 @@ def test_a_stream_gives_the_results_before_one_that_does_not_travel(start_method
     with pytest.raises(ItemNotPicklable, match="result of item 3"):
         next(results)
     assert list(results) == []
+
+
+@pytest.mark.fault("R3")
+@pytest.mark.parametrize("moment", [PICKLED, UNPICKLED])
+def test_a_result_that_does_not_travel_shows_the_line_that_says_so(run: Run, moment: str) -> None:
+    with pytest.raises(ItemNotPicklable) as caught:
+        run(functools.partial(sets_a_trap_at, 3, "error", moment), range(6))
+    assert repr(caught.value.__cause__) == "ValueError('sprung')"
+    assert "in go_wrong" in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.fault("R3")
+@pytest.mark.parametrize("moment", [PICKLED, UNPICKLED])
+def test_where_a_result_finds_no_memory_that_is_what_is_told_with_its_item(run: Run, moment: str) -> None:
+    func = functools.partial(sets_a_trap_at, 3, "memory", moment)
+    with pytest.raises(MemoryError) as caught:
+        run(func, range(6))
+    assert any("of item 3" in note for note in caught.value.__notes__)
+    assert plain(run(func, range(6), on_error="return")) == [MemoryError if n == 3 else n for n in range(6)]
+
+
+@pytest.mark.fault("R3")
+@pytest.mark.parametrize("moment", [PICKLED, UNPICKLED])
+@pytest.mark.parametrize("start_method", START_METHODS)
+def test_where_an_argument_finds_no_memory_that_is_what_is_told_with_its_item(start_method: Any, moment: str) -> None:
+    items = (Trap("memory", moment) if n == 3 else n for n in range(6))
+    with pytest.raises(MemoryError) as caught:
+        list(pimap(same, items, isolate=True, n_jobs=2, start_method=start_method))
+    assert any(note.startswith("amorsize: raised by item 3: ") for note in caught.value.__notes__)
 
 
 @pytest.mark.fault("R3")

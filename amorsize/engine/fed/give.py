@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import ceil, inf
 from time import perf_counter
 
+from amorsize.engine.encoding import Refused
 from amorsize.engine.message import TASK
 from amorsize.planning.chunks import SHARES_LEFT
 
@@ -150,8 +151,8 @@ class Giver:
             else:
                 is_last = self._is_last(task)
                 task.n_bytes = link.send_values(TASK, task.start, task.values, tells_begin, is_last=is_last)
-        except Exception as error:  # of pickling, which may raise anything
-            self._blame(task, error)
+        except Refused as refused:
+            self._blame(task, refused.why)
         else:
             chair.tasks.append(task)
 
@@ -163,12 +164,11 @@ class Giver:
             return False
         return item_s * (task.stop - task.start) <= SHORT_S
 
-    def _blame(self, task: Task, cause: Exception) -> None:
+    def _blame(self, task: Task, cause: BaseException) -> None:
         """Find the item that cannot be pickled; those before and behind it are given out again."""
         from amorsize.engine import failure
 
         table = self._table
-        error = failure.not_picklable("argument", task.values or (), task.start, 0, cause)
-        culprit = error.index
+        culprit, error = failure.not_picklable("argument", task.values or (), task.start, 0, cause)
         table.do_again(task.part(task.start, culprit), task.part(culprit + 1, task.stop))
-        table.fail(culprit, error)
+        table.blame(task, culprit, error)

@@ -15,7 +15,7 @@ from itertools import islice
 from math import ceil
 from struct import Struct
 
-from amorsize.engine.encoding import MARSHALLED, encode
+from amorsize.engine.encoding import MARSHALLED, sendable
 from amorsize.engine.message import RESULTS, Message
 
 TYPE_CHECKING = False
@@ -93,8 +93,8 @@ class Link:
     def send_values(
         self, kind: bytes, start: int, values: list[object], seconds: float = 0.0, *, is_last: bool = False
     ) -> int:
-        """Send a range with its items or results; return the bytes. Raises what pickling raises, before anything is
-        sent.
+        """Send a range with its items or results; return the bytes. Raises Refused, before anything is sent, where
+        they cannot be pickled.
 
         Args:
             kind: what it is.
@@ -103,7 +103,7 @@ class Link:
             seconds: as of `Message`.
             is_last: nothing else of this call will follow.
         """
-        encoding, payload, buffers = encode(values, self.dumps)
+        encoding, payload, buffers = sendable(values, self.dumps)
         self.send(kind, start, len(values), seconds, payload, encoding, buffers)
         return len(payload) + sum([buffer.nbytes for buffer in buffers])
 

@@ -56,15 +56,15 @@ def run_task(desk: Desk, work: Work, task: Message) -> None:
     if task.seconds:
         desk.outbox.send(BEGUN, start, task.count, 0.0, b"")
     try:
-        own = work if task.is_empty else work.with_items(task.load(), start)
+        items = None if task.is_empty else task.load()
     except BaseException as error:  # a user's __setstate__ may raise anything, and is no reason to end a worker
         from amorsize.engine import failure
 
         unread = failure.not_rebuilt("argument", task, work.offset, error)
         desk.outbox.send(UNREAD, start, task.count, 0.0, failure.pack(unread))
         return
+    own, first = (work, start) if items is None else (work.with_items(items, start), 0)
     desk.start_timer(counts_waiting=bool(task.seconds))
-    first = start if own is work else 0
     try:
         own.run(first, first + task.count, results)
         desk.stop_timer()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import inf
 from time import monotonic
 
+from amorsize.engine.collect import name_item
 from amorsize.record import Record
 
 TYPE_CHECKING = False
@@ -165,6 +166,11 @@ class Table:
         """Note an item's failure: as its result where the call goes on, else as the end of the call."""
         if not self.sink.survive(index, error):
             self.give_up(index, error)
+
+    def blame(self, task: Task, index: int, error: BaseException) -> None:
+        """Note the failure of an item of a task; as `fail`."""
+        name_item(error, index, lambda: self.source.item(task, index))
+        self.fail(index, error)
 
     def fail_all(self, start: int, stop: int, error: BaseException) -> None:
         """Note that what befell these items cannot be told apart: each has failed, where the call goes on."""

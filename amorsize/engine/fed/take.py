@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from time import monotonic
 
-from amorsize.engine.collect import GRACE_S, LOWER_GRACE_S, name_item
+from amorsize.engine.collect import GRACE_S, LOWER_GRACE_S
 from amorsize.engine.message import BEGUN, ERROR, READY, REFUSED, RESULTS, UNREAD
 from amorsize.errors import ItemTimeout, WorkerDied
 
@@ -82,10 +82,8 @@ class Taker:
         table, task, index = self._table, chair.finish(), message.start
         if not table.sink.goes_on:
             chair.forget_from(index)
-        error = message.error()
-        name_item(error, index, lambda: table.source.item(task, index))
         table.do_again(task.part(index + 1, task.stop))
-        table.fail(index, error)
+        table.blame(task, index, message.error())
 
     def _unread(self, chair: Chair, message: Message) -> None:
         """Have the items of a task, of which one cannot be rebuilt in the worker, given out one by one: none was
@@ -94,7 +92,7 @@ class Taker:
         if task.stop - task.start > 1:
             table.do_again(*task.singles())
         else:
-            table.fail(task.start, message.error())
+            table.blame(task, task.start, message.error())
 
     def _refused(self, chair: Chair, message: Message) -> None:
         """Help a worker that cannot run the function, or end the call."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amorsize.engine.encoding import encode
+from amorsize.engine.encoding import sendable
 from amorsize.engine.fed.link import Link
 from amorsize.engine.message import AGAIN, ERROR, READY, REFUSED, REST, RESULTS, SETUP, TASK
 
@@ -64,7 +64,7 @@ class Line(Link):
     ) -> int:
         """Send a task; see `Link`. Where one small task is all that a call has, it begins and ends the call, too: the
         worker wakes up once instead of three times."""
-        encoding, payload, buffers = encode(values, self.dumps)
+        encoding, payload, buffers = sendable(values, self.dumps)
         if self._begins is not None:
             self.send(AGAIN, self._begins, self.n_setups, waits=True)
             self._begins = None

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from amorsize import ItemNotPicklable, ItemTimeout, WorkerDied
 from amorsize.engine import failure
+from amorsize.engine.encoding import Refused
 from amorsize.engine.fed.feed import Feed
 from amorsize.engine.fed.sink import OrderedSink, Sink
 from amorsize.engine.fed.source import Pulled, Sliced
@@ -67,6 +68,7 @@ class Script:
     pidfd: int | None = None
     cpu_s: float | None = None
     is_sending = False
+    broken: OSError | None = None
     has_arrived = True  # nobody ever waits for it
 
     def __init__(self, item_s: float, goes_on: bool) -> None:
@@ -99,7 +101,7 @@ class Script:
     ) -> int:
         self.is_told_that_it_is_the_last.append(is_last)
         if any(isinstance(value, Unsendable) for value in values):
-            raise TypeError("it cannot be pickled")
+            raise Refused(TypeError("it cannot be pickled"))
         self.send(kind, start, len(values), seconds)
         self.items[-1] = values[:]
         return len(values)
