@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from amorsize.engine.encoding import Dumps
 else:
+    import _socket as socket  # the C half is all that is needed; `socket` itself costs 5 ms
     from _collections import deque  # the C half is all that is needed; `collections` itself costs 2 ms
 
 HEADER = Struct("=ccqqqdI")
@@ -73,15 +74,17 @@ class Link:
 
     Attributes:
         at_end: the other side has closed its end, or was silent for as long as the socket's timeout.
+        broken: what the system said when it took no more of what the caller sends; None while it does.
     """
 
     has_arrived = False  # nothing is ever here but in the socket
-    __slots__ = ("_at", "_filled", "_frame", "_parts", "_sending", "_unparsed", "at_end", "dumps", "end")
+    __slots__ = ("_at", "_filled", "_frame", "_parts", "_sending", "_unparsed", "at_end", "broken", "dumps", "end")
 
     def __init__(self, end: socket.socket, dumps: Dumps | None = None) -> None:
         self.end = end
         self.dumps = dumps
         self.at_end = False
+        self.broken: OSError | None = None
         self._sending: deque[memoryview] = deque()
         self._unparsed = bytearray()
         self._frame: tuple[bytes, bytes, int, int, float] | None = None
@@ -149,10 +152,24 @@ class Link:
             except ConnectionError:  # the other side is gone: reading says so as well, after what it had sent
                 self._sending.clear()
                 return
+            except OSError as error:
+                if self.end.getblocking():
+                    raise
+                self._break(error)
+                return
             while self._sending and sent >= self._sending[0].nbytes:
                 sent -= self._sending.popleft().nbytes
             if sent:
                 self._sending[0] = self._sending[0][sent:]
+
+    def _break(self, error: OSError) -> None:
+        """Send nothing more, after half a frame it may be: the worker does all that has reached it, and then ends."""
+        self.broken = error
+        self._sending.clear()
+        try:
+            self.end.shutdown(socket.SHUT_WR)
+        except OSError:  # it has ended meanwhile
+            return
 
     def _send_some(self) -> int:
         if len(self._sending) == 1 or sys.platform == "win32":  # which has no sendmsg

@@ -109,7 +109,7 @@ class Taker:
         """Deal with the end of a worker: its task is to be done again, or has failed.
 
         One that had begun nothing is replaced, as often as all who were warm may have been on their way out: it may
-        have died of its last call, or been killed while it rested.
+        have died of its last call, been killed while it rested, or ended itself because the line to it was broken.
         """
         from amorsize.engine import failure
 
@@ -118,7 +118,9 @@ class Taker:
         table.dismiss(chair)
         if not chair.tasks:
             return
-        if not chair.is_ready and table.n_lost_early < table.rules.n_jobs:
+        broken = chair.seat.link.broken
+        may_have_begun = chair.is_ready and (broken is None or status != (0, None))
+        if not may_have_begun and table.n_lost_early < table.rules.n_jobs:
             table.n_lost_early += 1
             table.do_again(*chair.tasks)
             return
@@ -128,8 +130,9 @@ class Taker:
         if task.n_deaths <= table.rules.retries:
             table.do_again(*task.singles())
             return
-        stop = task.stop if chair.is_ready else task.start
-        table.fail_all(task.start, task.stop, failure.worker_died(task.start, stop, 0, status))
+        died = failure.worker_died(task.start, task.stop if may_have_begun else task.start, 0, status)
+        died.__cause__ = broken
+        table.fail_all(task.start, task.stop, died)
 
     def wait_s(self) -> float:
         """Return how long nobody has to be looked after."""

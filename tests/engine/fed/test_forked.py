@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import itertools
 import os
 import select
 import signal
@@ -14,6 +16,7 @@ import pytest
 
 from amorsize import ItemNotPicklable, WorkerDied
 from amorsize.engine.fed.feed import Feed
+from amorsize.engine.fed.link import Link
 from amorsize.engine.fed.sink import OrderedSink
 from amorsize.engine.fed.source import Pulled, Sliced
 from amorsize.engine.fed.table import Rules, Table
@@ -156,6 +159,57 @@ def _kill_all(feed: Feed) -> None:
         assert chair.seat.pidfd is not None
         signal.pidfd_send_signal(chair.seat.pidfd, signal.SIGKILL)
         select.select([chair.seat.pidfd], [], [])
+
+
+@pytest.fixture
+def no_room(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Have the system refuse to take what this process sends for the n-th time, for each n in the list."""
+    refused: list[int] = []
+    caller, n_sent, real = os.getpid(), itertools.count(), Link._send_some
+
+    def send_some(link: Link) -> int:
+        if os.getpid() == caller and next(n_sent) in refused:
+            raise OSError(errno.ENOBUFS, "No buffer space available")
+        return real(link)
+
+    monkeypatch.setattr(Link, "_send_some", send_some)
+    return refused
+
+
+def test_what_the_system_does_not_send_another_worker_does_and_no_item_is_blamed(
+    no_room: list[int], calls: Calls
+) -> None:
+    def noted(x: int) -> int:
+        calls.note(x)
+        return 10 * x
+
+    no_room.append(5)
+    with feeding(noted, iter(range(20)), goes_on=True) as (feed, sink):
+        out: list[object] = []
+        while not feed.is_over:
+            feed.step()
+            out += sink.take()
+        assert feed.n_started == 3
+    assert (out, sink.error) == ([10 * x for x in range(20)], None)
+    assert sorted(calls.items) == list(range(20))
+
+
+def test_where_the_system_sends_nothing_any_more_the_call_ends_with_what_it_said(no_room: list[int]) -> None:
+    no_room += range(1000)
+    _, sink = run(ten_times, iter(range(20)))
+    assert isinstance(sink.error, WorkerDied)
+    assert sink.error.first is None
+    assert isinstance(sink.error.__cause__, OSError)
+    assert sink.error.__cause__.errno == errno.ENOBUFS
+
+
+def test_a_fault_of_our_own_while_sending_is_not_blamed_on_the_item(monkeypatch: pytest.MonkeyPatch) -> None:
+    def flush(_link: Link) -> None:
+        raise AssertionError("a defect")
+
+    monkeypatch.setattr(Link, "flush", flush)
+    with pytest.raises(AssertionError, match="a defect"):
+        run(ten_times, iter(range(20)))
 
 
 @pytest.fixture
