@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 RESULTS, ERROR, DONE, BEGUN, UNREAD = b"R", b"E", b"D", b"B", b"U"
 """Of a worker: results of a range; the exception of an item; it takes no further range; it has begun with a task; it
-cannot rebuild the items of a task, and has called none of them."""
+cannot rebuild the items of a task, or be where they are to run, and has called none of them."""
 
 TASK, REFUSED, READY = b"T", b"N", b"Y"
 """To a fed worker: a range of items. Its answers before its first task: it cannot run it; it can, and whatever it dies

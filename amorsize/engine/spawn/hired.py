@@ -100,18 +100,26 @@ class SpawnedWorker:
 
         raise failure.unpack(refused.load())
 
-    def suits(self, packed: Packed, files: dict[str, tuple[int, int]], now: tuple[object, ...]) -> bool:
+    def suits(
+        self,
+        packed: Packed,
+        files: dict[str, tuple[int, int]],
+        now: tuple[object, ...],
+        around: surroundings.Surroundings,
+    ) -> bool:
         """Tell whether this resting worker may run an errand: nothing that it has loaded has changed since, and it has
-        run the initializer that this errand asks for, or none where it asks for none.
+        run the initializer that this errand asks for, or none where it asks for none; and it finds the way to where the
+        caller is.
 
         Args:
             packed: the errand.
             files: as `files_now` returns them.
             now: as `place` returns it.
+            around: as `surroundings.here` returns them.
         """
         if self._place != now or any(self._files.get(name, facts) != facts for name, facts in files.items()):
             self.is_outdated = True
-        if self.is_useless:
+        if self.is_useless or not _can_be_entered(around):
             return False
         return packed.key == self._key or not (self._has_run_initializer or packed.errand.initializer is not None)
 
@@ -133,6 +141,8 @@ class SpawnedWorker:
             self._owner != os.getpid()
             or self._is_closed
             or self._is_refused
+            or self._around is None
+            or not _can_be_entered(self._around)
             or not self.link.is_quiet
             or self.process.has_ended()
         ):
@@ -178,6 +188,11 @@ class SpawnedWorker:
         """
         if not sys.is_finalizing():
             self.close()
+
+
+def _can_be_entered(around: surroundings.Surroundings) -> bool:
+    """Tell whether a worker that has rested, and left its directory for that, gets to the caller's."""
+    return around[2] is not None
 
 
 def place() -> tuple[object, ...]:

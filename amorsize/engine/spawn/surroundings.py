@@ -42,10 +42,13 @@ def _arguments() -> list[str]:
 
 
 def _directory() -> str | None:
+    """Return the current directory; None where its name leads nobody there: it has been deleted, or is forbidden by
+    now. Only a process that is started here is there then."""
     try:
-        return os.getcwd()
-    except OSError:  # it has been deleted
+        directory = os.getcwd()
+    except OSError:
         return None
+    return directory if os.access(directory, os.X_OK) else None
 
 
 def _environment() -> Environment:
@@ -92,7 +95,11 @@ def _text(pattern: Any) -> Any:
 
 
 def take_over(surroundings: Surroundings) -> None:
-    """Make this process like the one described."""
+    """Make this process like the one described.
+
+    Raises:
+        OSError: where the directory cannot be entered.
+    """
     path, arguments, directory, environment, umask, filters, (recursion, digits) = surroundings
     if sys.path != path:
         sys.path[:] = path
@@ -110,12 +117,13 @@ def take_over(surroundings: Surroundings) -> None:
 
 
 def enter(directory: str | None) -> None:
-    """Make a directory the current one, where that can be done."""
+    """Make a directory the current one; None is that in which this process was started.
+
+    Raises:
+        OSError: where that cannot be done.
+    """
     if directory is not None:
-        try:
-            os.chdir(directory)
-        except OSError:  # gone, or forbidden by now: items that need it will say so
-            return
+        os.chdir(directory)
 
 
 def _set_environment(environment: Environment) -> None:

@@ -47,7 +47,7 @@ def hire(n_workers: int, errand: Errand, held: Held) -> list[SpawnedWorker]:
         packed, files, now = Packed(errand), files_now(), place()
         with held:
             around = surroundings.here()
-        _take_resting(n_workers, hired, held, lambda worker: worker.suits(packed, files, now))
+        _take_resting(n_workers, hired, held, lambda worker: worker.suits(packed, files, now, around))
         shortage = shortage or _launch(n_workers - len(hired), hired, held, ahead)
         if not hired and shortage is not None:
             raise shortage

@@ -16,7 +16,7 @@ from amorsize.engine import encoding, safety
 from amorsize.engine.child import leave, leave_to_caller, save_coverage
 from amorsize.engine.fed import serve
 from amorsize.engine.fed.link import Link
-from amorsize.engine.message import AGAIN, READY, REFUSED, REST, SETUP, TASK
+from amorsize.engine.message import AGAIN, READY, REFUSED, REST, SETUP, TASK, UNREAD
 from amorsize.engine.spawn.names import found
 from amorsize.engine.spawn.surroundings import enter, take_over
 from amorsize.inline import Work
@@ -82,8 +82,14 @@ class Worker:
 
     def _run(self, work: Work, task: Message) -> None:
         if self._idle_s:  # a task that another has left behind
+            try:
+                enter(self._around[2] if self._around else None)
+            except OSError as error:  # deleted meanwhile, perhaps by another item
+                from amorsize.engine import failure
+
+                self.link.send(UNREAD, task.start, task.count, 0.0, failure.pack(error))
+                return
             self._wake()
-            enter(self._around[2] if self._around else None)
         serve.run_task(self._desk, work, task)
 
     def _wake(self) -> None:
@@ -95,7 +101,11 @@ class Worker:
         self._wake()
         if self._work is None or self._around is None:
             return
-        take_over(self._around)
+        try:
+            take_over(self._around)
+        except OSError as error:
+            self._refuse(message, error)
+            return
         self._begin(self._work, message)
 
     def _begin(self, work: Work, message: Message) -> None:
@@ -107,8 +117,8 @@ class Worker:
         self._wake()
         surroundings, key, digest, content, is_named = message.load()
         self._around = surroundings
-        take_over(surroundings)
         try:
+            take_over(surroundings)
             if key != self._key:
                 self._work, self._key = None, b""
                 self._work = self._rebuilt(_by_name if is_named else encoding.unpickled, content, digest, message.start)
@@ -116,11 +126,16 @@ class Worker:
         except Stale as stale:
             self.link.send(REFUSED, message.count, STALE, 0.0, marshal.dumps(str(stale)))
         except BaseException as error:  # of an initializer, say; SystemExit included: the caller is to raise it
-            from amorsize.engine import failure
-
-            self.link.send(REFUSED, message.count, FINAL, 0.0, failure.pack(error))
+            self._refuse(message, error)
         if self._work is not None:
             self._begin(self._work, message)
+
+    def _refuse(self, message: Message, error: BaseException) -> None:
+        """Have the caller raise why a call cannot begin, and run nothing of it."""
+        from amorsize.engine import failure
+
+        self._work, self._key = None, b""
+        self.link.send(REFUSED, message.count, FINAL, 0.0, failure.pack(error))
 
     def _linger(self, idle_s: float) -> None:
         """Rest when nothing is heard for a moment; at once where a directory in use cannot be removed."""
@@ -132,9 +147,10 @@ class Worker:
             self.link.end.settimeout(LINGER_S)
 
     def _rest(self) -> None:
-        """Hold no directory, and end when nothing is heard for a while."""
+        """Hold no directory to which there is a way back, and end when nothing is heard for a while."""
         self._lingers = self.link.at_end = False
-        enter(os.path.abspath(os.sep))
+        if self._around is None or self._around[2] is not None:
+            enter(os.path.abspath(os.sep))
         self.link.end.settimeout(self._idle_s)
 
     def _rebuilt(self, load: Callable[[bytes], Any], content: bytes, digest: object, offset: int) -> Work:

@@ -19,7 +19,7 @@ import amorsize
 from amorsize.engine import alive
 from amorsize.engine.desk import Desk
 from amorsize.engine.fed.link import Link
-from amorsize.engine.message import REST, RESULTS, SETUP, TASK
+from amorsize.engine.message import AGAIN, REFUSED, REST, RESULTS, SETUP, TASK, UNREAD
 from amorsize.engine.spawn import hired, surroundings, warm
 from amorsize.engine.spawn import worker as spawned
 from amorsize.engine.spawn.errand import Errand, Packed, user_modules
@@ -154,6 +154,13 @@ def test_a_worker_that_dies_in_its_only_task_is_told_of(tmp_path: Path) -> None:
 # ---- the worker's part, played here
 
 
+def set_up(caller: Link, func: Callable[..., object], directory: str | None) -> None:
+    packed = Packed(Errand(func))
+    path, arguments, _, *rest = surroundings.here()
+    setup = ((path, arguments, directory, *rest), packed.key, packed.digest, packed.content, packed.is_named)
+    caller.send(SETUP, 0, 1, 0.0, marshal.dumps(setup, 2))
+
+
 @pytest.fixture
 def line(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Link, spawned.Worker]]:
     """The caller's end, and a worker that is set up."""
@@ -162,9 +169,7 @@ def line(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Link, spawned.Worker
     here, there = socket.socketpair()
     with here, there:
         caller, worker = Link(here), spawned.Worker(Link(there))
-        packed = Packed(Errand(abs))
-        setup = (surroundings.here(), packed.key, packed.digest, packed.content, packed.is_named)
-        caller.send(SETUP, 0, 1, 0.0, marshal.dumps(setup, 2))
+        set_up(caller, abs, os.getcwd())
         yield caller, worker
 
 
@@ -193,6 +198,41 @@ def test_a_worker_lingers_then_leaves_the_directory_then_ends(line: tuple[Link, 
     worker.serve()  # the line does not end
     assert os.getcwd() == os.path.abspath(os.sep)
     assert len(answers(caller)) == 1
+
+
+def test_a_worker_whose_directory_has_no_name_stays_there(line: tuple[Link, spawned.Worker]) -> None:
+    caller, worker = line
+    set_up(caller, abs, None)
+    caller.send(REST, seconds=0.01)
+    before = os.getcwd()
+    worker.serve()
+    assert os.getcwd() == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a directory in use cannot be deleted there")
+@pytest.mark.parametrize(("kind", "answer"), [(SETUP, REFUSED), (AGAIN, REFUSED), (REST, UNREAD)])
+def test_a_worker_that_cannot_get_to_its_caller_s_directory_runs_nothing_and_says_why(
+    line: tuple[Link, spawned.Worker], tmp_path: Path, kind: bytes, answer: bytes
+) -> None:
+    caller, worker = line
+    folder, other = tmp_path / "folder", tmp_path / "other"
+    folder.mkdir()
+    other.mkdir()
+    set_up(caller, os.rmdir, str(folder))
+    caller.send_values(TASK, 0, [str(folder)])
+    if kind == SETUP:
+        set_up(caller, os.rmdir, str(folder))
+    else:
+        caller.send(kind, 0, 1, 30.0)
+    caller.send_values(TASK, 1, [str(other)])
+    caller.end.shutdown(socket.SHUT_WR)
+    worker.serve()
+    caller.end.setblocking(False)
+    *_, last = caller.receive()
+    assert last.kind == answer
+    assert isinstance(last.error(), FileNotFoundError)
+    assert not folder.exists()
+    assert other.exists()
 
 
 # ---- the caller's part

@@ -428,6 +428,26 @@ def test_directory_environment_umask_and_path_are_the_caller_s_at_every_call(
         sys.setrecursionlimit(limit)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="a directory in use cannot be deleted there")
+def test_a_directory_that_is_gone_is_no_other_one(feed: Feed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def look(_: object) -> tuple[int, str]:
+        try:
+            return os.getpid(), os.getcwd()
+        except FileNotFoundError:
+            return os.getpid(), "gone"
+
+    (resting,) = feed(pid, [0], 1)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    (first, where), (second, also) = feed(look, [0], 1)[0], feed(look, [0], 1)[0]
+    assert (where, also) == ("gone", "gone")
+    assert len({resting, first, second}) == 3
+    monkeypatch.chdir(tmp_path)
+    assert feed(look, [0], 1) == [(resting, str(tmp_path))]
+
+
 def test_an_environment_that_the_program_has_put_in_place_of_its_own_counts(
     feed: Feed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
