@@ -8,7 +8,6 @@ takes them, and the handler still runs in the middle of the main thread. It also
 
 from __future__ import annotations
 
-import sys
 from _thread import get_ident
 from itertools import repeat
 
@@ -27,9 +26,16 @@ SIGNALS = tuple(signal.valid_signals())
 
 
 def _handled() -> list[int]:
-    """Return the signals that Python code of the program handles here; none outside the main thread."""
-    threading = sys.modules.get("threading")
-    if threading is not None and threading.current_thread() is not threading.main_thread():
+    """Return the signals that Python code of the program handles here; none where nobody can change that.
+
+    Only the main thread of the main interpreter can. `threading` takes any thread for it that has loaded it first, and
+    the only one of a sub-interpreter; so the function itself is asked, which looks at that before all else.
+    """
+    try:
+        signal.signal(signal.SIGINT, None)
+    except TypeError:  # None is no handler, and nothing was changed
+        pass
+    except ValueError:
         return []
     return [number for number in SIGNALS if callable(signal.getsignal(number))]
 

@@ -127,6 +127,53 @@ def test_outside_the_main_thread_there_is_nothing_to_hold_back() -> None:
     assert found == [signal.default_int_handler]
 
 
+HOLD = """
+import signal, sys
+sys.path[:] = {path!r}
+from amorsize.engine.held import Held
+before = signal.getsignal(signal.SIGINT)
+with Held():
+    print(signal.getsignal(signal.SIGINT) is before, flush=True)
+"""
+
+BY_A_THREAD = """
+import _thread, signal, sys
+sys.modules.pop("threading", None)
+
+def work():
+    try:
+        import threading  # takes this thread for the main one
+        exec({hold!r})
+    finally:
+        over.release()
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+over = _thread.allocate_lock()
+over.acquire()
+_thread.start_new_thread(work, ())
+over.acquire()
+"""
+
+IN_A_SUBINTERPRETER = """
+import signal
+try:
+    import _interpreters as interpreters
+except ImportError:
+    import _xxsubinterpreters as interpreters
+signal.signal(signal.SIGINT, signal.default_int_handler)
+number = interpreters.create("legacy") if {new} else interpreters.create(isolated=False)
+interpreters.run_string(number, "import threading\\n" + {hold!r})
+interpreters.destroy(number)
+"""
+
+
+@pytest.mark.parametrize("program", [BY_A_THREAD, IN_A_SUBINTERPRETER], ids=["first thread", "sub-interpreter"])
+def test_where_python_lets_nobody_change_handlers_none_is_held(fresh_python: Callable[..., str], program: str) -> None:
+    hold = HOLD.format(path=sys.path)
+    source = program.format(hold=hold, new=sys.version_info >= (3, 13))
+    assert fresh_python("-c", source) == "True\n"
+
+
 def interrupting_at(moment: int, act: Callable[[], object]) -> int:
     """Run `act` and press Ctrl-C at the given call or return in it; return how many there were until the end."""
     count, caller = 0, os.getpid()
