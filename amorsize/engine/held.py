@@ -52,6 +52,18 @@ def _answer(came: Came) -> None:
                 raise
 
 
+def _end(raised: tuple[BaseException, ...], respond: Callable[[Came], object], came: Came) -> None:
+    """Raise what handlers have raised meanwhile, and answer what came; what is raised last has the others as its
+    context, as where a handler runs while an exception is on its way."""
+    if not raised:
+        respond(came)
+        return
+    try:
+        raise raised[0]
+    finally:
+        _end(raised[1:], respond, came)
+
+
 class Held:
     """A context in which signal handlers wait; inside itself, and in another thread than it was made in, it changes
     nothing: handlers run in the main thread alone, and only there can be changed.
@@ -68,7 +80,7 @@ class Held:
         self._thread = get_ident()
         self._before: list[tuple[int, object]] = []
         self._came: Came = []
-        self._raised: BaseException | None = None
+        self._raised: tuple[BaseException, ...] = ()
         self._depth = 0
 
     def __enter__(self) -> None:
@@ -83,7 +95,7 @@ class Held:
                 # In one step of the interpreter, so that no handler has its turn between the change and its note.
                 self._before.extend(zip(rest, map(signal.signal, rest, repeat(self._note)), strict=True))
             except BaseException as error:  # of a handler that had its turn just before: kept for the end
-                self._raised = error
+                self._raised = (*self._raised, error)
         self._depth = 1
 
     def __exit__(
@@ -97,17 +109,15 @@ class Held:
                 signal.signal(*self._before[-1])  # type: ignore[arg-type]  # what `signal` itself returned
                 self._before.pop()
             except BaseException as early:  # as above; to set a handler twice does no harm
-                self._raised = early
-        raised, self._raised = self._raised, None
+                self._raised = (*self._raised, early)
+        raised, self._raised = self._raised, ()
         came, self._came = self._came, []
-        self._respond(came)
-        if raised is not None:
-            raise raised
+        _end(raised, self._respond, came)
 
     @property
     def awaited(self) -> bool:
         """Whether a handler waits for its turn: what takes long and can be interrupted ends early then."""
-        return bool(self._came) or self._raised is not None
+        return bool(self._came or self._raised)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self._came.append((number, frame))

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -103,6 +104,38 @@ def test_what_the_block_raises_is_not_lost_behind_an_interrupt() -> None:
     with pytest.raises(KeyboardInterrupt) as caught:
         fail()
     assert isinstance(caught.value.__context__, ValueError)
+
+
+def test_of_several_handlers_that_raise_none_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    coming = [signal.SIGTERM]
+    raised = iter([SystemExit("on the way in"), SystemExit("on the way out")])
+
+    def end(*_: object) -> None:
+        raise next(raised)
+
+    def change(number: int, handler: Any) -> Any:
+        if number == signal.SIGINT and coming:  # the first to be changed, and the last to be given back
+            signal.raise_signal(coming.pop())
+        return signal.signal(number, handler)
+
+    def be_told() -> None:
+        with held:
+            signal.raise_signal(signal.SIGINT)
+            coming.append(signal.SIGTERM)
+            raise ValueError("of the block")
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        held = Held()
+        monkeypatch.setattr("amorsize.engine.held.signal", SimpleNamespace(signal=change, getsignal=signal.getsignal))
+        with pytest.raises(KeyboardInterrupt) as caught:
+            be_told()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    chain: list[BaseException] = [caught.value]
+    while chain[-1].__context__ is not None:
+        chain.append(chain[-1].__context__)
+    assert [str(error) for error in chain] == ["", "on the way out", "on the way in", "of the block"]
 
 
 def test_signals_without_a_handler_in_python_keep_their_disposition() -> None:
