@@ -5,7 +5,6 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from types import CodeType
     from typing import Any, ParamSpec, TypeVar, Unpack, overload
 
     from amorsize.protocols import OptionArgs, Parallelizable, Stream
@@ -158,8 +157,9 @@ def check_function(func: object) -> None:
     """Raise TypeError for what cannot be called once an item, with the cure."""
     if not callable(func):
         raise TypeError(f"amorsize needs a function, got {func!r} ({type(func).__name__})")
-    code: "CodeType | None" = getattr(getattr(func, "__func__", func), "__code__", None)
-    flags = code.co_flags if code is not None else 0
+    flags = getattr(getattr(getattr(func, "__func__", func), "__code__", None), "co_flags", 0)
+    if type(flags) is not int:  # of a proxy, which has every attribute
+        return
     name = getattr(func, "__qualname__", repr(func))
     if flags & _COROUTINE:
         raise TypeError(f"{name} is an async def, whose calls only make coroutines: run them with asyncio.gather")

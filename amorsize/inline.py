@@ -48,6 +48,10 @@ def columns_of(iterables: "Sequence[Iterable[object]]") -> "tuple[Sequence[objec
     for iterable in iterables:
         kind = type(iterable)
         if kind in SLICEABLE or (kind.__module__ == "numpy" and kind.__name__ == "ndarray" and _has_axes(iterable)):
+            try:
+                len(iterable)  # type: ignore[arg-type]  # by the test above
+            except OverflowError:  # of a range beyond what a list can hold: another iterable may be shorter
+                return None
             columns.append(iterable)
         elif kind in CONTAINERS:
             columns.append(list(iterable))
@@ -76,9 +80,9 @@ def refuse_hidden(func: "Callable[..., object]") -> None:
     `functools.wraps` copies our methods to its wrapper, but they still run the function underneath. A name that was
     simply bound anew is none of our business.
     """
-    qualname: str | None = getattr(func, "__qualname__", None)
+    qualname: object = getattr(func, "__qualname__", None)  # of a proxy anything
     found: object = sys.modules.get(getattr(func, "__module__", None) or "")
-    if qualname is None or found is None or "<locals>" in qualname:
+    if not isinstance(qualname, str) or found is None or "<locals>" in qualname:
         return
     for name in qualname.split("."):
         found = getattr(found, name, None)

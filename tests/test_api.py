@@ -82,6 +82,21 @@ def test_any_callable_can_be_mapped(func: Any) -> None:
     assert pmap(func, range(4), backend="process", n_jobs=2) == [1, 2, 3, 4]
 
 
+class Proxy:
+    """Has every attribute, as the methods of a remote object do."""
+
+    def __getattr__(self, name: str) -> Proxy:
+        return Proxy()
+
+    def __call__(self, x: int) -> int:
+        return x + 1
+
+
+def test_a_proxy_that_has_every_attribute_can_be_mapped() -> None:
+    assert pmap(Proxy(), range(4)) == [1, 2, 3, 4]
+    assert len(pmap(Proxy(), [0] * 100_000)) == 100_000  # a plan was asked for
+
+
 @pytest.mark.parametrize("func", [abs, str, len])
 def test_builtins_and_classes_can_be_mapped(func: Any) -> None:
     items = ["a", "bc"] if func is len else [1, 2]

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from amorsize import WorkerDied, pmap, pstarmap
+from amorsize import WorkerDied, pimap, pmap, pstarmap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -131,6 +131,12 @@ columns = st.lists(
 def test_several_iterables_are_zipped_as_by_map(kinds: list[tuple[Any, list[int]]]) -> None:
     expected = list(map(same, *(kind(items) for kind, items in kinds)))
     assert pmap(same, *(kind(items) for kind, items in kinds), backend="serial") == expected
+
+
+def test_a_range_longer_than_any_list_is_iterated() -> None:
+    assert pmap(same, range(10**20), [1, 2]) == [same(0, 1), same(1, 2)]
+    with pimap(abs, range(-(10**20), 0)) as results:
+        assert next(results) == 10**20
 
 
 @pytest.mark.needs_fork
