@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from time import perf_counter
 
+from amorsize.engine.child import flush_output
 from amorsize.engine.message import DONE
 
 assert sys.platform == "linux"
@@ -28,6 +29,7 @@ def serve(work: Work, counter: Counter, sizes: Range, desk: Desk) -> None:
     except BaseException as error:  # whatever an item raises, SystemExit included, is the caller's to raise
         desk.stop_timer()
         counter.take(work.n_items)
+        flush_output()
         desk.report(error, work.offset)
     desk.stop_timer()
     desk.outbox.send(DONE, 0, 0, 0.0, b"")
@@ -43,5 +45,6 @@ def _take_and_run(work: Work, counter: Counter, sizes: Range, desk: Desk) -> Non
         position = stop = min(start + wanted, n_items)
         began = perf_counter()
         work.run(start, stop, desk.open(start, stop))
+        flush_output()  # what items print is there when their results are: this worker may be killed for another's item
         desk.publish()
         sizes.saw(stop - start, perf_counter() - began)
