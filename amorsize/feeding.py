@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import sys
 
 TYPE_CHECKING = False
@@ -50,6 +51,7 @@ def fed_steps(
     feed: Feed | None = None
     try:
         feed = _feed(call, plan, work, source, sink)
+        atexit.register(feed.close)  # a stream that is left open: later, nothing that ends workers can be imported
         while not feed.is_over:
             feed.step()
             _follow(call, feed, source)
@@ -75,6 +77,7 @@ def fed_steps(
                 feed.close()
             finally:
                 feed.close()  # where Ctrl-C came on the way into the first; else it finds nothing to do
+            atexit.unregister(feed.close)
     if feed.retreat is None or source.n_left() == 0:  # pyright: ignore[reportOptionalMemberAccess]  # made, or it has raised
         return True
     call.look_at_s = float("inf")
@@ -195,7 +198,7 @@ def _crew(plan: Plan, work: Work, held: Held) -> Crew[Any]:
     if sys.platform == "linux":
         from amorsize.engine.fed.forked import ForkedCrew
 
-        return ForkedCrew(work)
+        return ForkedCrew(work, held)
     raise AssertionError(f"engine.safety.no_fork lets no plan for forks pass on {sys.platform}")
 
 

@@ -136,7 +136,7 @@ def start_workers(
             return _strange_to(number, lines, workers)
 
         try:
-            fork_children(live, len(lines), pids, lifeline, strange_to, lambda: held.awaited)
+            fork_children(live, len(lines), pids, lifeline, strange_to, held)
         except OSError as error:
             shortage = error
         finally:
@@ -184,9 +184,10 @@ def fork_children(
     pids: list[int],
     lifeline: Lifeline,
     strange_to: Callable[[int], list[int]],
-    stops: Callable[[], bool],
+    held: Held,
 ) -> None:
-    """Fork processes that run `serve` with their number and end. Signal handlers have to be held back meanwhile.
+    """Fork processes that run `serve` with their number and end. Where a signal's handler waits for its turn, the first
+    of them is the last.
 
     What the caller has forgotten and not yet collected is never collected in a child: it would be finalized twice.
 
@@ -197,7 +198,7 @@ def fork_children(
         lifeline: ends them with the caller.
         strange_to: tells, in a child, which descriptors it has to close: while it held an end of one of its siblings',
             that one's end-of-file would never come.
-        stops: tells, after each, whether no other is to follow.
+        held: holds signal handlers back.
 
     Raises:
         OSError: where there is no room for another.
@@ -205,17 +206,17 @@ def fork_children(
     collects = gc.isenabled()
     gc.disable()  # what others have registered for a fork runs in the child first
     try:
-        number = _fork(n_children, pids, stops)
+        number = _fork(n_children, pids, held)
         if number is not None:
             gc.freeze()
     finally:
         if collects:
             gc.enable()
     if number is not None:
-        _become_worker(serve, number, lifeline, strange_to)
+        _become_worker(serve, number, lifeline, strange_to, held)
 
 
-def _fork(n_children: int, pids: list[int], stops: Callable[[], bool]) -> int | None:
+def _fork(n_children: int, pids: list[int], held: Held) -> int | None:
     """Fork; whether that is safe here was decided before (`safety.refusal`). Return, in a child, its number.
 
     Python 3.12 warns of every native thread; those of a BLAS pool, which survive a fork, are the only ones here.
@@ -223,13 +224,13 @@ def _fork(n_children: int, pids: list[int], stops: Callable[[], bool]) -> int | 
     flush_output()
     warnings = sys.modules.get("warnings")
     if warnings is None or sys.version_info < (3, 12):
-        return _fork_each(n_children, pids, stops)
+        return _fork_each(n_children, pids, held)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        return _fork_each(n_children, pids, stops)
+        return _fork_each(n_children, pids, held)
 
 
-def _fork_each(n_children: int, pids: list[int], stops: Callable[[], bool]) -> int | None:
+def _fork_each(n_children: int, pids: list[int], held: Held) -> int | None:
     """Fork one after the other, and do hardly anything else.
 
     After a fork, every page that the caller writes to is copied for it, and Python writes wherever it looks: with all
@@ -243,13 +244,13 @@ def _fork_each(n_children: int, pids: list[int], stops: Callable[[], bool]) -> i
             return number
         pids.append(pid)
         elsewhere.wake(pid)
-        if stops():
+        if held.awaited:
             break
     return None
 
 
 def _become_worker(
-    serve: Callable[[int], None], number: int, lifeline: Lifeline, strange_to: Callable[[int], list[int]]
+    serve: Callable[[int], None], number: int, lifeline: Lifeline, strange_to: Callable[[int], list[int]], held: Held
 ) -> NoReturn:
     """Undo what a child must not share with its parent, serve, and leave without running the parent's exit code."""
     status = 1
@@ -257,7 +258,7 @@ def _become_worker(
         for fd in strange_to(number):
             os.close(fd)
         lifeline.hold()  # which takes a descriptor
-        _reset_signals()
+        _reset_signals(held)
         _reseed_numpy()
         serve(number)
         save_coverage()
@@ -270,11 +271,18 @@ def _become_worker(
         leave(status)
 
 
-def _reset_signals() -> None:
+ALARMS = frozenset((signal.SIGALRM, signal.SIGPROF))
+"""Signals that a process has sent to itself, by timers that no fork inherits: an item that sets one means the program's
+handler."""
+
+
+def _reset_signals(held: Held) -> None:
     """Give every signal that the caller handles in Python its default again; Ctrl-C is the caller's to answer."""
     signal.set_wakeup_fd(-1)
     for number in signal.valid_signals():
-        if callable(signal.getsignal(number)):
+        if number in ALARMS:
+            held.give_back(number)
+        elif callable(signal.getsignal(number)):
             signal.signal(number, signal.SIG_DFL)
     if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
         signal.signal(signal.SIGINT, leave_to_caller)

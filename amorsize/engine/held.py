@@ -96,6 +96,8 @@ class Held:
                 self._before.extend(zip(rest, map(signal.signal, rest, repeat(self._note)), strict=True))
             except BaseException as error:  # of a handler that had its turn just before: kept for the end
                 self._raised = (*self._raised, error)
+        # At the end of the interpreter no signal has a handler any more, and none could be put back.
+        self._before = [(number, handler) for number, handler in self._before if handler is not None]
         self._depth = 1
 
     def __exit__(
@@ -113,6 +115,12 @@ class Held:
         raised, self._raised = self._raised, ()
         came, self._came = self._came, []
         _end(raised, self._respond, came)
+
+    def give_back(self, number: int) -> None:
+        """Let a signal have its handler at once, in a child that was forked while it was held back."""
+        for held_number, handler in self._before:
+            if held_number == number:
+                signal.signal(number, handler)  # type: ignore[arg-type]  # what `signal` itself returned
 
     @property
     def awaited(self) -> bool:

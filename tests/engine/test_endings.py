@@ -150,16 +150,31 @@ except ValueError as error:
     assert (printed, errors) == (b"the first\n", b"")
 
 
+@pytest.mark.parametrize("given", ["", ', backend="process"', ', backend="thread"', ", isolate=True", ", timeout=600"])
+def test_a_program_may_end_in_the_middle_of_a_stream(given: str, start: Start) -> None:
+    program = start(f"""
+import time
+from amorsize import pimap
+
+stream = pimap(time.sleep, iter([0.001] * 10**6){given})
+for _ in range(200):
+    next(stream)
+print("the end")
+""")
+    assert (program.communicate(), program.returncode) == ((b"the end\n", b""), 0)
+
+
 @pytest.mark.fault("R9")
 def test_workers_of_two_streams_at_once_do_not_keep_each_other_alive(start: Start, watch: Watch) -> None:
     """The second worker of the first stream was forked where the line to those of the second one is open."""
     program = start("""
 import time
 from amorsize.engine.fed.forked import ForkedCrew
+from amorsize.engine.held import Held
 from amorsize.inline import Work
 from amorsize.engine.message import BEGUN, READY, TASK
 
-one, other = (ForkedCrew(Work(time.sleep, ([600],))) for _ in range(2))
+one, other = (ForkedCrew(Work(time.sleep, ([600],)), Held()) for _ in range(2))
 seats = one.hire(1) + other.hire(1) + one.hire(1)
 for seat in seats:
     seat.link.send(TASK, 0, 1, 1.0)

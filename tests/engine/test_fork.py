@@ -270,6 +270,66 @@ print("after")
     assert (lines[0], lines[-1]) == ("before", "after")
 
 
+def test_what_finished_items_have_printed_is_there_when_another_one_fails(
+    fresh_python: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker that had printed it is killed: its item comes behind the one that fails."""
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+    printed = fresh_python(
+        "-c",
+        """
+import time
+from amorsize import pmap
+
+def work(item):
+    print("item", item)
+    if item == 20:
+        raise ValueError
+    if item == 21:
+        time.sleep(600)
+    return item
+
+try:
+    pmap(work, range(40), isolate=True, n_jobs=2, chunksize=1)
+except ValueError as error:
+    print(*error.finished)
+""",
+    )
+    *items, finished = printed.splitlines()
+    assert {f"item {index}" for index in finished.split()} <= set(items)
+
+
+@pytest.mark.parametrize("items", ["range(20)", "iter(range(20))"])
+def test_an_item_may_set_an_alarm_that_the_program_handles(items: str, fresh_python: Callable[..., str]) -> None:
+    printed = fresh_python(
+        "-c",
+        f"""
+import signal, time
+from amorsize import pmap
+
+class Slow(Exception):
+    pass
+
+def on_alarm(*_):
+    raise Slow
+
+def work(item):
+    signal.setitimer(signal.ITIMER_REAL, 0.01 if item % 5 == 0 else 600)
+    try:
+        time.sleep(600 if item % 5 == 0 else 0)
+        return item
+    except Slow:
+        return None
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+signal.signal(signal.SIGALRM, on_alarm)
+print(pmap(work, {items}, isolate=True, n_jobs=2) == [item if item % 5 else None for item in range(20)])
+""",
+    )
+    assert printed == "True\n"
+
+
 def test_a_program_without_standard_streams_gets_its_results(fresh_python: Callable[..., str]) -> None:
     printed = fresh_python(
         "-c",

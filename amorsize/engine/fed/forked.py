@@ -17,6 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
 
+    from amorsize.engine.held import Held
     from amorsize.engine.message import Message
     from amorsize.inline import Work
 else:
@@ -51,14 +52,14 @@ class ForkedSeat(Process):
 class ForkedCrew:
     """Forks workers for one call, and ends them with it.
 
-    Its caller holds signal handlers back meanwhile.
-
     Args:
         work: what they run.
+        held: what its caller holds signal handlers back with meanwhile.
     """
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: Work, held: Held) -> None:
         self._work = work
+        self._held = held
         self._lifeline: Lifeline | None = None
         self._seats: list[ForkedSeat] = []
 
@@ -85,7 +86,7 @@ class ForkedCrew:
             serve.serve(Link(there), self._work)
 
         try:
-            fork_children(live, len(lines), pids, self._lifeline, strange_to, lambda: False)
+            fork_children(live, len(lines), pids, self._lifeline, strange_to, self._held)
         except OSError as error:
             shortage = error
         finally:

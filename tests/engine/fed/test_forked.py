@@ -47,9 +47,10 @@ def feeding(
         source: Any = Sliced(work, 0, inherited=True)
     else:
         work, source = Work(func, ((),)), Pulled(iter(items), 0)
-    sink, crew = OrderedSink(0, goes_on=goes_on), ForkedCrew(work)
+    sink, held = OrderedSink(0, goes_on=goes_on), Held()
+    crew = ForkedCrew(work, held)
     table = Table(source, sink, crew, Rules(n_jobs=2, **rules))  # type: ignore[arg-type]  # seats of one kind
-    feed = Feed(table, PLAN, Range(2, None, item_s), Held(), None, None)
+    feed = Feed(table, PLAN, Range(2, None, item_s), held, None, None)
     try:
         yield feed, sink
     finally:
