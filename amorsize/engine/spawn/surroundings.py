@@ -151,12 +151,13 @@ def _set_filters(filters: list[tuple[Any, ...]]) -> None:
 
 
 def _category(module_name: str, name: str) -> Any:
-    """Return the class of a filter, or None; a module that nobody has loaded here has not warned either."""
+    """Return the class of a filter, or None where its module has none or cannot be loaded: then it does not warn
+    either."""
     import importlib
 
     try:
         return getattr(importlib.import_module(module_name), name)
-    except (ImportError, AttributeError):
+    except BaseException:  # of the import of a user's module, which may raise anything, or exit
         return None
 
 

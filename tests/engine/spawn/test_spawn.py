@@ -490,6 +490,19 @@ def test_warning_filters_are_the_caller_s_at_every_call(feed: Feed) -> None:
         assert feed(warn, ["harmless", "bad"], 1) == ["passed", "passed"]
 
 
+@pytest.mark.parametrize("failure", ["{}['colour']", "raise SystemExit(3)"])
+def test_a_warning_filter_whose_module_cannot_be_loaded_again_is_left_out(
+    feed: Feed, write: Write, monkeypatch: pytest.MonkeyPatch, failure: str
+) -> None:
+    source = "import os\nclass Odd(UserWarning): pass\nif 'COLOUR' in os.environ:\n    "
+    work = write("work_odd", source + failure)
+    monkeypatch.setenv("COLOUR", "red")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        warnings.simplefilter("ignore", work.Odd)
+        assert feed(lambda _: [action for action, *_ in warnings.filters][:2], [0], 1)[0][0] == "error"
+
+
 def test_a_changed_path_takes_fresh_workers(feed: Feed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = feed(pid, range(2))
     monkeypatch.syspath_prepend(tmp_path)
