@@ -15,6 +15,7 @@ import sys
 from _blake2 import blake2b
 
 import amorsize
+from amorsize.engine.collect import add_note
 from amorsize.engine.spawn.names import name_of
 from amorsize.errors import BackendUnavailable
 
@@ -147,9 +148,12 @@ class Packed:
             self._next = Packed(self.errand, self.step + 1)
         return self._next
 
-    def not_rebuilt(self, why: str) -> str:
-        """Say that a worker cannot run it."""
-        return f"{title(self.errand.func)} cannot run in a fresh interpreter: {why}"
+    def not_rebuilt(self, why: str, lines: str) -> BackendUnavailable:
+        """Return the error that says that a worker cannot run it, with the lines of the user's that it comes from."""
+        error = BackendUnavailable(f"{title(self.errand.func)} cannot run in a fresh interpreter: {why}")
+        if lines:
+            add_note(error, f"amorsize: raised in the worker by\n{lines}")
+        return error
 
 
 def _names(errand: Errand) -> bytes | None:

@@ -11,7 +11,6 @@ from amorsize.engine.spawn import launch, surroundings
 from amorsize.engine.spawn.by_value import Luggage
 from amorsize.engine.spawn.errand import user_modules
 from amorsize.engine.spawn.line import Line
-from amorsize.errors import BackendUnavailable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -95,7 +94,7 @@ class SpawnedWorker:
             return
         self._is_refused = True
         if refused.count and self._packed is not None:
-            raise BackendUnavailable(self._packed.not_rebuilt(refused.load()))
+            raise self._packed.not_rebuilt(*refused.load())
         from amorsize.engine import failure
 
         raise failure.unpack(refused.load())

@@ -344,6 +344,28 @@ def test_what_cannot_be_rebuilt_is_refused(feed: Feed, write: Write) -> None:
         feed(write("work_unbuilt", source).Shy(), [1])
 
 
+def test_what_cannot_be_rebuilt_is_told_with_its_lines(feed: Feed, write: Write) -> None:
+    source = """
+        def colour():
+            return {}["colour"]
+        def rebuilt():
+            return colour()
+        class Shy:
+            def __call__(self, x):
+                return x
+            def __reduce__(self):
+                return rebuilt, ()
+    """
+    work = write("work_lines", source)
+    with pytest.raises(BackendUnavailable, match="Shy cannot run in a fresh interpreter: KeyError: 'colour'") as caught:
+        feed(work.Shy(), [1])
+    (note,) = caught.value.__notes__
+    assert note.splitlines()[1:] == [
+        f'  File "{work.__file__}", line 5, in rebuilt',
+        f'  File "{work.__file__}", line 3, in colour',
+    ]
+
+
 # ---- initializers
 
 
