@@ -51,7 +51,6 @@ def fed_steps(
     feed: Feed | None = None
     try:
         feed = _feed(call, plan, work, source, sink)
-        atexit.register(feed.close)  # a stream that is left open: later, nothing that ends workers can be imported
         while not feed.is_over:
             feed.step()
             _follow(call, feed, source)
@@ -60,8 +59,7 @@ def fed_steps(
                 call.tell(sink.n_out, n_items)
                 yield
         _raise_failure(sink, source, results)
-        if feed.shortage is not None:
-            call.known_adviser.warn(feed.shortage)
+        _warn_of(call, feed)
     except (OSError, _unavailable()) as error:
         if sink.error is error or (feed is not None and feed.n_started):
             raise
@@ -123,6 +121,11 @@ def _follow(call: Call, feed: Feed, source: Source) -> None:
         call.look_at_s = 2 * computed_s
 
 
+def _warn_of(call: Call, feed: Feed) -> None:
+    if feed.shortage is not None:
+        call.known_adviser.warn(feed.shortage)
+
+
 def _raise_failure(sink: Sink, source: Source, results: list[object]) -> None:
     """Raise the failure, if there was one, with what is known about it and the finished results on it."""
     from amorsize.engine.collect import name_iterable
@@ -177,7 +180,9 @@ def _feed(call: Call, plan: Plan, work: Work, source: Source, sink: Sink) -> Fee
     known, decide = call.known_adviser.profile, None if options.isolate else call.known_adviser.reconsider
     expected_s = alone_s(options, plan, call.timings.mean_s, known)
     table, sizes = Table(source, sink, _crew(plan, work, held), rules), Range(plan.n_jobs, chunksize, known.item_s)
-    return Feed(table, plan, sizes, held, decide, expected_s)
+    feed = Feed(table, plan, sizes, held, decide, expected_s)
+    atexit.register(feed.close)  # of a stream that is left open: later, nothing that ends workers can be imported
+    return feed
 
 
 def _window(call: Call) -> int | None:

@@ -19,7 +19,7 @@ from amorsize.shares import lasting_share, own_batches, seen_by_workers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from amorsize.advice import Adviser
     from amorsize.engine.fed.feed import Feed
@@ -71,8 +71,13 @@ def report_of(
         warnings=tuple(adviser.warnings),
     )
     run = None if predicted_s is None else _run(adviser, plan, predicted_s, now_s - adviser.chosen_at_s)
+    return _taught(report, adviser, lambda: _learn(adviser, timings, jobs, run, crowding, report))
+
+
+def _taught(report: RunReport, adviser: Adviser, learn: Callable[[], None]) -> RunReport:
+    """Keep what a call has taught; return its report, with what stood in the way."""
     try:
-        _learn(adviser, timings, jobs, run, crowding, report)
+        learn()
         complaint = adviser.knowledge.complaint
     except Exception:  # an error of ours: the results are there, and nobody is to lose them for it
         complaint = _own_error()
