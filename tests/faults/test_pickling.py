@@ -29,6 +29,7 @@ from amorsize.testing.items import length, lock_of, same
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     Run = Callable[..., list[Any]]
 
@@ -55,6 +56,21 @@ def test_results_that_cannot_be_pickled_lose_no_other_where_the_call_goes_on(run
     found = run(lock_of, range(20), on_error="return")
     assert plain(found) == [ItemNotPicklable if n == 3 else n for n in range(20)]
     assert run(lock_of, range(20), on_error="skip") == [n for n in range(20) if n != 3]
+
+
+def noted(path: str, item: int) -> object:
+    with open(path, "a", encoding="utf-8") as notes:
+        notes.write(f"{item}\n")
+    return threading.Lock() if item == 150 else item
+
+
+@pytest.mark.fault("R3")
+def test_no_item_is_called_twice_for_a_result_that_cannot_be_pickled(run: Run, tmp_path: Path) -> None:
+    """Those behind it in its task have run as well; the first tasks are of one item each."""
+    path = tmp_path / "notes"
+    found = run(functools.partial(noted, str(path)), range(200), on_error="return", chunksize=10)
+    assert plain(found) == [ItemNotPicklable if n == 150 else n for n in range(200)]
+    assert sorted(map(int, path.read_text(encoding="utf-8").split())) == list(range(200))
 
 
 @pytest.mark.fault("R3")

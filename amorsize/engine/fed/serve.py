@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from amorsize.engine.child import flush_output
 from amorsize.engine.desk import Desk
+from amorsize.engine.encoding import Refused
 from amorsize.engine.message import BEGUN, READY, REFUSED, TASK, UNREAD
 from amorsize.inline import Work
 
@@ -71,10 +72,32 @@ def run_task(desk: Desk, work: Work, task: Message) -> None:
         if desk.position < stop:
             raise RuntimeError("the input became shorter while it was mapped")
         flush_output()  # what the items print is there when their results are; a worker may live on, or be killed
-        desk.publish()
+        _publish(desk, work)
     except BaseException as error:  # whatever an item raises, SystemExit included, is the caller's to raise
         desk.stop_timer()
         flush_output()
-        if work.guard is None or not work.guard.goes_on:
+        if not _goes_on(work):
             desk.failed_at = desk.position
         desk.report(error, work.offset)
+
+
+def _goes_on(work: Work) -> bool:
+    return work.guard is not None and work.guard.goes_on
+
+
+def _publish(desk: Desk, work: Work) -> None:
+    """Send the results of a task; where the call goes on, one that cannot be pickled is a failure of its item alone."""
+    try:
+        desk.publish()
+    except Refused:
+        if not _goes_on(work):
+            raise
+        from amorsize.engine import failure
+        from amorsize.engine.guard import Failed
+
+        for position, result in enumerate(desk.results):
+            why = failure.refusal(result)
+            if why is not None:
+                error = failure.not_picklable("result", [result], desk.start + position, work.offset, why)[1]
+                desk.results[position] = Failed(error)
+        desk.publish()
