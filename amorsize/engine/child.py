@@ -50,6 +50,18 @@ def flush_output() -> None:
             continue
 
 
+def told(error: BaseException) -> int:
+    """Tell on stderr what ends this process, as Python does; return the exit status that it gives."""
+    if not isinstance(error, SystemExit):
+        sys.excepthook(type(error), error, error.__traceback__)
+        return 1
+    if error.code is None or isinstance(error.code, int):
+        return error.code or 0
+    if sys.stderr is not None:
+        sys.stderr.write(f"{error.code}\n")
+    return 1
+
+
 def leave(status: int) -> NoReturn:
     """End this process without running what its program has registered for its exit."""
     try:

@@ -7,6 +7,7 @@ while the process is inside the kernel, it interrupts no system call of the user
 
 from __future__ import annotations
 
+import os
 import sys
 from time import perf_counter
 
@@ -57,6 +58,7 @@ class Desk:
         self.failed_at: int | None = None
         self._busy = False
         self._began_s = 0.0
+        self._pid = os.getpid()
 
     def open(self, start: int, stop: int) -> list[object]:
         """Note that a range was taken; return the list that its results go to."""
@@ -90,6 +92,11 @@ class Desk:
                 self.publish()
             except BaseException:  # of pickling, which may raise anything, or exit: see above
                 return
+
+    def disown(self, error: BaseException) -> None:
+        """Raise it again in a child that an item has forked: it ends there, as in the loop, and is no item's."""
+        if os.getpid() != self._pid:
+            raise error
 
     @property
     def position(self) -> int:

@@ -16,7 +16,7 @@ import sys
 assert sys.platform == "linux"  # before the imports: elsewhere, type checkers find nothing behind them
 
 from amorsize.engine import wire
-from amorsize.engine.child import flush_output, leave, leave_to_caller, save_coverage
+from amorsize.engine.child import flush_output, leave, leave_to_caller, save_coverage, told
 from amorsize.engine.process import Process
 from amorsize.engine.watch import CELLS_PER_WORKER
 
@@ -266,7 +266,7 @@ def _become_worker(
     except BrokenPipeError:
         pass  # the caller has stopped listening and is about to end this worker
     except BaseException as error:  # nothing may unwind into the parent's frames; what is left to tell goes to stderr
-        sys.excepthook(type(error), error, error.__traceback__)
+        status = told(error)
     finally:
         leave(status)
 

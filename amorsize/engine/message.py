@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amorsize.engine.encoding import decode
+from amorsize.engine.encoding import REFUSALS, decode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,6 +60,19 @@ class Message:
     def load(self) -> Any:  # Any: a list of items or results, or the tuple that describes an error
         """Return the content; raises whatever rebuilding a part of it raises."""
         return decode(self._encoding, self._payload, self._buffers)
+
+    def results(self, offset: int) -> tuple[list[object], BaseException | None]:
+        """Return the results that it carries; or none, and the error of their items, where they cannot be rebuilt here.
+
+        Args:
+            offset: index of the block's first item in the caller's whole input.
+        """
+        try:
+            return self.load(), None
+        except REFUSALS as cause:  # what a user's __setstate__ raises is the answer
+            from amorsize.engine import failure
+
+            return [], failure.not_rebuilt("result", self, offset, cause)
 
     def error(self) -> BaseException:
         """Return the exception that an ERROR or REFUSED tells of."""

@@ -13,6 +13,7 @@ seen at once. Everything ends through `Crew.close`, whatever happens.
 from __future__ import annotations
 
 import mmap
+import os
 import select
 import sys
 from math import inf
@@ -85,6 +86,7 @@ class Crew:
         self.workers: list[ForkedWorker] = []
         self._n_items = job.work.n_items
         self._most = job.plan.n_jobs - 1 if job.plan.caller_computes else job.plan.n_jobs
+        self._pid = os.getpid()
         self._cells = memoryview(b"")
         self._held = Held()
         self._opened: list[Lifeline | Counter] = []
@@ -98,8 +100,8 @@ class Crew:
         """Make what all share; return False where the system has no room for it."""
         try:
             with self._held:
-                n_bytes = self.job.plan.n_jobs * CELLS_PER_WORKER * 8
-                self._cells = memoryview(mmap.mmap(-1, n_bytes)).cast("q")  # given back with its last view
+                cells = mmap.mmap(-1, self.job.plan.n_jobs * CELLS_PER_WORKER * 8)  # given back with its last view
+                self._cells = memoryview(cells).cast("q")
                 self._lifeline = Lifeline()
                 self._opened.append(self._lifeline)
                 self._counter = open_counter()
@@ -159,6 +161,9 @@ class Crew:
         try:
             self.job.work.run(start, stop, results)
         except BaseException as error:  # noted for the end, with its item; only an Exception waits until then
+            if os.getpid() != self._pid:  # in a child that an item has forked: all of this is its parent's
+                self.workers, self._opened, self._by_fd, self._poll = [], [], {}, select.poll()
+                raise
             self._fail(start + len(results), error)
             if not isinstance(error, Exception):
                 raise
@@ -182,19 +187,16 @@ class Crew:
                 self._kill_useless(perf_counter() - failed_s)
         if self._silent_death is not None and self.job.collector.error is None:
             untaken = self._stop_feeding()  # left to the caller, where it may run items
-            missing = self.job.collector.first_missing(untaken if self.job.caller_may_run else self._n_items)
-            if missing is not None:
+            stop = untaken if self.job.caller_may_run else self._n_items
+            if (missing := self.job.collector.first_missing(stop)) is not None:
                 self._fail(missing, self._silent_death)
 
     def _kill_useless(self, waited_s: float) -> None:
-        """End the workers whose items the plain loop would not have reached.
-
-        Those below a failed item may hold a lower failure and are waited for; below a dead worker, for a while.
-        """
-        failed_at = self.job.collector.failed_at or 0
+        """End the workers whose items the plain loop would not have reached. Those below a failed item may hold a lower
+        failure and are waited for; below a dead worker, for a while."""
         patience_is_over = isinstance(self.job.collector.error, WorkerDied) and waited_s > LOWER_GRACE_S
         for worker in set(self._by_fd.values()):
-            if patience_is_over or self._cells[worker.cell] > failed_at:
+            if patience_is_over or self._cells[worker.cell] > (self.job.collector.failed_at or 0):
                 worker.expected = True
                 worker.kill()
 
@@ -211,8 +213,7 @@ class Crew:
 
         Ctrl-C comes before or after, never between reading a result and having it.
         """
-        events = self._poll.poll(timeout_ms)
-        if not events:
+        if not (events := self._poll.poll(timeout_ms)):
             return
         with self._held:
             for fd, _ in events:
@@ -234,12 +235,10 @@ class Crew:
             self._fail(message.start, message.error())
         else:
             self.job.ran(message.count, message.seconds, self.job.by_workers)
-            try:
-                self.job.collector.add(message.start, message.load())
-            except Exception as error:  # a user's __setstate__ may raise anything
-                from amorsize.engine import failure
-
-                self._fail(message.start, failure.not_rebuilt("result", message, self.job.work.offset, error))
+            results, unread = message.results(self.job.work.offset)
+            self.job.collector.add(message.start, results)
+            if unread is not None:
+                self._fail(message.start, unread)
 
     def _ended(self, worker: ForkedWorker) -> None:
         for fd in worker.events():

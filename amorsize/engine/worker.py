@@ -27,6 +27,7 @@ def serve(work: Work, counter: Counter, sizes: Range, desk: Desk) -> None:
     try:
         _take_and_run(work, counter, sizes, desk)
     except BaseException as error:  # whatever an item raises, SystemExit included, is the caller's to raise
+        desk.disown(error)
         desk.stop_timer()
         counter.take(work.n_items)
         flush_output()

@@ -330,6 +330,44 @@ print(pmap(work, {items}, isolate=True, n_jobs=2) == [item if item % 5 else None
     assert printed == "True\n"
 
 
+@pytest.mark.parametrize("code", ["0", "7", "'no'"])
+@pytest.mark.parametrize(
+    "given",
+    [
+        "",
+        "isolate=True",
+        "isolate=True, timeout=60",
+        'backend="process", n_jobs=2',
+        'isolate=True, start_method="spawn"',
+    ],
+)
+def test_a_child_that_an_item_has_forked_ends_as_in_the_loop(
+    given: str, code: str, fresh_python: Callable[..., str]
+) -> None:
+    """It finds itself in the middle of the engine, with all that its parent has open."""
+    printed = fresh_python(
+        "-c",
+        f"""
+import os, sys
+from amorsize import pmap
+
+def work(item):
+    sum(range(100_000))
+    pid = os.fork()
+    if not pid:
+        sys.stderr = None
+        sys.exit({code})
+    return item, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+caller = os.getpid()
+found = pmap(work, range(100), {given})
+if os.getpid() == caller:
+    print(found == [(item, {code if code.isdigit() else 1}) for item in range(100)])
+""",
+    )
+    assert printed == "True\n"
+
+
 def test_a_program_without_standard_streams_gets_its_results(fresh_python: Callable[..., str]) -> None:
     printed = fresh_python(
         "-c",

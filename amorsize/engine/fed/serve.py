@@ -74,6 +74,7 @@ def run_task(desk: Desk, work: Work, task: Message) -> None:
         flush_output()  # what the items print is there when their results are; a worker may live on, or be killed
         _publish(desk, work)
     except BaseException as error:  # whatever an item raises, SystemExit included, is the caller's to raise
+        desk.disown(error)
         desk.stop_timer()
         flush_output()
         if not _goes_on(work):

@@ -65,12 +65,8 @@ class Taker:
             self._failed(chair, message)
 
     def _add(self, message: Message) -> None:
-        try:
-            results = message.load()
-        except Exception as error:  # a user's __setstate__ may raise anything
-            from amorsize.engine import failure
-
-            unread = failure.not_rebuilt("result", message, 0, error)
+        results, unread = message.results(0)
+        if unread is not None:
             self._table.fail_all(message.start, message.start + message.count, unread)
             return
         self._sizes.saw(message.count, message.seconds)

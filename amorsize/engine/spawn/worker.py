@@ -13,7 +13,7 @@ import os
 import sys
 
 from amorsize.engine import encoding, safety
-from amorsize.engine.child import leave, leave_to_caller, save_coverage
+from amorsize.engine.child import leave, leave_to_caller, save_coverage, told
 from amorsize.engine.fed import serve
 from amorsize.engine.fed.link import Link
 from amorsize.engine.message import AGAIN, READY, REFUSED, REST, SETUP, TASK, UNREAD
@@ -229,7 +229,7 @@ def main(line_fd: int, lifeline_fd: int, caller: int, ahead: str) -> NoReturn:
         save_coverage()
         status = 0
     except BaseException as error:  # what is left to tell goes to stderr
-        sys.excepthook(type(error), error, error.__traceback__)
+        status = told(error)
     finally:
         leave(status)
 
