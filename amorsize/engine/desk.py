@@ -12,6 +12,7 @@ import sys
 from time import perf_counter
 
 from amorsize.engine.encoding import Refused
+from amorsize.engine.held import Held
 from amorsize.engine.message import ERROR
 
 TYPE_CHECKING = False
@@ -85,9 +86,12 @@ class Desk:
         """Handle the timer: publish, unless that is what was interrupted.
 
         A result that cannot be pickled must not raise in the middle of the user's code: the timer then stays silent
-        (`_busy` is left set), and the end of the range raises it again.
+        (`_busy` is left set), and the end of the range raises it again. What a handler of the user's raises there
+        belongs to the item that runs; it waits until all is sent and noted.
         """
-        if not self._busy:
+        if self._busy:
+            return
+        with Held():
             try:
                 self.publish()
             except BaseException:  # of pickling, which may raise anything, or exit: see above
@@ -132,13 +136,14 @@ class Desk:
         from amorsize.engine import failure
 
         index = self.position
-        if not isinstance(error, Refused):
-            try:
-                self.publish()
-            except Refused as refused:
-                error = refused
-        if isinstance(error, Refused):
-            index, error = failure.not_picklable("result", self.results, self.start, offset, error.why)
-            if index > self.start:
-                self.outbox.send_results(self.start, self.results[: index - self.start], 0.0)
-        self.outbox.send(ERROR, index, 1, 0.0, failure.pack(error))
+        with Held():
+            if not isinstance(error, Refused):
+                try:
+                    self.publish()
+                except Refused as refused:
+                    error = refused
+            if isinstance(error, Refused):
+                index, error = failure.not_picklable("result", self.results, self.start, offset, error.why)
+                if index > self.start:
+                    self.outbox.send_results(self.start, self.results[: index - self.start], 0.0)
+            self.outbox.send(ERROR, index, 1, 0.0, failure.pack(error))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -36,6 +37,15 @@ def compute(seconds: float) -> None:
 class Unpicklable:
     def __reduce__(self) -> str:
         raise RuntimeError("stays here")
+
+
+class Alarming:
+    """Is an int for whoever gets it; when it is pickled, a signal comes."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        if signal.getsignal(signal.SIGALRM) != signal.SIG_DFL:
+            signal.raise_signal(signal.SIGALRM)
+        return int, (1,)
 
 
 def test_ranges_follow_the_seconds_of_an_item() -> None:
@@ -113,6 +123,29 @@ def test_an_item_that_is_interrupted_to_publish_is_called_once(job: MakeJob, cap
     run(task)
     assert task.collector.ordered() == [0, 1, 2, 3]
     assert capfd.readouterr().out.count("called") == 4
+
+
+@pytest.mark.needs_fork
+def test_what_a_handler_raises_while_results_are_published_reaches_the_item_that_runs(job: MakeJob) -> None:
+    def give_up(*_: object) -> None:
+        raise TimeoutError
+
+    def run_out_of_time(item: int) -> object:
+        if item != 1:
+            return Alarming()
+        signal.signal(signal.SIGALRM, give_up)
+        try:
+            compute(SURE_TO_BE_PUBLISHED_S)
+        except TimeoutError:
+            return "gave up"
+        finally:
+            signal.signal(signal.SIGALRM, signal.SIG_IGN)
+        return "was not told"
+
+    task = job(run_out_of_time, range(4), n_jobs=1, chunksize=2, item_s=1e-9)
+    run(task)
+    task.collector.raise_failure()
+    assert task.collector.ordered() == [1, "gave up", 1, 1]
 
 
 @pytest.mark.needs_fork
