@@ -36,7 +36,7 @@ class Options(Record):
         deadline: seconds that the whole call may take; None for any time.
         on_error: what becomes of an item's exception: it is raised, returned as the result, or skipped.
         retries: further tries of an item after its worker died, or it raised one of `retry_on`.
-        retry_on: types of exceptions.
+        retry_on: types of exceptions; Ctrl-C ends the call even under BaseException.
         initializer: called once in every process (or thread) that runs items of the call, before its first; not again
             in fresh interpreters that have run it for an earlier call.
         initargs: its arguments.

@@ -67,7 +67,7 @@ class Guard(Record):
     Attributes:
         goes_on: an exception of an item becomes its result (`Failed`), and the call goes on.
         retries: how many more times an item is called that raises one of `retry_on`.
-        retry_on: the types of exceptions that are worth it.
+        retry_on: the types of exceptions that are worth it; Ctrl-C is never among them.
         seed: what every item's random numbers follow from, together with its index; None to leave them alone.
         initializer: called in each process (of threads, in each thread) before its first item; None for nothing.
         initargs: its arguments.
@@ -121,6 +121,8 @@ class Guard(Record):
             numbers.begin(index)
             try:
                 return call(item)
+            except KeyboardInterrupt:  # a person's, and meant for the call, whatever is named
+                raise
             except self.retry_on:
                 continue
         numbers.begin(index)

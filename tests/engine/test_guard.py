@@ -62,10 +62,17 @@ def test_what_is_not_named_is_not_tried_again() -> None:
     assert flaky.calls == [7]
 
 
-@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, GeneratorExit])
+@pytest.mark.parametrize("kind", [ValueError, SystemExit, GeneratorExit])
 def test_whoever_wants_every_exception_tried_again_gets_that(kind: type[BaseException]) -> None:
     flaky = Flaky(2, kind)
     assert run(guard_of(retries=2, retry_on=(BaseException,)), flaky, [7]) == [70]
+
+
+def test_ctrl_c_in_an_item_is_not_tried_again() -> None:
+    flaky = Flaky(1, KeyboardInterrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run(guard_of(retries=2, retry_on=(BaseException,)), flaky, [7])
+    assert flaky.calls == [7]
 
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, GeneratorExit])
