@@ -125,9 +125,6 @@ ITSELF = Raises(TrapError, "a trap")
 """Its arguments rebuild it, without its `__reduce__`; what that does to the process is tried in the worker."""
 PROGRAM_ENDS = EndsTheProgram()
 TRAP = f"{Trap.__module__}.{Trap.__qualname__}"
-RESULT_NOT_REBUILT = Raises(
-    ItemNotPicklable, "the results of item 3 cannot be rebuilt in this process: ValueError: sprung", index=CULPRIT
-)
 FUNCTION_NOT_SENT = Raises(
     BackendUnavailable,
     "Trap cannot run in a fresh interpreter: the function cannot be sent there (ValueError: sprung). "
@@ -152,6 +149,12 @@ def result_not_sent(kind: str) -> Raises:
         f"result is a {TRAP} ({kind}: sprung). "
         'Return what it was made from instead, or run with backend="serial".',
         index=CULPRIT,
+    )
+
+
+def result_not_rebuilt(kind: str) -> Raises:
+    return Raises(
+        ItemNotPicklable, f"the results of item 3 cannot be rebuilt in this process: {kind}: sprung", index=CULPRIT
     )
 
 
@@ -182,9 +185,9 @@ TABLE: list[tuple[str, str, str, Cell, Cell, Cell]] = [
     ("result", PICKLED, LIST, result_not_sent("ValueError"), result_not_sent("SystemExit"), Dies(3)),
     ("result", PICKLED, FED, result_not_sent("ValueError"), result_not_sent("SystemExit"), Dies(3)),
     ("result", PICKLED, SPAWN, result_not_sent("ValueError"), result_not_sent("SystemExit"), Dies(3)),
-    ("result", UNPICKLED, LIST, RESULT_NOT_REBUILT, EXITS, PROGRAM_ENDS),
-    ("result", UNPICKLED, FED, RESULT_NOT_REBUILT, EXITS, PROGRAM_ENDS),
-    ("result", UNPICKLED, SPAWN, RESULT_NOT_REBUILT, EXITS, PROGRAM_ENDS),
+    ("result", UNPICKLED, LIST, result_not_rebuilt("ValueError"), result_not_rebuilt("SystemExit"), PROGRAM_ENDS),
+    ("result", UNPICKLED, FED, result_not_rebuilt("ValueError"), result_not_rebuilt("SystemExit"), PROGRAM_ENDS),
+    ("result", UNPICKLED, SPAWN, result_not_rebuilt("ValueError"), result_not_rebuilt("SystemExit"), PROGRAM_ENDS),
     ("result", CALLED, LIST, FAILS, EXITS, Dies(3)),
     ("result", CALLED, FED, FAILS, EXITS, Dies(3)),
     ("result", CALLED, SPAWN, FAILS, EXITS, Dies(3)),
