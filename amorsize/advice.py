@@ -11,7 +11,7 @@ from time import perf_counter, time
 
 from amorsize.calibration.front import is_expected
 from amorsize.calibration.profile import Profile
-from amorsize.clearance import how_to_start, n_waiting, prices, sends_items, shared_handle, unlike
+from amorsize.clearance import how_to_start, n_waiting, prices, sends_items, shared_handle, threads_share, unlike
 from amorsize.identity.machine import HAS_GIL, capacity
 from amorsize.inline import TELLING_S
 from amorsize.planning.model import NATIVE_FROM
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 ALONE_SHARE = 1 / 32
 """Share of a run with workers that it may be delayed by, to see first what an item takes alone."""
+
+NO_FORK, NO_THREADS = "processes would be fresh interpreters", "threads are left out"
 
 
 class Adviser:
@@ -115,8 +117,9 @@ class Adviser:
             if self._known_so_far != before:
                 plan = self._plan(n_left, timings)  # now with the price of sending
         plan = self._curious(plan, n_left, timings, results)
-        if self._no_fork is not None and "process" in self._cleared:
-            plan = plan.replace(reason=f"{plan.reason}; processes would be fresh interpreters, because {self._no_fork}")
+        for backend, what, why in (("process", NO_FORK, self._no_fork), ("thread", NO_THREADS, self._no_threads)):
+            if why is not None and why not in plan.reason and backend in self._cleared:
+                plan = plan.replace(reason=f"{plan.reason}; {what}, because {why}")
         self.plan = plan
         self.n_chosen_for = n_left
         self._cpu_share.begin()
@@ -234,31 +237,23 @@ class Adviser:
         from amorsize.engine.safety import thread_refusal
 
         self._cleared.add(backend)
-        if self.options.backend == "thread":
-            self._shared(is_asked=True)
-            return
-        is_asked = backend == "process" and (self.options.backend == "process" or self.options.isolate)
+        is_asked, refusal = self.options.forces_workers, None
         if backend == "process":
             func = None if is_asked else self._func
             self._start_method, self._no_fork, refusal = how_to_start(self.options.start_method, func)
-        else:
+        elif not is_asked:
             refusal = thread_refusal()
         if refusal is None and len(self._cleared) == 1:
             refusal = self._shared(is_asked=is_asked)
         if is_asked and refusal is not None:
             self.stay(refusal)
-        elif backend == "thread":
-            self._no_threads = refusal
-        else:
-            self._no_processes = refusal or self._price(n_left, results, sample, is_asked=is_asked)
+        elif not is_asked and backend == "thread":
+            self._no_threads = refusal or threads_share(self._func)
+        elif not is_asked:  # what was asked for is neither priced nor refused: it raises where it cannot be sent
+            self._no_processes = refusal or self._price(n_left, results, sample)
 
-    def _price(self, n_left: int | None, results: Sequence[object], sample: Sample, *, is_asked: bool) -> str | None:
-        """Send some real results, and items where they travel too, on trial; return why they cannot be sent.
-
-        What was asked for explicitly is neither priced nor refused: it raises where it cannot be sent.
-        """
-        if is_asked:
-            return None
+    def _price(self, n_left: int | None, results: Sequence[object], sample: Sample) -> str | None:
+        """Send some real results, and items where they travel too, on trial; return why they cannot be sent."""
         sent = sample if sends_items(self._start_method, n_left) else None
         price, refusal = prices(results, sent, self.profile.send_s or 0.0)
         self._shown.update(price)

@@ -112,6 +112,14 @@ def shared_handle(func: Callable[..., object], name: str) -> tuple[str | None, s
     )
 
 
+def threads_share(func: Callable[..., object]) -> str | None:
+    """Return what the function uses that belongs to the process, so that threads would set it for each other."""
+    from amorsize.identity.reach import state_of_the_process
+
+    found = state_of_the_process(func)
+    return None if found is None else f"it uses {found}, which belongs to the process and not to a thread"
+
+
 def unlike(results: Sequence[object], known: Profile, costs: Costs) -> dict[str, float]:
     """Return what sending costs going by the bytes, where results are much larger or smaller than those that what is
     known was learned from; else nothing.

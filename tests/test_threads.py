@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import signal
 import sys
 import threading
@@ -21,7 +22,7 @@ from amorsize.planning import threads
 from amorsize.shares import CpuShare
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from amorsize.records import RunReport
 
@@ -145,6 +146,28 @@ def test_a_lock_of_the_users_own_keeps_the_call_in_the_loop_and_is_named() -> No
 
     with pytest.warns(AmorsizeWarning, match=r"LOCK \(_thread\.lock\), which two workers must not share"):
         assert threads_of(pmap(guarded, range(20))) == {threading.get_ident()}
+
+
+@parallelizable
+def seeded(n: int) -> float:
+    random.seed(n)
+    time.sleep(0.005)
+    return random.random()
+
+
+@pytest.mark.usefixtures("waiting")
+@pytest.mark.parametrize("items", [range(60), iter(range(60))], ids=["list", "stream"])
+def test_a_function_that_seeds_the_generator_of_all_threads_runs_in_none(items: Iterable[int]) -> None:
+    assert seeded.pmap(items) == [random.Random(n).random() for n in range(60)]
+    assert report(seeded).backend != "thread"
+    assert "threads are left out, because it uses random.seed, which belongs to the process" in report(seeded).reason
+
+
+def test_a_function_that_seeds_the_generator_of_all_threads_runs_in_them_where_asked() -> None:
+    with amorsize.config(backend="thread", n_jobs=3):
+        seeded.pmap(range(6))
+    assert report(seeded).backend == "thread"
+    assert "left out" not in report(seeded).reason
 
 
 def test_a_debugger_keeps_the_call_in_the_loop() -> None:

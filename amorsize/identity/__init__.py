@@ -10,6 +10,7 @@
     naming.py, values.py           objects and plain values as something that every process writes alike
     imports.py                     modules that code imports itself, loaded or not
     handles.py                     types whose objects are live handles
+    process_state.py               what belongs to the whole process, so that threads would set it for each other
     cgroup.py                      what the kernel's control groups allow
 
 Facts are read here, never measured.

@@ -57,29 +57,40 @@ def reach(func: object) -> Reach:
         >>> reach(print)
         Reach(handles=(), writes=())
     """
-    walk = _Walk()
-    walk.meet("", func, NO_FACTS, 0, own=True)
-    for path, value, facts, steps, own in walk.queue:  # grows while it is walked
-        try:
-            walk.read(path, value, facts, steps, own=own)
-        except Exception:  # an object whose class fails when it is looked at; given up: what stands behind it
-            continue
+    walk = _Walk(func)
     if not walk.handles and not walk.writes:
         return _NOTHING
     return Reach(handles=tuple(walk.handles), writes=tuple(sorted(walk.writes)))
 
 
+def state_of_the_process(func: object) -> str | None:
+    """Return what `func` uses that belongs to the process and not to a thread, such as `random.seed`; None for nothing.
+
+    Like `reach`, it neither calls it nor raises. It is asked before threads only, and not remembered.
+    """
+    from amorsize.identity.process_state import process_state
+
+    return process_state(_Walk(func).functions)
+
+
 class _Walk:
     """One walk; `own` tells whether the user's code holds a value, and not an object of a library."""
 
-    __slots__ = ("handles", "home", "queue", "seen", "writes")
+    __slots__ = ("functions", "handles", "home", "queue", "seen", "writes")
 
-    def __init__(self) -> None:
+    def __init__(self, func: object) -> None:
         self.queue: list[tuple[str, object, CodeFacts, int, bool]] = []
         self.seen: set[tuple[int, int]] = set()
         self.handles: list[str] = []
+        self.functions: list[FunctionType] = []
         self.writes: set[str] = set()
         self.home: str | None = None
+        self.meet("", func, NO_FACTS, 0, own=True)
+        for path, value, facts, steps, own in self.queue:  # grows while it is walked
+            try:
+                self.read(path, value, facts, steps, own=own)
+            except Exception:  # an object whose class fails when it is looked at; given up: what stands behind it
+                continue
 
     def meet(self, path: str, value: object, facts: CodeFacts, steps: int, *, own: bool) -> None:
         """Put a value that the code of `facts` reaches by `path` into the queue."""
@@ -124,6 +135,7 @@ class _Walk:
         if self.home is None:
             self.home = str(namespace.get("__name__")).partition(".")[0]
         if self._is_ours(namespace):
+            self.functions.append(function)
             self.writes |= facts.globals_written
             self._meet_all("", named_in(namespace, facts), facts, own=library(namespace) is None)
             if facts.imports:

@@ -1,0 +1,141 @@
+"""Which functions use what belongs to the whole process, and which only look as if they did."""
+
+from __future__ import annotations
+
+import random
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy
+import pytest
+
+from amorsize.identity.reach import state_of_the_process
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def function_of(source: str, **names: object) -> Callable[..., Any]:
+    """Return the function `f` of a source text, run as a module of the user's."""
+    namespace: dict[str, Any] = {"__name__": "users_module", **names}
+    exec(source, namespace)
+    found: Callable[..., Any] = namespace["f"]
+    return found
+
+
+USES = [
+    ("import random\ndef f(x): random.seed(x)", "random.seed"),
+    ("import random as r\ndef f(x): r.setstate(x)", "random.setstate"),
+    ("from random import seed\ndef f(x): seed(x)", "random.seed"),
+    ("from random import seed as reset\ndef f(x): reset(x)", "random.seed"),
+    ("import random\nreset = random.seed\ndef f(x): return [reset(y) for y in x]", "random.seed"),
+    ("import numpy as np\ndef f(x): np.random.seed(x)", "numpy.random.seed"),
+    ("from numpy import random\ndef f(x): random.seed(x)", "numpy.random.seed"),
+    ("import numpy.random as nr\ndef f(x): nr.set_state(x)", "numpy.random.set_state"),
+    ("from numpy.random import seed\ndef f(x): seed(x)", "numpy.random.seed"),
+    ("import os\ndef f(x):\n with x: os.chdir(x)", "os.chdir"),
+    ("import os\ndef f(x): old = os.umask(0o77)", "os.umask"),
+    ("import os\ndef f(x): os.fchdir(x)", "os.fchdir"),
+    ("import signal\ndef f(x): signal.alarm(1)", "signal.alarm"),
+    ("import signal\ndef f(x): signal.signal(signal.SIGALRM, x)", "signal.signal"),
+    ("from signal import SIGALRM, signal\ndef f(x): signal(SIGALRM, x)", "signal.signal"),
+    ("import contextlib\ndef f(x):\n with contextlib.redirect_stdout(x): print()", "contextlib.redirect_stdout"),
+    ("from contextlib import redirect_stderr\ndef f(x):\n with redirect_stderr(x): pass", "contextlib.redirect_stderr"),
+    ("from contextlib import chdir\ndef f(x):\n with chdir(x): pass", "contextlib.chdir"),
+    ("import warnings\ndef f(x):\n with warnings.catch_warnings(): pass", "warnings.catch_warnings"),
+    ("import unittest.mock\ndef f(x):\n with unittest.mock.patch.object(x, 'a'): pass", "unittest.mock.patch"),
+    ("from unittest import mock\ndef f(x):\n with mock.patch('os.getcwd'): pass", "unittest.mock.patch"),
+    ("from unittest.mock import patch\ndef f(x):\n with patch.dict(x): pass", "unittest.mock.patch"),
+    ("import asyncio\ndef f(x): asyncio.get_event_loop().run_until_complete(x)", "asyncio.get_event_loop"),
+    ("import locale\ndef f(x): locale.setlocale(locale.LC_ALL, x)", "locale.setlocale"),
+    ("import os, time\ndef f(x):\n os.environ['TZ'] = x\n time.tzset()", "time.tzset"),
+    ("import sys\ndef f(x): sys.stdout = x", "sys.stdout"),
+    ("import sys\ndef f(x):\n old, sys.stderr = sys.stderr, x\n sys.stderr = old", "sys.stderr"),
+    # imported by the function itself
+    ("def f(x):\n import random\n random.seed(x)", "random.seed"),
+    ("def f(x):\n import random; random.seed(x)", "random.seed"),
+    ("def f(x):\n import numpy as np\n np.random.seed(x)", "numpy.random.seed"),
+    ("def f(x):\n import numpy.random\n numpy.random.seed(x)", "numpy.random.seed"),
+    ("def f(x):\n import numpy.random as nr\n nr.seed(x)", "numpy.random.seed"),
+    ("def f(x):\n from numpy import array, random\n random.seed(x)", "numpy.random.seed"),
+    ("def f(x):\n from random import random, seed as reset\n reset(x)", "random.seed"),
+    ("def f(x):\n from signal import signal\n signal(2, x)", "signal.signal"),
+    ("def f(x):\n import torch\n torch.manual_seed(x)", "torch.manual_seed"),
+    ("def f(x):\n global random\n import random\n random.seed(x)", "random.seed"),
+    ("def f(x):\n import random\n def g(): random.seed(x)\n return g()", "random.seed"),
+    # reached in a roundabout way
+    ("import random\ndef g(x): random.seed(x)\ndef f(x): return g(x)", "random.seed"),
+    ("import random\ndef f(x): return (lambda: random.seed(x))()", "random.seed"),
+    ("import random\ndef make(r):\n def f(x): r.seed(x)\n return f\nf = make(random)", "random.seed"),
+    ("import random\nclass C:\n def go(self, x): random.seed(x)\nf = C().go", "random.seed"),
+    ("import random\nclass C:\n def __call__(self, x): random.seed(x)\nc = C()\ndef f(x): return c(x)", "random.seed"),
+]
+
+
+@pytest.mark.parametrize(("source", "name"), USES)
+def test_it_is_found_by_its_full_name(source: str, name: str) -> None:
+    assert state_of_the_process(function_of(source)) == name
+
+
+def test_it_is_found_through_a_module_of_the_user() -> None:
+    helping = ModuleType("helping")
+    helping.__dict__.update(np=numpy, seed=random.seed, random=random)
+    for source in ("h.np.random.seed(x)", "h.seed(x)", "h.random.seed(x)"):
+        assert state_of_the_process(function_of(f"def f(x): {source}", h=helping)) is not None
+
+
+USES_NOT = [
+    "import random\ndef f(x): return random.Random(x).random() + random.random()",
+    "import random\ndef f(x, rng): rng.seed(x); return random.random()",
+    "import random\ndef f(x, config): return random.Random(config.seed)",
+    "import random\nrng = random.Random()\ndef f(x): rng.seed(x)",
+    "from random import seed\ndef f(x): return x.seed",
+    "import numpy as np\ndef f(x): return np.random.default_rng(x).normal()",
+    "import numpy as np\ndef f(x): return np.random.default_rng(x.seed)",
+    "import numpy as np\ndef f(x): return np.random.RandomState(seed=x).seed(x), np.random.standard_normal(3)",
+    "import numpy as np\ndef f(seed): return np.random.SeedSequence(seed)",
+    "class config: seed = 1\ndef f(x): return config.seed",
+    "import random\ndef f(random): random.seed(1)",
+    "import random\ndef f(x):\n random = x\n def g(): random.seed()\n return g",
+    "def f(x):\n import random\n def g(random): random.seed()\n return g, random.random()",
+    "def f(x):\n import random\n random = random.Random(x)\n random.seed(1)",
+    "def f(x):\n from random import random\n return random.seed",
+    "def f(x):\n from .random import seed\n seed(x)",
+    "def f(x):\n from . import random\n random.seed(x)",
+    "import os\ndef f(x): return os.getcwd(), os.environ['HOME'], os.environ.get('A'), os.path.join(x)",
+    "import os, subprocess\ndef f(x): return subprocess.run(['pwd'], cwd=x, capture_output=True).stdout",
+    "import sys\ndef f(x): sys.stdout.write(x); print(x, file=sys.stderr); x.stdout = sys.stdout",
+    "import asyncio\ndef f(x): return asyncio.run(x), asyncio.new_event_loop()",
+    "import asyncio\nasync def f(x): return await asyncio.get_event_loop().run_in_executor(None, x)",
+    "import asyncio\nasync def g(x): return asyncio.get_event_loop().time()\ndef f(x): return asyncio.run(g(x))",
+    "import signal\ndef f(x): return signal.SIGINT, signal.getsignal(2), x.alarm(1), x.signal()",
+    "import scipy_like as signal\ndef f(x): return signal.signal(x)",
+    "import contextlib\ndef f(x):\n with contextlib.suppress(OSError): x.chdir()",
+    "import warnings\ndef f(x): warnings.warn('a')",
+    "import urllib.request as requests\ndef f(x): return requests.patch(x)",
+    "import time, locale\ndef f(x): time.sleep(x); return locale.getlocale()",
+    "import random\ndef reset(): random.seed(1)\nreset()\ndef f(x): return random.random()",
+    "import random\nrandom.seed(1)\ndef f(x): return random.random()",
+]
+
+
+@pytest.mark.parametrize("source", USES_NOT)
+def test_nothing_is_found_where_nothing_is_shared(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "scipy_like", ModuleType("scipy_like"))
+    assert state_of_the_process(function_of(source)) is None
+
+
+def test_a_module_of_the_user_s_own_by_such_a_name_is_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "random", ModuleType("random"))
+    for source in ("import random\ndef f(x): random.seed(x)", "def f(x):\n import random\n random.seed(x)"):
+        assert state_of_the_process(function_of(source)) is None
+
+
+@pytest.mark.parametrize("callable_", [len, print, int, "a".join, None, 3], ids=repr)
+def test_nothing_makes_it_raise(callable_: object) -> None:
+    assert state_of_the_process(callable_) is None
+
+
+def test_the_very_function_is_found_where_it_is_called_itself() -> None:
+    assert state_of_the_process(function_of("from random import seed\nf = lambda x: seed(x)")) == "random.seed"
