@@ -28,7 +28,7 @@ _OF_THE_PROCESS = {
     "contextlib": "chdir redirect_stderr redirect_stdout",
     "locale": "setlocale",
     "numpy.random": "seed set_state",
-    "os": "chdir fchdir umask",
+    "os": "chdir fchdir fork forkpty umask",
     "random": "seed setstate",
     "signal": "alarm pthread_sigmask setitimer signal",
     "sys": "stderr= stdin= stdout=",

@@ -36,6 +36,7 @@ USES = [
     ("from numpy.random import seed\ndef f(x): seed(x)", "numpy.random.seed"),
     ("import os\ndef f(x):\n with x: os.chdir(x)", "os.chdir"),
     ("import os\ndef f(x): old = os.umask(0o77)", "os.umask"),
+    ("import os\ndef f(x): return os.fork()", "os.fork"),
     ("import os\ndef f(x): os.fchdir(x)", "os.fchdir"),
     ("import signal\ndef f(x): signal.alarm(1)", "signal.alarm"),
     ("import signal\ndef f(x): signal.signal(signal.SIGALRM, x)", "signal.signal"),
