@@ -84,7 +84,7 @@ def _warn_of(adviser: Adviser, job: Job, error: BaseException | None = None) -> 
     """Say what else went wrong, beside what an item raised."""
     from amorsize.engine.collect import add_note
 
-    for trouble in filter(None, (job.shortage, job.left_behind)):
+    for trouble in filter(None, (job.shortage, job.left_behind, job.unsaid)):
         if error is not None:
             add_note(error, f"amorsize: {trouble}")
         adviser.warn(trouble, beside=error)

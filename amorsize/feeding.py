@@ -59,7 +59,7 @@ def fed_steps(
                 call.tell(sink.n_out, n_items)
                 yield
         _raise_failure(sink, source, results)
-        _warn_of(call, feed)
+        _warn_of(call, feed, sink)
     except (OSError, _unavailable()) as error:
         if sink.error is error or (feed is not None and feed.n_started):
             raise
@@ -121,9 +121,9 @@ def _follow(call: Call, feed: Feed, source: Source) -> None:
         call.look_at_s = 2 * computed_s
 
 
-def _warn_of(call: Call, feed: Feed) -> None:
-    if feed.shortage is not None:
-        call.known_adviser.warn(feed.shortage)
+def _warn_of(call: Call, feed: Feed, sink: Sink) -> None:
+    for trouble in filter(None, (feed.shortage, sink.unsaid)):
+        call.known_adviser.warn(trouble)
 
 
 def _raise_failure(sink: Sink, source: Source, results: list[object]) -> None:

@@ -41,13 +41,21 @@ def hold(read_end: int) -> None:
     start_new_thread(wait, ())
 
 
-def flush_output() -> None:
-    """Flush the standard streams: what is in their buffers must be printed, and by one side only."""
+def flush_output() -> str | None:
+    """Flush the standard streams: what is in their buffers must be printed, and by one side only.
+
+    Returns:
+        What the caller is to be told where that failed, and a worker loses what its items print; else None.
+    """
+    lost: str | None = None
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except (AttributeError, OSError, ValueError):  # None, or whatever a program put there
+        except OSError as error:  # a full disk, or a pipe that nobody reads
+            lost = lost or f"a worker could not write what its items print: {error}"
+        except (AttributeError, ValueError):  # None, or whatever a program put there
             continue
+    return lost
 
 
 def told(error: BaseException) -> int:

@@ -7,13 +7,15 @@ while the process is inside the kernel, it interrupts no system call of the user
 
 from __future__ import annotations
 
+import marshal
 import os
 import sys
 from time import perf_counter
 
+from amorsize.engine.child import flush_output
 from amorsize.engine.encoding import Refused
 from amorsize.engine.held import Held
-from amorsize.engine.message import ERROR
+from amorsize.engine.message import ERROR, UNSAID
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -101,6 +103,12 @@ class Desk:
         """Raise it again in a child that an item has forked: it ends there, as in the loop, and is no item's."""
         if os.getpid() != self._pid:
             raise error
+
+    def print(self) -> None:
+        """Print what the items have left in the buffers of the standard streams; tell where that fails."""
+        lost = flush_output()
+        if lost is not None:
+            self.outbox.send(UNSAID, self.start, 0, 0.0, marshal.dumps(lost))
 
     @property
     def position(self) -> int:

@@ -97,6 +97,7 @@ class Job:
         progress: told how many items are done, of how many; None for nobody.
         retreat: the reason for giving the workers up on the way; None where they stayed.
         left_behind: which threads were still in their items when the call ended, in words; None where none was.
+        unsaid: that what items printed is lost, and why, in words; None where nothing is.
         cpu_timings: the same ranges in CPU time, where threads ran them: they may have waited for one another.
         cores_used: CPU seconds a second that the threads' items took, start and end included.
     """
@@ -131,6 +132,7 @@ class Job:
         self.unlimit: Callable[[], None] = _nothing
         self.progress: Callable[[int, int | None], None] | None = None
         self.left_behind: str | None = None
+        self.unsaid: str | None = None
         self.cpu_timings: Timings | None = None
         self.cores_used: float | None = None
 

@@ -28,7 +28,7 @@ from amorsize.engine.desk import Desk
 from amorsize.engine.fork import ForkedWorker, start_workers
 from amorsize.engine.held import Held
 from amorsize.engine.lifeline import Lifeline
-from amorsize.engine.message import DONE, ERROR
+from amorsize.engine.message import DONE, ERROR, UNSAID
 from amorsize.engine.watch import CELLS_PER_WORKER, Watch
 from amorsize.engine.worker import serve
 from amorsize.errors import WorkerDied
@@ -233,6 +233,8 @@ class Crew:
             worker.expected, worker.done_s = True, perf_counter()
         elif message.kind == ERROR:
             self._fail(message.start, message.error())
+        elif message.kind == UNSAID:
+            self.job.unsaid = message.load()
         else:
             self.job.ran(message.count, message.seconds, self.job.by_workers)
             results, unread = message.results(self.job.work.offset)
@@ -269,10 +271,8 @@ class Crew:
         return self._rest_from
 
     def _reconsider(self) -> None:
-        """Tell, now and then, how far it has come; stop feeding the workers where the plan does not hold.
-
-        Where the caller must run no item, there is nothing to go back to.
-        """
+        """Tell, now and then, how far it has come; stop feeding the workers where the plan does not hold. A caller who
+        must run no item has nothing to go back to."""
         if not self._watch.is_time():
             return
         if self.job.progress is not None and self.job.collector.error is None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import sys
 from time import perf_counter
 
-from amorsize.engine.child import flush_output
 from amorsize.engine.message import DONE
 
 assert sys.platform == "linux"
@@ -30,9 +29,10 @@ def serve(work: Work, counter: Counter, sizes: Range, desk: Desk) -> None:
         desk.disown(error)
         desk.stop_timer()
         counter.take(work.n_items)
-        flush_output()
+        desk.print()
         desk.report(error, work.offset)
     desk.stop_timer()
+    desk.print()
     desk.outbox.send(DONE, 0, 0, 0.0, b"")
 
 
@@ -46,6 +46,6 @@ def _take_and_run(work: Work, counter: Counter, sizes: Range, desk: Desk) -> Non
         position = stop = min(start + wanted, n_items)
         began = perf_counter()
         work.run(start, stop, desk.open(start, stop))
-        flush_output()  # what items print is there when their results are: this worker may be killed for another's item
+        desk.print()  # what items print is there when their results are: this worker may be killed for another's item
         desk.publish()
         sizes.saw(stop - start, perf_counter() - began)

@@ -368,6 +368,34 @@ if os.getpid() == caller:
     assert printed == "True\n"
 
 
+PRINTS_INTO_NOTHING = """
+import os, warnings
+from amorsize import pmap
+
+def shout(item):
+    print("item", item)
+    return item
+
+told = os.dup(1)
+os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    for items in (range(20), iter(range(20))):
+        found = pmap(shout, items, isolate=True, n_jobs=2, start_method={start_method!r}, cache=False)
+        assert found == list(range(20))
+os.write(told, "; ".join([str(warning.message) for warning in caught]).encode())
+"""
+
+
+@pytest.mark.parametrize("start_method", ["fork", "spawn"])
+def test_output_of_items_that_finds_no_room_is_told(
+    fresh_python: Callable[..., str], start_method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)  # where set, to print fails in the item
+    found = fresh_python("-c", PRINTS_INTO_NOTHING.format(start_method=start_method))
+    assert found == "a worker could not write what its items print: [Errno 28] No space left on device"
+
+
 def test_a_program_without_standard_streams_gets_its_results(fresh_python: Callable[..., str]) -> None:
     printed = fresh_python(
         "-c",

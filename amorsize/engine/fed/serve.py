@@ -5,7 +5,6 @@ wait for a task -> run its items -> send the results -> wait for the next ...
 
 from __future__ import annotations
 
-from amorsize.engine.child import flush_output
 from amorsize.engine.desk import Desk
 from amorsize.engine.encoding import Refused
 from amorsize.engine.message import BEGUN, READY, REFUSED, TASK, UNREAD
@@ -71,12 +70,12 @@ def run_task(desk: Desk, work: Work, task: Message) -> None:
         desk.stop_timer()
         if desk.position < stop:
             raise RuntimeError("the input became shorter while it was mapped")
-        flush_output()  # what the items print is there when their results are; a worker may live on, or be killed
+        desk.print()  # what the items print is there when their results are; a worker may live on, or be killed
         _publish(desk, work)
     except BaseException as error:  # whatever an item raises, SystemExit included, is the caller's to raise
         desk.disown(error)
         desk.stop_timer()
-        flush_output()
+        desk.print()
         if not _goes_on(work):
             desk.failed_at = desk.position
         desk.report(error, work.offset)

@@ -22,6 +22,7 @@ class Sink:
         n_out: results that were taken, and the items before the first.
         error: the failure of the lowest item that failed; None while none has.
         failed_at: its index.
+        unsaid: that what items printed is lost, and why, in words; None where nothing is.
     """
 
     def __init__(self, first: int, *, goes_on: bool) -> None:
@@ -30,6 +31,7 @@ class Sink:
         self.ready: list[object] = []
         self.error: BaseException | None = None
         self.failed_at: int | None = None
+        self.unsaid: str | None = None
 
     def take(self) -> list[object]:
         """Hand out what is ready."""
