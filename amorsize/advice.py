@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from amorsize.knowledge import Knowledge
     from amorsize.options import Options
     from amorsize.plans import Told
-    from amorsize.records import Evidence, Plan
+    from amorsize.records import Evidence, Plan, Reach
 
     Sample = Callable[[], Sequence[object]]
 
@@ -116,7 +116,7 @@ class Adviser:
             self._clear(plan.backend, n_left, results, sample)
             if self._known_so_far != before:
                 plan = self._plan(n_left, timings)  # now with the price of sending
-        plan = self._curious(plan, n_left, timings, results)
+        plan = plan if self.stays is not None else self._curious(plan, n_left, timings, results)
         for backend, what, why in (("process", NO_FORK, self._no_fork), ("thread", NO_THREADS, self._no_threads)):
             if why is not None and why not in plan.reason and backend in self._cleared:
                 plan = plan.replace(reason=f"{plan.reason}; {what}, because {why}")
@@ -235,16 +235,17 @@ class Adviser:
             BackendUnavailable: for `isolate=True` where no process can be started.
         """
         from amorsize.engine.safety import thread_refusal
+        from amorsize.identity.reach import reach
 
         self._cleared.add(backend)
-        is_asked, refusal = self.options.forces_workers, None
+        is_asked, refusal, reached = self.options.forces_workers, None, reach(self._func)
         if backend == "process":
-            func = None if is_asked else self._func
-            self._start_method, self._no_fork, refusal = how_to_start(self.options.start_method, func)
+            about = () if is_asked else (self._func, reached.thread_handles)
+            self._start_method, self._no_fork, refusal = how_to_start(self.options.start_method, *about)
         elif not is_asked:
             refusal = thread_refusal()
         if refusal is None and len(self._cleared) == 1:
-            refusal = self._shared(is_asked=is_asked)
+            refusal = self._shared(reached, is_asked=is_asked)
         if is_asked and refusal is not None:
             self.stay(refusal)
         elif not is_asked and backend == "thread":
@@ -259,11 +260,11 @@ class Adviser:
         self._shown.update(price)
         return refusal
 
-    def _shared(self, *, is_asked: bool) -> str | None:
+    def _shared(self, reached: Reach, *, is_asked: bool) -> str | None:
         """Warn of globals that the function assigns; return which live handle keeps the call in the caller, and say so,
         unless workers were asked for."""
         name = self.knowledge.function.name
-        handle, writes = shared_handle(self._func, name)
+        handle, writes = shared_handle(reached, name)
         if writes is not None:
             self.warn(writes)
         if handle is None or is_asked:

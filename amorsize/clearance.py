@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from amorsize.calibration.costs import Costs
     from amorsize.calibration.profile import Profile
-    from amorsize.records import Plan
+    from amorsize.records import Plan, Reach
 
 SENT_ON_TRIAL = 64
 """Real results encoded and rebuilt before processes join: of fewer, a message's fixed cost would hide the price."""
@@ -44,17 +44,22 @@ def native_threads(plan: Plan, cpu_share: float | None, n_cores: int | None = No
     return max(1, (n_cores or capacity(perf_counter()).n_cores) // plan.n_jobs)
 
 
-def how_to_start(asked: str, func: object = None) -> tuple[str, str | None, str | None]:
+def how_to_start(
+    asked: str, func: object = None, thread_handles: Sequence[str] = ()
+) -> tuple[str, str | None, str | None]:
     """Return how processes are started here; why not by a fork, where that was open; and why none can be started.
 
     Args:
         asked: `auto`, `fork` or `spawn`.
         func: what they are to run; None for anything.
+        thread_handles: live handles of this thread that it uses.
     """
     from amorsize.engine import safety
 
-    no_workers = safety.no_workers()
-    no_fork = safety.no_fork() if asked != "spawn" and no_workers is None else None
+    no_workers, no_fork = safety.no_workers(), None
+    if asked != "spawn" and no_workers is None:
+        copied = f"it uses {thread_handles[0]}, which a forked worker would share" if thread_handles else None
+        no_fork = safety.no_fork() or copied
     if asked == "fork" or (asked == "auto" and no_fork is None):
         return "fork", None, no_workers or no_fork
     if no_workers is not None:
@@ -97,11 +102,8 @@ def sends_items(start_method: str, n_left: int | None) -> bool:
     return start_method == "spawn" or n_left is None
 
 
-def shared_handle(func: Callable[..., object], name: str) -> tuple[str | None, str | None]:
+def shared_handle(reached: Reach, name: str) -> tuple[str | None, str | None]:
     """Return which live handle the function shares with this process, and a warning of globals that it assigns."""
-    from amorsize.identity.reach import reach
-
-    reached = reach(func)
     if reached.handles:
         return f"it uses {reached.handles[0]}, which two workers must not share", None
     if not reached.writes:

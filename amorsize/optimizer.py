@@ -264,7 +264,7 @@ def _warnings(func: Callable[..., Any], found: OptimizationResult[X], limits: Li
     if limits.refusal is not None:
         yield limits.refusal
     name, reached, trial = function_key(func).name, reach(func), found.trial
-    for handle in reached.handles:
+    for handle in reached.handles + reached.thread_handles:
         yield f"{name} uses {handle}, which two processes must not share: open it inside the function"
     for written in reached.writes:
         yield f"{name} assigns the global {written}, and what a worker assigns stays there: return the value instead"

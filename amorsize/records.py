@@ -29,10 +29,13 @@ class Reach(Record):
     Attributes:
         handles: live handles that must not be used from a second process, as `variable (type)`.
         writes: names of the globals that the function assigns.
+        thread_handles: live handles that a `threading.local` holds: another thread opens its own, but a forked worker
+            has the very same.
     """
 
     handles: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
+    thread_handles: tuple[str, ...] = ()
 
 
 class InputClass(Record):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import socket
 import sys
@@ -18,6 +19,7 @@ import amorsize
 from amorsize import AmorsizeWarning, errors, knowledge, parallelizable, pmap
 from amorsize.calibration.costs import Costs
 from amorsize.inline import advance
+from amorsize.shares import CpuShare
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -179,6 +181,45 @@ def test_a_live_socket_keeps_the_call_in_the_loop_and_is_named() -> None:
 
     with left, right, pytest.warns(AmorsizeWarning, match=r"left \(socket\.socket\).*Open it inside"):
         assert set(pmap(ask, [20_000] * 300)) == {os.getpid()}
+
+
+@pytest.mark.fault("R21")
+@pytest.mark.needs_fork
+def test_a_cached_connection_keeps_the_call_in_the_loop_and_is_named() -> None:
+    left, right = socket.socketpair()
+    wires = [left]
+    connect = functools.cache(lambda: wires.pop())
+
+    @parallelizable
+    def ask(n: int) -> int:
+        assert connect().fileno() > 0
+        return whose(n)
+
+    with left, right, pytest.warns(AmorsizeWarning, match=r"connect\(\) \(socket\.socket\).*Open it inside"):
+        assert set(ask.pmap([20_000] * 300)) == {os.getpid()}
+    assert "connect() (socket.socket), which two workers must not share" in report(ask).reason
+
+
+LOCAL = threading.local()
+
+
+class Session:
+    __module__ = "requests.sessions"
+
+
+@parallelizable
+def ask_its_own(n: int) -> int:
+    if not hasattr(LOCAL, "session"):
+        LOCAL.session = Session()
+    return whose(n)
+
+
+@pytest.mark.needs_fork
+def test_a_connection_of_this_thread_is_not_forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(knowledge, "_ASSUMED", Costs(spawn_s=60.0))  # dearer than the items, on a busy machine too
+    monkeypatch.setattr(CpuShare, "look", lambda share, _: setattr(share, "value", 1.0))  # it computes, there too
+    assert set(ask_its_own.pmap([20_000] * 300)) == {os.getpid()}
+    assert "it uses LOCAL.session (requests.sessions.Session), which a forked worker" in report(ask_its_own).reason
 
 
 COUNT = 0

@@ -170,6 +170,26 @@ def test_a_function_that_seeds_the_generator_of_all_threads_runs_in_them_where_a
     assert "left out" not in report(seeded).reason
 
 
+LOCAL = threading.local()
+
+
+class Session:
+    __module__ = "requests.sessions"
+
+
+@parallelizable
+def wait_with_its_own(n: int) -> tuple[int, int]:
+    if not hasattr(LOCAL, "session"):
+        LOCAL.session = Session()
+    return wait(n)
+
+
+@pytest.mark.usefixtures("waiting")
+def test_what_each_thread_opens_for_itself_keeps_nobody_from_threads() -> None:
+    wait_with_its_own(0)
+    assert len(threads_of(wait_with_its_own.pmap(range(60)))) > 2
+
+
 def test_a_debugger_keeps_the_call_in_the_loop() -> None:
     before = sys.gettrace()
     sys.settrace(lambda *_: None)

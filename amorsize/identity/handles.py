@@ -1,16 +1,22 @@
 """Know a live handle by its type: something that a second process, or a second thread, must not use at the same time.
 
-Libraries are recognised by name, so that none of them is imported. Modules, loggers, standard streams, `lru_cache` and
-what multiprocessing makes to be shared are no handles.
+Libraries are recognised by name, so that none of them is imported. Modules, loggers, standard streams and what
+multiprocessing makes to be shared are no handles; what an `lru_cache` or a `threading.local` holds may be one.
 """
 
 from __future__ import annotations
 
+import gc
 import sys
+
+from amorsize.identity.loads import is_class
+from amorsize.identity.values import PLAIN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from amorsize.identity.loads import Named
 
 # Package -> names of its types that hold a connection, a descriptor, or threads. A subclass counts too. What is missing
 # here is usually found one step deeper, by the socket or file that it holds.
@@ -66,19 +72,25 @@ _LOCKS = {
 # Not looked into: they hold locks or streams of their own and know what to do in a second process.
 _OPAQUE = frozenset({"logging", "multiprocessing", "weakref", "_weakref", "_frozen_importlib", "_thread", "threading"})
 
+# What lets nobody see into it by attributes; the garbage collector does.
+_KEEPERS = {("functools", "_lru_cache_wrapper"): "cache", ("_thread", "_local"): "local"}
+
+# Results up to which a cache is looked into, 20 us then: one of connections has few, and one of more holds data.
+_MAX_CACHED = 32
+
 # What `fileno` returns for a closed socket, and for the standard streams.
 _NO_DESCRIPTORS = frozenset({-1, 0, 1, 2})
 
 # Types remembered. One costs 0.1 KB; judging one takes 2 to 10 us.
 _MAX_TYPES = 4096
 
-HANDLE, LOCK, OPAQUE, ORDINARY = "handle", "lock", "opaque", "ordinary"
+HANDLE, LOCK, OPAQUE, ORDINARY, CACHE, LOCAL = "handle", "lock", "opaque", "ordinary", "cache", "local"
 
 _judged: dict[type, str] = {}
 
 
 def judge(kind: type) -> str:
-    """Tell what objects of a type are: HANDLE, LOCK, OPAQUE (not to be looked into) or ORDINARY."""
+    """Tell what objects of a type are: HANDLE, LOCK, CACHE, LOCAL, OPAQUE (not to be looked into) or ORDINARY."""
     known = _judged.get(kind)
     if known is None:
         if len(_judged) >= _MAX_TYPES:
@@ -93,7 +105,27 @@ def _judge(kind: type) -> str:
         return HANDLE
     if any(name in _LOCKS.get(package, "").split() for package, name in packages):
         return LOCK
+    for place in packages:
+        if place in _KEEPERS:
+            return _KEEPERS[place]
     return OPAQUE if any(package in _OPAQUE for package, _ in packages) else ORDINARY
+
+
+def cached(cache: Any) -> list[object]:  # Any: typeshed's own type for it is private
+    """List what an `lru_cache` holds: results, and more that it is made of."""
+    if cache.cache_info().currsize > _MAX_CACHED:
+        return []
+    held = gc.get_referents(cache)  # without a limit its results stand in a dict, else each by itself
+    held += [result for part in held if type(part) is dict for result in part.values()]
+    return [part for part in held if type(part) not in PLAIN and type(part) is not dict and not is_class(part)]
+
+
+def of_threads(local: object) -> Named:
+    """List what threads hold in a `threading.local`, which is not asked itself: it would call an `__init__` of the
+    user's for a thread that it has not met."""
+    tables = [held for held in gc.get_referents(local) if type(held) is dict]  # thread -> its attributes
+    found = [table for held in tables for key, table in held.items() if type(key) is not str and type(table) is dict]
+    return [named for table in found for named in table.items()]
 
 
 def is_live(handle: object) -> bool:

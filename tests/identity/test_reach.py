@@ -228,6 +228,61 @@ def test_a_lock_inside_a_library_s_object_is_the_library_s_affair() -> None:
 # ---- where it looks
 
 
+@pytest.mark.parametrize("maxsize", [8, None])
+@pytest.mark.parametrize("argument", [(), ("host",), ("host", 80)])
+def test_a_cached_connection_is_a_handle(
+    plug: socket.socket, maxsize: int | None, argument: tuple[object, ...]
+) -> None:
+    wires = [plug]
+    cache = functools.lru_cache(maxsize)(lambda *_: wires.pop())
+    function = function_over("def f(x): return connect().send(x)", connect=cache)
+    assert reach(function).handles == ("wires[0] (socket.socket)",)
+    cache(*argument)
+    assert reach(function).handles == ("connect() (socket.socket)",)
+    cache.cache_clear()
+    assert reach(function).handles == ()
+
+
+def test_a_cache_of_many_results_holds_data_and_is_not_looked_into(plug: socket.socket) -> None:
+    cache = functools.cache(function_over("def f(x): return x"))
+    for n in range(40):
+        cache(n)
+    cache(plug)
+    assert reach(function_over("def f(x): return cache(x)", cache=cache)).handles == ()
+
+
+class Local(threading.local):
+    met: list[int] = []  # noqa: RUF012  # shared on purpose
+
+    def __init__(self) -> None:
+        self.met.append(threading.get_ident())
+
+
+@pytest.mark.parametrize("kind", [threading.local, Local])
+def test_a_handle_of_this_thread_alone_is_told_from_those_that_threads_share(
+    kind: type[threading.local], plug: socket.socket
+) -> None:
+    local = kind()
+    function = function_over("def f(x): return LOCAL.client.send(x)", LOCAL=local)
+    assert reach(function) == reach(print)
+    local.client = Client(plug)
+    local.lock = threading.Lock()
+    assert reach(function).thread_handles == ("LOCAL.client._sock (socket.socket)",)
+    assert reach(function).handles == ()
+    plug.close()
+    assert reach(function).thread_handles == ()
+
+
+def test_a_thread_that_a_local_has_not_met_is_not_introduced_to_it() -> None:
+    local = Local()
+    function = function_over("def f(x): return LOCAL.client.send(x)", LOCAL=local)
+    Local.met.clear()
+    looking = threading.Thread(target=reach, args=(function,))
+    looking.start()
+    looking.join()
+    assert Local.met == []
+
+
 def test_it_looks_through_helpers_and_modules_of_the_user(plug: socket.socket) -> None:
     helping = ModuleType("helping")
     helping.__dict__["PLUG"] = plug
