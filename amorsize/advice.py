@@ -240,12 +240,12 @@ class Adviser:
         self._cleared.add(backend)
         is_asked, refusal, reached = self.options.forces_workers, None, reach(self._func)
         if backend == "process":
-            about = () if is_asked else (self._func, reached.thread_handles)
-            self._start_method, self._no_fork, refusal = how_to_start(self.options.start_method, *about)
+            func, copied = (None, ()) if is_asked else (self._func, reached.thread_handles)
+            self._start_method, self._no_fork, refusal = how_to_start(self.options.start_method, func, copied)
         elif not is_asked:
             refusal = thread_refusal()
         if refusal is None and len(self._cleared) == 1:
-            refusal = self._shared(reached, is_asked=is_asked)
+            refusal = self._shared(reached, None if is_asked else sample)
         if is_asked and refusal is not None:
             self.stay(refusal)
         elif not is_asked and backend == "thread":
@@ -260,14 +260,14 @@ class Adviser:
         self._shown.update(price)
         return refusal
 
-    def _shared(self, reached: Reach, *, is_asked: bool) -> str | None:
-        """Warn of globals that the function assigns; return which live handle keeps the call in the caller, and say so,
-        unless workers were asked for."""
+    def _shared(self, reached: Reach, sample: Sample | None) -> str | None:
+        """Warn of globals that the function assigns; return which live handle, its own or its items', keeps the call in
+        the caller, and say so, unless workers were asked for: then there is no sample."""
         name = self.knowledge.function.name
-        handle, writes = shared_handle(reached, name)
+        handle, writes = shared_handle(reached, name, sample)
         if writes is not None:
             self.warn(writes)
-        if handle is None or is_asked:
+        if handle is None or sample is None:
             return None
         self.stays = handle
         self.warn(f"{name} runs as a plain loop: {handle}. Open it inside the function to run in parallel.")

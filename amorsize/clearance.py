@@ -102,10 +102,21 @@ def sends_items(start_method: str, n_left: int | None) -> bool:
     return start_method == "spawn" or n_left is None
 
 
-def shared_handle(reached: Reach, name: str) -> tuple[str | None, str | None]:
-    """Return which live handle the function shares with this process, and a warning of globals that it assigns."""
-    if reached.handles:
-        return f"it uses {reached.handles[0]}, which two workers must not share", None
+def shared_handle(
+    reached: Reach, name: str, sample: Callable[[], Sequence[object]] | None
+) -> tuple[str | None, str | None]:
+    """Return which live handle workers would share, and a warning of globals that the function assigns.
+
+    Args:
+        reached: what the function reaches.
+        name: of the function.
+        sample: returns some items, which may hold one; None where that is no matter.
+    """
+    from amorsize.identity.reach import shared_by
+
+    handle = reached.handles[0] if reached.handles else None if sample is None else shared_by(sample())
+    if handle is not None:
+        return f"it uses {handle}, which two workers must not share", None
     if not reached.writes:
         return None, None
     return None, (

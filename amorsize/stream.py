@@ -90,7 +90,7 @@ def _ask(call: Call, rows: Rows, work: Work | None, results: list[object]) -> Pl
     if they come, workers may start. None are where each one destroys the one before.
     """
     if work is not None:
-        return call.ask(max(0, work.n_items - rows.n_done), results, rows.peek, feeds=True)
+        return call.ask(max(0, work.n_items - rows.n_done), results, work.sample, feeds=True)
     looks_ahead = not call.is_lazy and call.options.buffersize == "auto"
     plan = call.ask(None, results, rows.peek, feeds=True, n_ahead=sys.maxsize if looks_ahead else 0)
     if plan is not None and call.options.buffersize != 1 and rows.overwrites():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import socket
@@ -198,6 +199,46 @@ def test_a_cached_connection_keeps_the_call_in_the_loop_and_is_named() -> None:
     with left, right, pytest.warns(AmorsizeWarning, match=r"connect\(\) \(socket\.socket\).*Open it inside"):
         assert set(ask.pmap([20_000] * 300)) == {os.getpid()}
     assert "connect() (socket.socket), which two workers must not share" in report(ask).reason
+
+
+@parallelizable
+def read_at(file: Any, at: int) -> tuple[bytes, int]:
+    file.seek(at)
+    pid = whose(20_000)
+    return file.read(1), pid
+
+
+@pytest.mark.fault("R21")
+@pytest.mark.needs_fork
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda files, places: read_at.pmap(files, places),
+        lambda files, places: read_at.pstarmap(list(zip(files, places, strict=True))),
+        lambda files, places: list(read_at.pimap(files, places)),
+    ],
+    ids=["pmap", "pstarmap", "pimap"],
+)
+def test_a_file_that_several_items_hold_keeps_the_call_in_the_loop_and_is_named(
+    call: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(errors, "_warned", set())
+    places = [n % 256 for n in range(300)]
+    (tmp_path / "bytes").write_bytes(bytes(range(256)))
+    warned = pytest.warns(AmorsizeWarning, match=r"item\[0\] \(_io\.FileIO\), which two workers must not share")
+    with (tmp_path / "bytes").open("rb", buffering=0) as file, warned:
+        read = call([file] * 300, places)
+    assert read == [(bytes([at]), os.getpid()) for at in places]
+
+
+@pytest.mark.needs_fork
+def test_a_file_that_one_item_alone_holds_keeps_nobody_from_processes(tmp_path: Path) -> None:
+    (tmp_path / "bytes").write_bytes(b"a" * 300)
+    with contextlib.ExitStack() as opened:
+        files = [opened.enter_context((tmp_path / "bytes").open("rb", buffering=0)) for _ in range(300)]
+        read = read_at.pmap(files, [0] * 300)
+    assert {byte for byte, _ in read} == {b"a"}
+    assert "must not share" not in report(read_at).reason
 
 
 LOCAL = threading.local()

@@ -32,12 +32,15 @@ from amorsize.records import Reach
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
     from amorsize.identity.loads import Named
 
-# Things looked at in one walk: a bound on its time, about 1 ms. A handle beyond it goes unseen.
+# Things looked at in one walk: a bound on its time, about 1 ms, and 0.2 ms for an item, which is data nearly always. A
+# handle beyond it goes unseen.
 _MAX_SEEN = 1000
+_MAX_SEEN_OF_AN_ITEM = 32
 
 # Steps from a variable through attributes and elements: `self.client._pool._connections[0]._sock` has five.
 _MAX_STEPS = 6
@@ -62,8 +65,26 @@ def reach(func: object) -> Reach:
     if not walk.handles and not walk.writes and not walk.thread_handles:
         return _NOTHING
     return Reach(
-        handles=tuple(walk.handles), writes=tuple(sorted(walk.writes)), thread_handles=tuple(walk.thread_handles)
+        handles=tuple(walk.handles.values()),
+        writes=tuple(sorted(walk.writes)),
+        thread_handles=tuple(walk.thread_handles.values()),
     )
+
+
+def shared_by(items: Iterable[object]) -> str | None:
+    """Return a live handle that two of these items hold, as `item[0] (type)`; None where there is none.
+
+    One that only a single item holds is its own, such as a file opened for it, and one worker alone will use it.
+    Takes 0.3 us for a number, 1 us for a tuple of them, 10 us for an array or a small object.
+    """
+    met: dict[int, str] = {}
+    for item in items:
+        found = {} if _is_plain(item) else _ItemWalk(item, "item").handles
+        for handle in found:
+            if handle in met:
+                return found[handle]
+        met |= found
+    return None
 
 
 def state_of_the_process(func: object) -> str | None:
@@ -81,17 +102,19 @@ class _Walk:
 
     __slots__ = ("found", "functions", "handles", "home", "locals", "queue", "seen", "thread_handles", "writes")
 
-    def __init__(self, func: object) -> None:
+    most = _MAX_SEEN
+
+    def __init__(self, root: object, path: str = "") -> None:
         self.queue: list[tuple[str, object, CodeFacts, int, bool]] = []
         self.seen: set[tuple[int, int]] = set()
-        self.handles: list[str] = []
-        self.thread_handles: list[str] = []
+        self.handles: dict[int, str] = {}
+        self.thread_handles: dict[int, str] = {}
         self.found = self.handles
         self.locals: list[tuple[str, Named]] = []
         self.functions: list[FunctionType] = []
         self.writes: set[str] = set()
         self.home: str | None = None
-        self.meet("", func, NO_FACTS, 0, own=True)
+        self.meet(path, root, NO_FACTS, 0, own=True)
         self._follow()
         if self.locals:
             self.queue, self.found = [], self.thread_handles
@@ -108,7 +131,7 @@ class _Walk:
 
     def meet(self, path: str, value: object, facts: CodeFacts, steps: int, *, own: bool) -> None:
         """Put a value that the code of `facts` reaches by `path` into the queue."""
-        if type(value) in PLAIN or steps > _MAX_STEPS or len(self.queue) >= _MAX_SEEN:
+        if type(value) in PLAIN or steps > _MAX_STEPS or len(self.queue) >= self.most:
             return
         spot = (id(value), id(facts) if is_class(value) or type(value) is ModuleType else 0)
         if spot not in self.seen:
@@ -180,7 +203,7 @@ class _Walk:
         verdict = judge(type(value))
         if verdict == HANDLE or (verdict == LOCK and own):
             if is_live(value):
-                self.found.append(f"{path} ({type_name(value)})")
+                self.found[id(value)] = f"{path} ({type_name(value)})"
         elif verdict == LOCAL:
             self.locals.append((path, of_threads(value)))
         elif verdict not in (LOCK, OPAQUE):
@@ -191,6 +214,22 @@ class _Walk:
             self._meet_all(path, instance_attributes(value), facts, steps + 1, own=own)
             for result in cached(value) if verdict == CACHE else ():
                 self.meet(f"{path or 'cached'}()", result, facts, steps + 1, own=own)
+
+
+class _ItemWalk(_Walk):
+    """A walk over what an item holds; what its class may do is not known to be done to it."""
+
+    __slots__ = ()
+    most = _MAX_SEEN_OF_AN_ITEM
+
+    def _read_class(self, kind: type, facts: CodeFacts) -> None:
+        pass
+
+
+def _is_plain(item: object) -> bool:
+    """Tell at a glance that nothing stands behind an item."""
+    kinds = map(type, item[:_MAX_ELEMENTS]) if type(item) is tuple else (type(item),)
+    return PLAIN.issuperset(kinds)
 
 
 def _imported(namespace: dict[str, object], facts: CodeFacts) -> Named:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import io
+import json
 import logging
 import multiprocessing
 import queue
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from amorsize.identity.reach import reach
+from amorsize.identity.reach import reach, shared_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -400,6 +401,51 @@ def test_a_handle_opened_since_the_last_look_is_seen(tmp_path: Path) -> None:
     assert reach(function).handles == ()
     with (tmp_path / "file").open("w") as function.__globals__["HELD"]:
         assert len(reach(function).handles) == 1
+
+
+# ---- what items hold
+
+
+def test_a_handle_that_two_items_hold_is_shared(plug: socket.socket) -> None:
+    assert shared_by([plug, plug]) == "item (socket.socket)"
+    assert shared_by([(1, plug), (2, plug)]) == "item[1] (socket.socket)"
+    assert shared_by([1, {"client": Client(plug)}, Client(plug)]) == "item._sock (socket.socket)"
+    assert shared_by([functools.partial(print, plug), lambda: plug]) == "plug (socket.socket)"
+    lock = threading.Lock()
+    assert shared_by([(lock, 1), (lock, 2)]) == "item[0] (_thread.lock)"
+
+
+class Task:
+    """Its class names a handle, but who has such an item may not call that."""
+
+    wire: object = None
+
+    def __init__(self, n: int) -> None:
+        self.n = n if self.wire is None else -n
+
+
+def test_items_that_share_no_live_handle_are_free(
+    plug: socket.socket, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(Task, "wire", plug)
+    files = [(tmp_path / name).open("w") for name in "ab"]
+    free: list[list[object]] = [
+        [],
+        [plug],
+        [1, "a", None],
+        [(plug, 1), (1, 2)],
+        [(file, 1) for file in files],
+        [(sys.stdout, 1), (sys.stdout, 2)],
+        [(io.StringIO(), logging.getLogger("users"))] * 2,
+        [(print, sys, json.loads, tmp_path)] * 2,
+        [Task(1), Task(2)],
+        [[[]] * 10**5] * 2,
+        [(Unusable(), object())] * 2,
+    ]
+    assert [shared_by(items) for items in free] == [None] * len(free)
+    for file in files:
+        file.close()
+    assert shared_by(files[:1] * 2) is None
 
 
 # ---- what it assigns
