@@ -96,6 +96,7 @@ class Adviser:
         *,
         feeds: bool = False,
         n_ahead: int = 0,
+        is_forecast: bool = False,
     ) -> Plan:
         """Choose how to run the items left; choose again where it turns out that workers cannot be used here.
 
@@ -106,17 +107,21 @@ class Adviser:
             sample: returns some items, to be sent on trial.
             feeds: the caller will hand every item out, and compute none.
             n_ahead: items that are known to come where nobody knows how many do.
+            is_forecast: nothing will be run, not even to find something out first.
         """
         began_s, self._feeds, self._n_ahead = perf_counter(), feeds, n_ahead
         self._cpu_share.look(timings)
         self._shown = {**unlike(results, self.knowledge.profile, self.knowledge.costs), **self._shown}
         plan = self._plan(n_left, timings)
-        while plan.is_parallel and plan.backend not in self._cleared and not self._awaits_result(plan, results):
+        while plan.is_parallel and plan.backend not in self._cleared:
+            if not is_forecast and self._awaits_result(plan, results):
+                break
             before = self._known_so_far
             self._clear(plan.backend, n_left, results, sample)
             if self._known_so_far != before:
                 plan = self._plan(n_left, timings)  # now with the price of sending
-        plan = plan if self.stays is not None else self._curious(plan, n_left, timings, results)
+        if self.stays is None and not is_forecast:
+            plan = self._curious(plan, n_left, timings, results)
         for backend, what, why in (("process", NO_FORK, self._no_fork), ("thread", NO_THREADS, self._no_threads)):
             if why is not None and why not in plan.reason and backend in self._cleared:
                 plan = plan.replace(reason=f"{plan.reason}; {what}, because {why}")

@@ -103,7 +103,7 @@ def _plan(func: Callable[..., object], known: Knowledge, n_items: int) -> Plan:
     except ValueError as error:
         raise NotFound(str(error)) from error
     try:
-        return Adviser(func, options, known).choose(n_items, Timings(), (), tuple)
+        return Adviser(func, options, known).choose(n_items, Timings(), (), tuple, is_forecast=True)
     except BackendUnavailable as error:
         raise NotFound(str(error)) from error
 

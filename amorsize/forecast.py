@@ -32,4 +32,5 @@ def _plan(func: Callable[..., object], work: Work | None, given: Sequence[Mappin
 
     options, sample = resolve(*given), work.sample() if work is not None and work.n_items else ()
     adviser = Adviser(func, options, look_up(func, sample, cache=options.cache))
-    return adviser.choose(None if work is None else work.n_items, Timings(), (), lambda: sample, feeds=work is None)
+    n_items = None if work is None else work.n_items
+    return adviser.choose(n_items, Timings(), (), lambda: sample, feeds=work is None, is_forecast=True)

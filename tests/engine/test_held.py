@@ -127,7 +127,10 @@ def test_of_several_handlers_that_raise_none_is_lost(monkeypatch: pytest.MonkeyP
     before = signal.signal(signal.SIGTERM, end)
     try:
         held = Held()
-        monkeypatch.setattr("amorsize.engine.held.signal", SimpleNamespace(signal=change, getsignal=signal.getsignal))
+        monkeypatch.setattr(
+            "amorsize.engine.held.signal",
+            SimpleNamespace(signal=change, getsignal=signal.getsignal, SIGINT=signal.SIGINT),
+        )
         with pytest.raises(KeyboardInterrupt) as caught:
             be_told()
     finally:

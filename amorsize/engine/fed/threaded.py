@@ -84,12 +84,14 @@ class Bell:
             return
 
     def close(self) -> None:
-        """Give the sockets back; a second time, do nothing."""
+        """Give the sockets back; a second time, do nothing: the end of the interpreter may have stopped a thread that
+        holds the lock."""
+        if not self._is_open:
+            return
         with self._lock:
-            if self._is_open:
-                self._is_open = False
-                self.end.close()
-                self._other.close()
+            self._is_open = False
+            self.end.close()
+            self._other.close()
 
 
 class ThreadLink:
