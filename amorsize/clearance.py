@@ -7,7 +7,6 @@ from time import perf_counter
 
 from amorsize.calibration.sending import is_alike, price_of
 from amorsize.clocks import loaded, n_resting
-from amorsize.identity.likeness import likeness
 from amorsize.identity.machine import capacity
 from amorsize.planning.model import NATIVE_FROM
 
@@ -64,7 +63,7 @@ def how_to_start(
         return "fork", None, no_workers or no_fork
     if no_workers is not None:
         return "spawn", None, no_workers
-    no_spawn = _no_spawn() or (_unsendable.get(likeness(func)) if _unsendable else None)
+    no_spawn = _no_spawn() or (_known_unsendable(func) if _unsendable else None)
     return "spawn", no_fork, no_spawn if no_fork is None or no_spawn is None else f"{no_fork}, and {no_spawn}"
 
 
@@ -81,9 +80,17 @@ _unsendable: dict[str, str] = {}  # by likeness: why the function cannot be sent
 
 def note_unsendable(func: object, why: str) -> None:
     """Remember that a function, as it is now, cannot be sent to fresh interpreters."""
+    from amorsize.identity.likeness import likeness
+
     if len(_unsendable) >= MOST_UNSENDABLE:
         _unsendable.clear()
     _unsendable[likeness(func)] = why
+
+
+def _known_unsendable(func: object) -> str | None:
+    from amorsize.identity.likeness import likeness
+
+    return _unsendable.get(likeness(func))
 
 
 def n_warm(start_method: str) -> int:
