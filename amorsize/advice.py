@@ -245,8 +245,8 @@ class Adviser:
         self._cleared.add(backend)
         is_asked, refusal, reached = self.options.forces_workers, None, reach(self._func)
         if backend == "process":
-            func, copied = (None, ()) if is_asked else (self._func, reached.thread_handles)
-            self._start_method, self._no_fork, refusal = how_to_start(self.options.start_method, func, copied)
+            shared = (None, None) if is_asked else (self._func, reached)
+            self._start_method, self._no_fork, refusal = how_to_start(self.options.start_method, *shared)
         elif not is_asked:
             refusal = thread_refusal()
         if refusal is None and len(self._cleared) == 1:

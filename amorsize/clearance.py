@@ -43,27 +43,27 @@ def native_threads(plan: Plan, cpu_share: float | None, n_cores: int | None = No
     return max(1, (n_cores or capacity(perf_counter()).n_cores) // plan.n_jobs)
 
 
-def how_to_start(
-    asked: str, func: object = None, thread_handles: Sequence[str] = ()
-) -> tuple[str, str | None, str | None]:
+def how_to_start(asked: str, func: object = None, reached: Reach | None = None) -> tuple[str, str | None, str | None]:
     """Return how processes are started here; why not by a fork, where that was open; and why none can be started.
 
     Args:
         asked: `auto`, `fork` or `spawn`.
         func: what they are to run; None for anything.
-        thread_handles: live handles of this thread that it uses.
+        reached: what that shares with this process; None for nothing.
     """
     from amorsize.engine import safety
 
     no_workers, no_fork = safety.no_workers(), None
     if asked != "spawn" and no_workers is None:
-        copied = f"it uses {thread_handles[0]}, which a forked worker would share" if thread_handles else None
-        no_fork = safety.no_fork() or copied
+        copied = reached.thread_handles[:1] if reached is not None else ()
+        no_fork = safety.no_fork() or (f"it uses {copied[0]}, which a forked worker would share" if copied else None)
     if asked == "fork" or (asked == "auto" and no_fork is None):
         return "fork", None, no_workers or no_fork
     if no_workers is not None:
         return "spawn", None, no_workers
     no_spawn = _no_spawn() or (_known_unsendable(func) if _unsendable else None)
+    if no_spawn is None and reached is not None and reached.context:
+        no_spawn = f"it uses {reached.context[0]}, a context variable that has its value here only"
     return "spawn", no_fork, no_spawn if no_fork is None or no_spawn is None else f"{no_fork}, and {no_spawn}"
 
 

@@ -31,11 +31,13 @@ class Reach(Record):
         writes: names of the globals that the function assigns.
         thread_handles: live handles that a `threading.local` holds: another thread opens its own, but a forked worker
             has the very same.
+        context: context variables that have a value in the caller's context: a fresh interpreter does not know it.
     """
 
     handles: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
     thread_handles: tuple[str, ...] = ()
+    context: tuple[str, ...] = ()
 
 
 class InputClass(Record):

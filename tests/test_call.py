@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import functools
 import os
 import socket
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 import amorsize
 from amorsize import AmorsizeWarning, errors, knowledge, parallelizable, pmap
 from amorsize.calibration.costs import Costs
+from amorsize.identity.machine import capacity
 from amorsize.inline import advance
 from amorsize.shares import CpuShare
 
@@ -261,6 +263,27 @@ def test_a_connection_of_this_thread_is_not_forked(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(CpuShare, "look", lambda share, _: setattr(share, "value", 1.0))  # it computes, there too
     assert set(ask_its_own.pmap([20_000] * 300)) == {os.getpid()}
     assert "it uses LOCAL.session (requests.sessions.Session), which a forked worker" in report(ask_its_own).reason
+
+
+LEVEL: contextvars.ContextVar[int] = contextvars.ContextVar("LEVEL", default=0)
+
+
+@parallelizable
+def levelled(n: int) -> tuple[int, int]:
+    burn(n)
+    return os.getpid(), LEVEL.get()
+
+
+def test_a_function_that_uses_a_context_variable_runs_where_that_has_its_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(knowledge, "_costs", {})
+    monkeypatch.setattr(knowledge, "_ASSUMED", Costs(spawn_s=1e-3))  # cheaper than the items, on a busy machine too
+    monkeypatch.setattr(CpuShare, "look", lambda share, _: setattr(share, "value", 1.0))  # it computes, there too
+    context = contextvars.copy_context()
+    context.run(LEVEL.set, 7)
+    found = context.run(levelled.pmap, [20_000] * 300, start_method="spawn")
+    assert found == [(os.getpid(), 7)] * 300
+    if capacity(0.0).n_effective >= 2:
+        assert "it uses LEVEL, a context variable that has its value here only" in report(levelled).reason
 
 
 COUNT = 0

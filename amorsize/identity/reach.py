@@ -9,6 +9,7 @@ each fork, because a file may have been opened since; 5 to 30 us for a small fun
 from __future__ import annotations
 
 import sys
+from _contextvars import ContextVar, copy_context
 from itertools import islice
 
 from amorsize.identity.code import NO_FACTS, CodeFacts, code_facts
@@ -59,15 +60,16 @@ def reach(func: object) -> Reach:
 
     Example:
         >>> reach(print)
-        Reach(handles=(), writes=(), thread_handles=())
+        Reach(handles=(), writes=(), thread_handles=(), context=())
     """
     walk = _Walk(func)
-    if not walk.handles and not walk.writes and not walk.thread_handles:
+    if not (walk.handles or walk.writes or walk.thread_handles or walk.context):
         return _NOTHING
     return Reach(
         handles=tuple(walk.handles.values()),
         writes=tuple(sorted(walk.writes)),
         thread_handles=tuple(walk.thread_handles.values()),
+        context=tuple(walk.context),
     )
 
 
@@ -100,7 +102,9 @@ def state_of_the_process(func: object) -> str | None:
 class _Walk:
     """One walk; `own` tells whether the user's code holds a value, and not an object of a library."""
 
-    __slots__ = ("found", "functions", "handles", "home", "locals", "queue", "seen", "thread_handles", "writes")
+    __slots__ = (
+        "context", "found", "functions", "handles", "home", "locals", "queue", "seen", "thread_handles", "writes"
+    )  # fmt: skip
 
     most = _MAX_SEEN
 
@@ -110,6 +114,7 @@ class _Walk:
         self.handles: dict[int, str] = {}
         self.thread_handles: dict[int, str] = {}
         self.found = self.handles
+        self.context: list[str] = []
         self.locals: list[tuple[str, Named]] = []
         self.functions: list[FunctionType] = []
         self.writes: set[str] = set()
@@ -200,6 +205,9 @@ class _Walk:
         self.meet("self", method.__self__, named, 0, own=True)
 
     def _read_object(self, path: str, value: object, facts: CodeFacts, steps: int, *, own: bool) -> None:
+        if type(value) is ContextVar:
+            self.context += [path] if value in copy_context() else []
+            return
         verdict = judge(type(value))
         if verdict == HANDLE or (verdict == LOCK and own):
             if is_live(value):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import functools
 import io
 import json
@@ -272,6 +273,16 @@ def test_a_handle_of_this_thread_alone_is_told_from_those_that_threads_share(
     assert reach(function).handles == ()
     plug.close()
     assert reach(function).thread_handles == ()
+
+
+def test_a_context_variable_counts_where_it_has_a_value() -> None:
+    level: contextvars.ContextVar[int] = contextvars.ContextVar("level", default=0)
+    function = function_over("def f(x): return LEVEL.get()", LEVEL=level)
+    assert reach(function).context == ()
+    context = contextvars.copy_context()
+    context.run(level.set, 1)
+    assert context.run(reach, function).context == ("LEVEL",)
+    assert reach(function).context == ()
 
 
 def test_a_thread_that_a_local_has_not_met_is_not_introduced_to_it() -> None:

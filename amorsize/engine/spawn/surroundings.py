@@ -1,5 +1,5 @@
 """What a fresh interpreter takes over from its caller before every call, so that a function finds there what it finds
-here: import path, directory, environment, umask, warning filters, limits.
+here: import path, directory, environment, umask, warning filters, limits, settings of libraries.
 
 Everything travels as what marshal knows: a worker needs neither pickle nor `re` for it.
 """
@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 
 from amorsize.engine import alive
+from amorsize.engine.spawn import settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, TypeAlias
 
+    from amorsize.engine.spawn.settings import Settings
+
     Environment: TypeAlias = dict[bytes, bytes] | dict[str, str]
-    # path, arguments, directory, environment, umask, filters, limits
+    # path, arguments, directory, environment, umask, filters, limits, settings of libraries
     Surroundings: TypeAlias = tuple[
-        list[str], list[str], str | None, Environment, int | None, list[tuple[Any, ...]], tuple[int, int]
+        list[str], list[str], str | None, Environment, int | None, list[tuple[Any, ...]], tuple[int, int], Settings
     ]
 
 UMASK_FIELD = b"\nUmask:\t"
@@ -29,7 +33,8 @@ DIGITS_BY_DEFAULT = 4300
 
 def here() -> Surroundings:
     """Describe this process."""
-    return import_path(), _arguments(), _directory(), _environment(), _umask(), _filters(), _limits()
+    own = _directory(), _environment(), _umask(), _filters(), _limits()
+    return import_path(), _arguments(), *own, settings.here()
 
 
 def import_path() -> list[str]:
@@ -100,7 +105,7 @@ def take_over(surroundings: Surroundings) -> None:
     Raises:
         OSError: where the directory cannot be entered.
     """
-    path, arguments, directory, environment, umask, filters, (recursion, digits) = surroundings
+    path, arguments, directory, environment, umask, filters, (recursion, digits), of_libraries = surroundings
     if sys.path != path:
         sys.path[:] = path
     sys.argv[:] = arguments
@@ -114,6 +119,7 @@ def take_over(surroundings: Surroundings) -> None:
         sys.setrecursionlimit(recursion)
         if hasattr(sys, "set_int_max_str_digits"):
             sys.set_int_max_str_digits(digits)
+    settings.take_over(of_libraries)
 
 
 def enter(directory: str | None) -> None:
@@ -130,12 +136,15 @@ def _set_environment(environment: Environment) -> None:
     """Set only what differs: each change is one in C's own environment, too."""
     if environment == _environment():
         return
+    zone = os.environ.get("TZ")
     wanted = {os.fsdecode(name): os.fsdecode(value) for name, value in environment.items()}
     for name in os.environ.keys() - wanted.keys():
         del os.environ[name]
     for name, value in wanted.items():
         if os.environ.get(name) != value:
             os.environ[name] = value
+    if os.environ.get("TZ") != zone and hasattr(time, "tzset"):
+        time.tzset()
 
 
 def _set_filters(filters: list[tuple[Any, ...]]) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import locale
 import os
 import sys
 import textwrap
 import threading
+import time
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -494,6 +496,66 @@ def test_what_an_item_changes_in_its_environment_ends_with_the_call(
     monkeypatch.setenv("SHAPE", "round \udcff")
     for _ in range(2):
         assert feed(leave, ["red"], 1) == [(None, "round \udcff")]
+
+
+def third(number: int) -> str:
+    import decimal
+
+    return str(decimal.Decimal(number) / 3)
+
+
+def test_the_context_of_decimal_is_the_caller_s_at_every_call(feed: Feed) -> None:
+    import decimal
+
+    for precision in (5, 28, 7):
+        with decimal.localcontext() as context:
+            context.prec, context.rounding = precision, decimal.ROUND_UP
+            expected = third(1)
+            assert feed(third, [1], 1) == [expected] == ["0." + "3" * (precision - 1) + "4"]
+    assert feed(third, [1], 1) == [third(1)]
+
+
+def test_what_numpy_does_about_errors_is_the_caller_s_at_every_call(feed: Feed) -> None:
+    import numpy as np
+
+    def divide(by: int) -> str:
+        import numpy as np
+
+        try:
+            return str(np.float64(1) / by)
+        except FloatingPointError:
+            return "refused"
+
+    with np.errstate(divide="raise"):
+        assert feed(divide, [0], 1) == ["refused"]
+    with np.errstate(divide="ignore"):
+        assert feed(divide, [0], 1) == ["inf"]
+    with np.errstate(divide="call", call=print):
+        assert feed(divide, [1], 1) == ["1.0"]
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="this system has no tzset")
+def test_the_time_zone_is_the_caller_s_at_every_call(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hour(_: int) -> int:
+        return time.localtime(0).tm_hour
+
+    for zone, expected in (("UTC-5", 5), ("UTC+0", 0), ("UTC-7", 7)):
+        monkeypatch.setenv("TZ", zone)
+        assert feed(hour, [0], 1) == [expected]
+
+
+def test_the_locale_is_the_caller_s_at_every_call(feed: Feed) -> None:
+    def sort_key(_: int) -> str:
+        return locale.setlocale(locale.LC_COLLATE, None)
+
+    before = locale.setlocale(locale.LC_COLLATE, None)
+    other = "C" if before != "C" else "C.UTF-8"
+    try:
+        for wanted in (other, before):
+            locale.setlocale(locale.LC_COLLATE, wanted)
+            assert feed(sort_key, [0], 1) == [locale.setlocale(locale.LC_COLLATE, None)]
+    finally:
+        locale.setlocale(locale.LC_COLLATE, before)
 
 
 def test_warning_filters_are_the_caller_s_at_every_call(feed: Feed) -> None:
