@@ -330,7 +330,7 @@ print(pmap(work, {items}, isolate=True, n_jobs=2) == [item if item % 5 else None
     assert printed == "True\n"
 
 
-@pytest.mark.parametrize("code", ["0", "7", "'no'"])
+@pytest.mark.parametrize("code", ["0", "'no'"])
 @pytest.mark.parametrize(
     "given",
     [
@@ -352,7 +352,7 @@ import os, sys
 from amorsize import pmap
 
 def work(item):
-    sum(range(100_000))
+    sum(range(20_000))
     pid = os.fork()
     if not pid:
         sys.stderr = None
@@ -360,9 +360,9 @@ def work(item):
     return item, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 caller = os.getpid()
-found = pmap(work, range(100), {given})
+found = pmap(work, range(30), {given})
 if os.getpid() == caller:
-    print(found == [(item, {code if code.isdigit() else 1}) for item in range(100)])
+    print(found == [(item, {code if code.isdigit() else 1}) for item in range(30)])
 """,
     )
     assert printed == "True\n"
