@@ -460,6 +460,9 @@ def test_a_directory_that_is_gone_is_no_other_one(feed: Feed, tmp_path: Path, mo
         except FileNotFoundError:
             return os.getpid(), "gone"
 
+    if "PYTHONPATH" in os.environ:  # no interpreter starts there with a relative one
+        paths = os.environ["PYTHONPATH"].split(os.pathsep)
+        monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(os.path.abspath, paths)))
     (resting,) = feed(pid, [0], 1)
     folder = tmp_path / "folder"
     folder.mkdir()
