@@ -360,6 +360,7 @@ def test_a_ticker_that_could_not_tell_makes_the_next_less_likely(
 
 
 @pytest.mark.needs_fork
+@pytest.mark.usefixtures("waiting")
 def test_after_threads_a_fork_is_possible_at_once() -> None:
     while safety.refusal() is not None:  # the thread of an earlier test is still on its way out
         time.sleep(1e-3)
