@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from time import perf_counter
 
 from amorsize.inline import uncollected
 
@@ -44,6 +45,7 @@ def _together(call: Call, plan: Plan, work: Work, results: list[object]) -> bool
     from amorsize.clearance import native_threads
     from amorsize.engine.collect import Collector
     from amorsize.engine.job import Job
+    from amorsize.identity.machine import capacity
     from amorsize.plans import alone_s
 
     adviser = call.known_adviser
@@ -56,7 +58,7 @@ def _together(call: Call, plan: Plan, work: Work, results: list[object]) -> bool
         adviser.reconsider,
         known.item_s,
         alone_s(call.options, plan, call.timings.mean_s, known),
-        native_threads=native_threads(plan, known.cpu_share),
+        native_threads=native_threads(plan, known.cpu_share, capacity(perf_counter()).n_cores),
         caller_may_run=not call.options.isolate,
     )
     job.progress = call.progress

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import sys
-from time import perf_counter
 
 from amorsize.calibration.sending import is_alike, price_of
 from amorsize.clocks import loaded, n_resting
-from amorsize.identity.machine import capacity
 from amorsize.planning.model import NATIVE_FROM
 
 TYPE_CHECKING = False
@@ -31,19 +29,17 @@ SIZED = frozenset((int, float, str, bytes, bytearray, tuple, list, dict, set, fr
 """Types whose objects tell their own size, without what they hold, and call no code of the user's for it."""
 
 
-def native_threads(plan: Plan, cpu_share: float | None, n_cores: int | None = None) -> int | None:
+def native_threads(plan: Plan, cpu_share: float | None, n_cores: int) -> int | None:
     """Return how many native threads each worker may have, so that all of them fit on the cores; None for any number.
 
     Only where items were seen to use native threads, or nobody knows and NumPy, which has them, is loaded. To limit
     them takes 5 ms, the first time 13; workers whose threads fight for the cores took five times as long as the loop.
     """
     uses_them = "numpy" in sys.modules if cpu_share is None else cpu_share >= NATIVE_FROM
-    if not uses_them:
-        return None
-    return max(1, (n_cores or capacity(perf_counter()).n_cores) // plan.n_jobs)
+    return max(1, n_cores // plan.n_jobs) if uses_them else None
 
 
-def how_to_start(asked: str, func: object = None, reached: Reach | None = None) -> tuple[str, str | None, str | None]:
+def how_to_start(asked: str, func: object, reached: Reach | None) -> tuple[str, str | None, str | None]:
     """Return how processes are started here; why not by a fork, where that was open; and why none can be started.
 
     Args:

@@ -96,7 +96,7 @@ class Desk:
         with Held():
             try:
                 self.publish()
-            except BaseException:  # of pickling, which may raise anything, or exit: see above
+            except BaseException:  # of pickling or sending; nothing is given up: see above
                 return
 
     def disown(self, error: BaseException) -> None:

@@ -2,8 +2,8 @@
 
 Walked: globals that the code names (through the user's functions, modules and classes), cells, defaults, `self`, the
 arguments of partials, the attributes of objects, the elements of containers, what an `lru_cache` or a
-`threading.local` holds. The walk is bounded and runs before
-each fork, because a file may have been opened since; 5 to 30 us for a small function.
+`threading.local` holds. The walk is bounded and runs before each fork, because a file may have been opened since; 5 to
+30 us for a small function.
 """
 
 from __future__ import annotations
