@@ -121,7 +121,7 @@ class Work:
         func: called once an item.
         columns: one sequence an argument, each sliceable; only as many items as the shortest has.
         star: whether an item is a tuple of arguments (several columns always are).
-        offset: index of the first item in the caller's whole input, for messages.
+        offset: index of the first item in the caller's whole input, for what is put around its call.
         guard: what is put around each call; None for nothing.
     """
 
@@ -146,7 +146,7 @@ class Work:
     def with_items(self, items: "Sequence[object]", first: int) -> "Work":
         """Return the same function with other items, which begin at index `first`; of several columns each item is a
         tuple already."""
-        return Work(self.func, (items,), star=self.star, offset=self.offset + first, guard=self.guard)
+        return Work(self.func, (items,), star=self.star, offset=first, guard=self.guard)
 
     def batch(self, start: int, stop: int) -> "Iterable[object]":
         """Return the items of a range; for several columns, as tuples."""

@@ -15,6 +15,7 @@ from time import perf_counter
 from typing import Generic, TypeVar
 
 from amorsize.calibration.costs import Costs, Unmeasured
+from amorsize.calibration.facts import SHORTEST_S
 from amorsize.engine import pools, safety
 from amorsize.engine.failure import culprit, refusal
 from amorsize.identity.function import function_key
@@ -64,10 +65,6 @@ MOST_ITEMS = 10**9
 """Where that many items would not gain, no number does."""
 
 
-SHORTEST_S = 1e-9
-"""An item is taken to last at least this long: a clock may show 0."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class OptimizationResult(Generic[X]):
     """How to run a function over data with `multiprocessing.Pool(n_jobs).map(func, data, chunksize)`, and why.
@@ -109,7 +106,7 @@ class OptimizationResult(Generic[X]):
     @property
     def item_s(self) -> float | None:
         """Mean seconds of an item."""
-        return self.trial.profile.item.mean if self.trial.profile.is_known else None
+        return self.trial.profile.item_s
 
     @property
     def result_bytes(self) -> float | None:
@@ -187,7 +184,7 @@ def advise(func: Callable[[X], Any], trial: Trial, data: Iterable[X], n_items: i
         return choose_pool_plan(profile, costs, room, n_items, limits, shortest_s=trial.shortest_s)
 
     plan = choose(expected)
-    chunksize = max(1, plan.chunksize)
+    chunksize = plan.chunksize
     speedup = plan.serial_s / plan.predicted_s if plan.serial_s and plan.predicted_s else 1.0
     is_sized = n_items is not None and profile.is_known
     found = OptimizationResult(

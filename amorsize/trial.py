@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain, islice
 from operator import length_hint
 from statistics import median
@@ -16,10 +17,10 @@ from typing import TypeVar
 
 from amorsize.calibration.profile import Profile
 from amorsize.engine import pools
-from amorsize.engine.collect import explain
+from amorsize.engine.collect import attach, name_item
 from amorsize.engine.failure import culprit
 from amorsize.identity.cgroup import read_text
-from amorsize.inline import TELLING_S, Work
+from amorsize.inline import TELLING_S
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -119,7 +120,8 @@ def _run(func: Callable[[X], object], sample: dict[int, X]) -> tuple[list[tuple[
         try:
             results[index] = func(item)
         except BaseException as error:
-            explain(error, Work(func, ([item],), offset=index), 0, dict(results))
+            name_item(error, index, partial(sample.get, index))
+            attach(error, results)
             raise
         batches.append((1, perf_counter() - began))
     return batches, results

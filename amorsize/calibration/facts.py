@@ -5,6 +5,9 @@ from __future__ import annotations
 MAX_SECONDS = 1e7
 """The longest time that is believed: about four months."""
 
+SHORTEST_S = 1e-9
+"""Stands for seconds that a clock has shown as 0."""
+
 MAX_ITEMS = 2**53
 """The highest count that is believed: up to here a float counts exactly."""
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from math import exp, log, sqrt
 
-from amorsize.calibration.facts import MAX_ITEMS, MAX_SECONDS, is_number
+from amorsize.calibration.facts import MAX_ITEMS, MAX_SECONDS, SHORTEST_S, is_number
 from amorsize.calibration.moments import Moments
 from amorsize.calibration.runs import FAR_OFF, MAX_RUNS, TELLING_S, Run, refute
 from amorsize.records import Record
@@ -41,9 +41,6 @@ than the samples reach would let three noisy items forbid every parallel run."""
 
 MAX_SPREAD = 3.0
 """Standard deviation over mean that a prior may claim when it is tested: more, and nothing could ever refute it."""
-
-SHORTEST_S = 1e-9
-"""Added before taking a logarithm: a clock may show 0 for a batch."""
 
 _HIGHEST = {  # of what is not always known, in the order of declaration; none is below 0
     "first_call_s": MAX_SECONDS,

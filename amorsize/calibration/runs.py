@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amorsize.calibration.facts import MAX_SECONDS, check_numbers, is_count
+from amorsize.calibration.facts import MAX_SECONDS, SHORTEST_S, check_numbers, is_count
 from amorsize.records import Record
 
 MAX_JOBS = 2**16
@@ -53,7 +53,7 @@ class Run(Record):
         """Measured over predicted seconds; 1.0 where both are too short to tell."""
         if max(self.measured_s, self.predicted_s) < TELLING_S:
             return 1.0
-        return self.measured_s / max(self.predicted_s, 1e-9)
+        return self.measured_s / max(self.predicted_s, SHORTEST_S)
 
 
 def refute(runs: tuple[Run, ...]) -> bool:

@@ -107,7 +107,7 @@ def explain(error: BaseException, work: Work, index: int | None, finished: Mappi
         finished: results by index in the caller's whole input.
     """
     if index is not None:
-        name_item(error, work.offset + index, lambda: work.item(index))
+        name_item(error, index, lambda: work.item(index))
     attach(error, finished)
 
 

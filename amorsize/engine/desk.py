@@ -134,12 +134,11 @@ class Desk:
             for clock in (signal.ITIMER_VIRTUAL, signal.ITIMER_REAL):
                 signal.setitimer(clock, 0)
 
-    def report(self, error: BaseException, offset: int) -> None:
+    def report(self, error: BaseException) -> None:
         """Publish what was finished before a failure, then the failure.
 
         Args:
             error: what the item at `position` raised, or what stopped the worker there.
-            offset: index of the first item in the caller's whole input, for messages.
         """
         from amorsize.engine import failure
 
@@ -151,7 +150,7 @@ class Desk:
                 except Refused as refused:
                     error = refused
             if isinstance(error, Refused):
-                index, error = failure.not_picklable("result", self.results, self.start, offset, error.why)
+                index, error = failure.not_picklable("result", self.results, self.start, error.why)
                 if index > self.start:
                     self.outbox.send_results(self.start, self.results[: index - self.start], 0.0)
             self.outbox.send(ERROR, index, 1, 0.0, failure.pack(error))

@@ -126,22 +126,19 @@ def _repr(value: object) -> str:
         return f"<{type(value).__qualname__}: repr failed with {type(error).__name__}>"
 
 
-def not_picklable(
-    what: str, values: Sequence[object], start: int, offset: int, cause: BaseException
-) -> tuple[int, BaseException]:
-    """Return which of these values is the first that cannot be pickled, as an index within the block, and its error.
+def not_picklable(what: str, values: Sequence[object], start: int, cause: BaseException) -> tuple[int, BaseException]:
+    """Return the index of the first of these values that cannot be pickled, and its error.
 
     Args:
         what: `argument` or `result`.
         values: of the items `start`, `start + 1`, ...
-        start: index within the block of items at hand.
-        offset: index of the block's first item in the caller's whole input.
+        start: index of the first item.
         cause: what pickling all of them raised.
     """
     refused = ((start + k, value) for k, value in enumerate(values) if refusal(value) is not None)
     index, value = next(refused, (start, values[0] if values else None))
     if isinstance(cause, MemoryError):
-        add_note(cause, f"amorsize: raised when the {what} of item {offset + index} was to be pickled")
+        add_note(cause, f"amorsize: raised when the {what} of item {index} was to be pickled")
         return index, _without_ours(cause)
     path, type_name = culprit(value, what)
     if what == "result":
@@ -149,9 +146,9 @@ def not_picklable(
     else:
         told = "so it cannot be sent to a worker", "Send what it can be made from instead"
     error = ItemNotPicklable(
-        f"the {what} of item {offset + index} cannot be pickled, {told[0]}: "
+        f"the {what} of item {index} cannot be pickled, {told[0]}: "
         f'{path} is a {type_name} ({type(cause).__name__}: {cause}). {told[1]}, or run with backend="serial".',
-        index=offset + index,
+        index=index,
         type_name=type_name,
         path=path,
     )
@@ -203,17 +200,16 @@ def _parts(value: object) -> Iterator[tuple[str, object]]:
             yield f".{name}", part
 
 
-def not_rebuilt(what: str, message: Message, offset: int, cause: BaseException) -> BaseException:
+def not_rebuilt(what: str, message: Message, cause: BaseException) -> BaseException:
     """Return the error for arguments or results that were pickled on one side and cannot be rebuilt on the other."""
-    start = message.start + offset
-    items = _items(start, start + message.count)
+    items = _items(message.start, message.start + message.count)
     where = "in a worker" if what == "argument" else "in this process"
     if isinstance(cause, MemoryError):
         add_note(cause, f"amorsize: raised when the {what}s of {items} were to be rebuilt {where}")
         return _without_ours(cause)
     error = ItemNotPicklable(
         f"the {what}s of {items} cannot be rebuilt {where}: {type(cause).__name__}: {cause}",
-        index=start,
+        index=message.start,
         type_name=type(cause).__name__,
         path=what,
     )
@@ -225,13 +221,12 @@ def _items(first: int, stop: int) -> str:
     return f"item {first}" if stop - first == 1 else f"items {first} to {stop - 1}"
 
 
-def worker_died(first: int, stop: int, offset: int, status: tuple[int | None, int | None]) -> WorkerDied:
+def worker_died(first: int, stop: int, status: tuple[int | None, int | None]) -> WorkerDied:
     """Return the error for a worker that ended in the middle of its work.
 
     Args:
         first: index of the first item that it may have been in.
         stop: index after the last such item.
-        offset: index of the block's first item in the caller's whole input.
         status: exit code and signal, as `Process.end` returns them.
     """
     exitcode, number = status
@@ -244,7 +239,6 @@ def worker_died(first: int, stop: int, offset: int, status: tuple[int | None, in
         how = f"ended itself with exit code {exitcode}"
     else:
         how = "ended (its exit code was taken by somebody else in this process)"
-    first, stop = first + offset, stop + offset
     where = f"in {_items(first, stop)}" if first < stop else "outside of any item"
     return WorkerDied(
         f"a worker {how} {where}",

@@ -62,18 +62,14 @@ class Message:
         """Return the content; raises whatever rebuilding a part of it raises."""
         return decode(self._encoding, self._payload, self._buffers)
 
-    def results(self, offset: int) -> tuple[list[object], BaseException | None]:
-        """Return the results that it carries; or none, and the error of their items, where they cannot be rebuilt here.
-
-        Args:
-            offset: index of the block's first item in the caller's whole input.
-        """
+    def results(self) -> tuple[list[object], BaseException | None]:
+        """Return the results that it carries; or none, and the error of their items, where they cannot be rebuilt."""
         try:
             return self.load(), None
         except REFUSALS as cause:  # what a user's __setstate__ raises is the answer
             from amorsize.engine import failure
 
-            return [], failure.not_rebuilt("result", self, offset, cause)
+            return [], failure.not_rebuilt("result", self, cause)
 
     def error(self) -> BaseException:
         """Return the exception that an ERROR or REFUSED tells of."""

@@ -237,7 +237,7 @@ class Crew:
             self.job.unsaid = message.load()
         else:
             self.job.ran(message.count, message.seconds, self.job.by_workers)
-            results, unread = message.results(self.job.work.offset)
+            results, unread = message.results()
             self.job.collector.add(message.start, results)
             if unread is not None:
                 self._fail(message.start, unread)
@@ -254,7 +254,7 @@ class Crew:
         from amorsize.engine import failure
 
         first, stop = self._cells[worker.cell], self._cells[worker.cell + 1]
-        died = failure.worker_died(first, stop, self.job.work.offset, status)
+        died = failure.worker_died(first, stop, status)
         if first < stop:
             self._fail(first, died)
         else:

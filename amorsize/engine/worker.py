@@ -30,7 +30,7 @@ def serve(work: Work, counter: Counter, sizes: Range, desk: Desk) -> None:
         desk.stop_timer()
         counter.take(work.n_items)
         desk.print()
-        desk.report(error, work.offset)
+        desk.report(error)
     desk.stop_timer()
     desk.print()
     desk.outbox.send(DONE, 0, 0, 0.0, b"")

@@ -211,9 +211,9 @@ def test_a_value_that_contains_itself_is_searched_only_so_deep() -> None:
 def test_the_first_result_that_cannot_be_pickled_is_blamed() -> None:
     results = ["fine", Refuses(), threading.Lock()]
     cause = RuntimeError("stays here")
-    index, error = failure.not_picklable("result", results, start=4, offset=100, cause=cause)
+    index, error = failure.not_picklable("result", results, start=104, cause=cause)
     assert isinstance(error, ItemNotPicklable)
-    assert index == 5
+    assert index == 105
     assert (error.index, error.path) == (105, "result")
     assert error.type_name == f"{__name__}.Refuses"
     assert "item 105" in str(error)
@@ -222,16 +222,16 @@ def test_the_first_result_that_cannot_be_pickled_is_blamed() -> None:
 
 
 def test_what_is_raised_without_a_word_is_told_by_its_type() -> None:
-    _, error = failure.not_picklable("result", [Refuses()], start=0, offset=0, cause=NotImplementedError())
+    _, error = failure.not_picklable("result", [Refuses()], start=0, cause=NotImplementedError())
     assert "(NotImplementedError: )" in str(error)
 
 
 def test_where_memory_runs_out_that_is_what_is_told_with_its_item() -> None:
     cause = MemoryError()
-    assert failure.not_picklable("result", [1, Refuses()], start=4, offset=100, cause=cause) == (5, cause)
+    assert failure.not_picklable("result", [1, Refuses()], start=104, cause=cause) == (105, cause)
     assert cause.__notes__ == ["amorsize: raised when the result of item 105 was to be pickled"]
-    message = Message(RESULTS, 2, 3, 0.0, MARSHALLED, b"", [])
-    assert failure.not_rebuilt("result", message, 10, cause) is cause
+    message = Message(RESULTS, 12, 3, 0.0, MARSHALLED, b"", [])
+    assert failure.not_rebuilt("result", message, cause) is cause
     assert cause.__notes__[1:] == [
         "amorsize: raised when the results of items 12 to 14 were to be rebuilt in this process"
     ]
@@ -240,14 +240,14 @@ def test_where_memory_runs_out_that_is_what_is_told_with_its_item() -> None:
 def test_a_cause_keeps_the_frames_of_the_user_and_none_of_ours() -> None:
     with pytest.raises(Refused) as caught:
         sendable([Refuses()])
-    _, error = failure.not_picklable("result", [Refuses()], start=0, offset=0, cause=caught.value.why)
+    _, error = failure.not_picklable("result", [Refuses()], start=0, cause=caught.value.why)
     assert error.__cause__ is caught.value.why
     assert [frame.name for frame in traceback.extract_tb(caught.value.why.__traceback__)] == ["__reduce__"]
 
 
 @pytest.mark.fault("R3")
 def test_results_that_cannot_be_rebuilt_name_their_items() -> None:
-    error = failure.not_rebuilt("result", Message(RESULTS, 2, 3, 0.0, MARSHALLED, b"", []), 10, ValueError("bad state"))
+    error = failure.not_rebuilt("result", Message(RESULTS, 12, 3, 0.0, MARSHALLED, b"", []), ValueError("bad state"))
     assert isinstance(error, ItemNotPicklable)
     assert error.index == 12
     assert "items 12 to 14" in str(error)
@@ -256,7 +256,7 @@ def test_results_that_cannot_be_rebuilt_name_their_items() -> None:
 
 @pytest.mark.fault("R1")
 def test_a_death_names_signal_items_and_the_likely_cause() -> None:
-    died = failure.worker_died(3, 5, 10, (None, signal.SIGKILL))
+    died = failure.worker_died(13, 15, (None, signal.SIGKILL))
     assert (died.first, died.stop, died.signal, died.exitcode) == (13, 15, signal.SIGKILL, None)
     assert "SIGKILL" in str(died)
     assert "items 13 to 14" in str(died)
@@ -268,24 +268,24 @@ def test_a_death_by_a_real_time_signal_is_named_too() -> None:
     if not hasattr(signal, "SIGRTMIN"):
         pytest.skip("no real-time signals")
     number = signal.SIGRTMIN + 1
-    assert str(int(number)) in str(failure.worker_died(0, 1, 0, (None, int(number))))
+    assert str(int(number)) in str(failure.worker_died(0, 1, (None, int(number))))
 
 
 @pytest.mark.fault("R1")
 def test_a_death_by_exit_names_the_code() -> None:
-    died = failure.worker_died(3, 4, 0, (7, None))
+    died = failure.worker_died(3, 4, (7, None))
     assert (died.exitcode, died.signal) == (7, None)
     assert "exit code 7 in item 3" in str(died)
 
 
 @pytest.mark.fault("R1")
 def test_a_death_whose_status_somebody_else_took_says_so() -> None:
-    died = failure.worker_died(3, 4, 0, (None, None))
+    died = failure.worker_died(3, 4, (None, None))
     assert (died.exitcode, died.signal) == (None, None)
     assert "taken by somebody else" in str(died)
 
 
 @pytest.mark.fault("R1")
 def test_a_death_between_two_items_blames_none() -> None:
-    died = failure.worker_died(4, 4, 0, (1, None))
+    died = failure.worker_died(4, 4, (1, None))
     assert (died.first, died.stop) == (None, None)

@@ -92,11 +92,6 @@ class Feed:
         self.plan = plan
         self._table.rules = self._table.rules.replace(n_jobs=plan.n_jobs)
 
-    @property
-    def window(self) -> int:
-        """Items that may have been taken from the source and not yet by the consumer."""
-        return self._giver.window
-
     def step(self) -> None:
         """Give out tasks, wait until something arrives, and take it in.
 

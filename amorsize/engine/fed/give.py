@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import ceil, inf
 from time import perf_counter
 
+from amorsize.calibration.facts import SHORTEST_S
 from amorsize.engine.encoding import Refused
 from amorsize.engine.message import TASK
 from amorsize.planning.chunks import SHARES_LEFT
@@ -42,9 +43,6 @@ MOST_BYTES = 64 << 20
 
 SHORT_S = 0.05
 """Seconds of work up to which the last task of a call is told to be the last."""
-
-SHORTEST_S = 1e-9
-"""Stands for the seconds of an item that a clock has shown as 0."""
 
 
 class Giver:
@@ -169,6 +167,6 @@ class Giver:
         from amorsize.engine import failure
 
         table = self._table
-        culprit, error = failure.not_picklable("argument", task.values or (), task.start, 0, cause)
+        culprit, error = failure.not_picklable("argument", task.values or (), task.start, cause)
         table.do_again(task.part(task.start, culprit), task.part(culprit + 1, task.stop))
         table.blame(task, culprit, error)

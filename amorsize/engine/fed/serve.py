@@ -60,7 +60,7 @@ def run_task(desk: Desk, work: Work, task: Message) -> None:
     except BaseException as error:  # a user's __setstate__ may raise anything, and is no reason to end a worker
         from amorsize.engine import failure
 
-        unread = failure.not_rebuilt("argument", task, work.offset, error)
+        unread = failure.not_rebuilt("argument", task, error)
         desk.outbox.send(UNREAD, start, task.count, 0.0, failure.pack(unread))
         return
     own, first = (work, start) if items is None else (work.with_items(items, start), 0)
@@ -78,7 +78,7 @@ def run_task(desk: Desk, work: Work, task: Message) -> None:
         desk.print()
         if not _goes_on(work):
             desk.failed_at = desk.position
-        desk.report(error, work.offset)
+        desk.report(error)
 
 
 def _goes_on(work: Work) -> bool:
@@ -98,6 +98,6 @@ def _publish(desk: Desk, work: Work) -> None:
         for position, result in enumerate(desk.results):
             why = failure.refusal(result)
             if why is not None:
-                error = failure.not_picklable("result", [result], desk.start + position, work.offset, why)[1]
+                error = failure.not_picklable("result", [result], desk.start + position, why)[1]
                 desk.results[position] = Failed(error)
         desk.publish()

@@ -67,7 +67,7 @@ class Taker:
             self._failed(chair, message)
 
     def _add(self, message: Message) -> None:
-        results, unread = message.results(0)
+        results, unread = message.results()
         if unread is not None:
             self._table.fail_all(message.start, message.start + message.count, unread)
             return
@@ -128,7 +128,7 @@ class Taker:
         if task.n_deaths <= table.rules.retries:
             table.do_again(*task.singles())
             return
-        died = failure.worker_died(task.start, task.stop if may_have_begun else task.start, 0, status)
+        died = failure.worker_died(task.start, task.stop if may_have_begun else task.start, status)
         died.__cause__ = broken
         table.fail_all(task.start, task.stop, died)
 

@@ -59,10 +59,9 @@ class Errand:
         initargs: what with.
         identify: names a function by everything that decides what it does; can be pickled by its name. What it says in
             the worker of the function found there must equal what it says here.
-        offset: index of the first item in the caller's whole input, for messages.
     """
 
-    __slots__ = ("func", "guard", "identify", "initargs", "initializer", "offset", "star")
+    __slots__ = ("func", "guard", "identify", "initargs", "initializer", "star")
 
     def __init__(
         self,
@@ -73,7 +72,6 @@ class Errand:
         initializer: Callable[..., object] | None = None,
         initargs: tuple[object, ...] = (),
         identify: Callable[[Any], str] | None = None,
-        offset: int = 0,
     ) -> None:
         self.func = func
         self.star = star
@@ -81,7 +79,6 @@ class Errand:
         self.initializer = initializer
         self.initargs = initargs
         self.identify = identify
-        self.offset = offset
 
 
 class Packed:

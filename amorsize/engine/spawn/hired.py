@@ -41,19 +41,18 @@ class SpawnedWorker:
     Attributes:
         link: the line to it; non-blocking.
         process: its process.
-        expected: its end is no death: it was told to end.
         is_outdated: it has loaded what has changed since, or was launched otherwise than one would be now.
     """
 
     __slots__ = (
         "_around", "_files", "_has_run_initializer", "_hired_s", "_is_closed", "_is_refused", "_key", "_owner",
-        "_packed", "_place", "_rests_since_s", "expected", "is_outdated", "link", "process",
+        "_packed", "_place", "_rests_since_s", "is_outdated", "link", "process",
     )  # fmt: skip
 
     def __init__(self, end: socket.socket, process: ChildProcess, lifeline: int | None) -> None:
         self.link = Line(end, IDLE_S)
         self.process = process
-        self.expected = self.is_outdated = False
+        self.is_outdated = False
         self._owner = os.getpid()
         _open[process.pid] = end, process, lifeline
         self._rests_since_s = self._hired_s = 0.0
@@ -72,12 +71,11 @@ class SpawnedWorker:
         self.link.dumps = Luggage(packed.modules, packed.classes).dumps
         self._packed = packed
         if content is None and around == self._around and self.link.is_accepted:
-            self.link.set_up_again(packed.errand.offset)
+            self.link.set_up_again()
             return
         self._key, self._around = packed.key, around
         self._has_run_initializer |= packed.errand.initializer is not None
-        setup = marshal.dumps((around, packed.key, packed.digest, content, packed.is_named), 2)
-        self.link.set_up(packed.errand.offset, setup)
+        self.link.set_up(marshal.dumps((around, packed.key, packed.digest, content, packed.is_named), 2))
 
     def answer(self, refused: Message) -> None:
         """Send the function in another way to a worker that has refused it, and the tasks so far once more: it has
@@ -161,12 +159,10 @@ class SpawnedWorker:
 
     def leave(self) -> None:
         """Close the line: an idle worker ends itself then."""
-        self.expected = True
         self.link.end.close()
 
     def kill(self) -> None:
         """End it at once; harmless where it has ended already, or is the worker of a parent of this process."""
-        self.expected = True
         if self._owner == os.getpid():
             self.process.kill()
 

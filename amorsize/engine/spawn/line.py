@@ -32,10 +32,10 @@ class Line(Link):
 
     __slots__ = ("_begins", "_idle_s", "_owed", "is_accepted", "is_told_to_rest", "n_setups")
 
-    def __init__(self, end: socket.socket, idle_s: float = 0.0) -> None:
+    def __init__(self, end: socket.socket, idle_s: float) -> None:
         super().__init__(end)
         self._idle_s = idle_s
-        self._begins: int | None = None
+        self._begins = False
         self.n_setups = 0
         self.is_accepted = self.is_told_to_rest = False
         self._owed: deque[Owed] = deque()
@@ -45,19 +45,19 @@ class Line(Link):
         """Whether everything that was sent has been answered."""
         return not self._owed and not self.is_sending and not self.at_end
 
-    def set_up(self, start: int, payload: bytes) -> None:
+    def set_up(self, payload: bytes) -> None:
         """Send a SETUP, and once more the tasks that no worker has begun: items travel as the function does."""
         self.n_setups += 1
         self.is_accepted = self.is_told_to_rest = False
-        self.send(SETUP, start, self.n_setups, 0.0, payload)
+        self.send(SETUP, 0, self.n_setups, 0.0, payload)
         for owed in self._owed:
             super().send_values(TASK, owed.start, owed.values, owed.seconds)
 
-    def set_up_again(self, start: int) -> None:
+    def set_up_again(self) -> None:
         """Have the worker told, with its first task, that everything is as it was."""
         self.n_setups += 1
         self.is_told_to_rest = False
-        self._begins = start
+        self._begins = True
 
     def send_values(
         self, kind: bytes, start: int, values: list[object], seconds: float = 0.0, *, is_last: bool = False
@@ -65,9 +65,9 @@ class Line(Link):
         """Send a task; see `Link`. Where one small task is all that a call has, it begins and ends the call, too: the
         worker wakes up once instead of three times."""
         encoding, payload, buffers = sendable(values, self.dumps)
-        if self._begins is not None:
-            self.send(AGAIN, self._begins, self.n_setups, waits=True)
-            self._begins = None
+        if self._begins:
+            self.send(AGAIN, 0, self.n_setups, waits=True)
+            self._begins = False
         self.send(kind, start, len(values), seconds, payload, encoding, buffers, waits=is_last)
         if values:
             self._owed.append(Owed(start, values, seconds))

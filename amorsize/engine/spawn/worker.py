@@ -109,7 +109,6 @@ class Worker:
         self._begin(self._work, message)
 
     def _begin(self, work: Work, message: Message) -> None:
-        work.offset = message.start
         self._desk.failed_at = None
         self.link.send(READY, message.count)
 
@@ -121,7 +120,7 @@ class Worker:
             take_over(surroundings)
             if key != self._key:
                 self._work, self._key = None, b""
-                self._work = self._rebuilt(_by_name if is_named else encoding.unpickled, content, digest, message.start)
+                self._work = self._rebuilt(_by_name if is_named else encoding.unpickled, content, digest)
                 self._key = key
         except Stale as stale:
             self.link.send(REFUSED, message.count, STALE, 0.0, marshal.dumps(stale.args))
@@ -153,7 +152,7 @@ class Worker:
             enter(os.path.abspath(os.sep))
         self.link.end.settimeout(self._idle_s)
 
-    def _rebuilt(self, load: Callable[[bytes], Any], content: bytes, digest: object, offset: int) -> Work:
+    def _rebuilt(self, load: Callable[[bytes], Any], content: bytes, digest: object) -> Work:
         """Return the work of an errand, once the initializer has run.
 
         Raises:
@@ -169,7 +168,7 @@ class Worker:
             raise Stale("its module, or what it uses, has changed since the caller loaded it", "")
         if initializer is not None:
             initializer(*initargs)
-        return Work(func, ((),), star=star, offset=offset, guard=guard)
+        return Work(func, ((),), star=star, guard=guard)
 
 
 class Stale(Exception):

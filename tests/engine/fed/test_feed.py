@@ -373,7 +373,7 @@ def test_items_that_a_worker_cannot_rebuild_are_told_apart_one_by_one() -> None:
     office = Office(range(4), n_jobs=1, goes_on=True, item_s=5e-4)
     office.step()
     office[0].given.clear()
-    cause = failure.not_rebuilt("argument", Sent(TASK, 2, 1), 0, ValueError("no"))
+    cause = failure.not_rebuilt("argument", Sent(TASK, 2, 1), ValueError("no"))
     office[0].sends.append(Sent(UNREAD, 0, 4, cause))
     seen: list[tuple[int, int]] = []
     while not office.feed.is_over:
@@ -447,9 +447,9 @@ def test_a_first_item_that_lasts_holds_nobody_back_where_nothing_bounds_the_wind
 
 def test_a_window_of_its_own_making_does_not_shrink_where_little_is_left() -> None:
     office = Office([*range(40)], n_jobs=2, item_s=5e-4)
-    window = office.feed.window
+    window = office.feed._giver.window
     office.run()
-    assert office.feed.window >= window // 2
+    assert office.feed._giver.window >= window // 2
 
 
 def test_a_worker_that_never_runs_dry_does_not_count_as_one_with_endless_bytes(monkeypatch: pytest.MonkeyPatch) -> None:

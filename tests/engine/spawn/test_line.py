@@ -64,19 +64,19 @@ def test_an_error_answers_for_the_rest_of_its_task(ends: tuple[Line, Link]) -> N
 
 def test_what_is_unanswered_is_sent_again_behind_another_setup(ends: tuple[Line, Link]) -> None:
     caller, worker = ends
-    caller.set_up(7, b"first")
+    caller.set_up(b"first")
     caller.send_values(TASK, 0, [1, 2], 1.0)
     caller.send_values(TASK, 2, [[3]])
-    caller.set_up(7, b"second")
+    caller.set_up(b"second")
     told = [(message.kind, message.start, message.count, message.seconds) for message in worker.receive()]
     tasks = [(TASK, 0, 2, 1.0), (TASK, 2, 1, 0.0)]
-    assert told == [(SETUP, 7, 1, 0.0), *tasks, (SETUP, 7, 2, 0.0), *tasks]
+    assert told == [(SETUP, 0, 1, 0.0), *tasks, (SETUP, 0, 2, 0.0), *tasks]
 
 
 def test_only_a_refusal_of_the_last_setup_counts(ends: tuple[Line, Link]) -> None:
     caller, worker = ends
-    caller.set_up(0, b"first")
-    caller.set_up(0, b"second")
+    caller.set_up(b"first")
+    caller.set_up(b"second")
     worker.send(REFUSED, 1)
     assert list(caller.receive()) == []
     worker.send(REFUSED, 2)
@@ -92,7 +92,7 @@ def kinds(worker: Link) -> list[tuple[bytes, float]]:
 
 def test_one_small_task_that_is_the_last_begins_and_ends_a_call_in_one_message(ends: tuple[Line, Link]) -> None:
     caller, worker = ends
-    caller.set_up_again(0)
+    caller.set_up_again()
     assert kinds(worker) == []
     caller.send_values(TASK, 0, [1, 2], is_last=True)
     assert kinds(worker) == [(AGAIN, 0.0), (TASK, 0.0), (REST, 30.0)]
@@ -101,7 +101,7 @@ def test_one_small_task_that_is_the_last_begins_and_ends_a_call_in_one_message(e
 
 def test_where_more_follows_a_call_begins_with_its_first_task_and_does_not_end(ends: tuple[Line, Link]) -> None:
     caller, worker = ends
-    caller.set_up_again(0)
+    caller.set_up_again()
     caller.send_values(TASK, 0, [1])
     assert kinds(worker) == [(AGAIN, 0.0), (TASK, 0.0)]
     assert not caller.is_told_to_rest
