@@ -1,4 +1,5 @@
-"""What people type. Decorating and importing load nothing but this module; the first call loads what it needs."""
+"""What people type. Importing loads nothing but this module, decorating only what checks options or binds a method; the
+first call loads what it needs."""
 
 import sys
 
@@ -54,6 +55,8 @@ class Mapper:
         Raises:
             TypeError: for an unknown option or something that is not iterable.
             ValueError: for an option out of range.
+            AmorsizeError: what workers meet: `WorkerDied`, `ItemTimeout`, `ItemNotPicklable`, `RemoteError`,
+                `BackendUnavailable`.
             BaseException: what the function raises, with a note that names the item and the finished results as
                 `error.finished`.
         """
@@ -93,6 +96,9 @@ class Mapper:
         Example:
             >>> power.pstarmap([(2, 5), (3, 2)])
             [32, 9]
+
+        Raises:
+            BaseException: as `pmap`; TypeError for an item that is not iterable, as an exception of the function's.
         """
         return self._run((iterable,), options, star=True)
 
@@ -102,6 +108,9 @@ class Mapper:
         Example:
             >>> score.options(n_jobs=2).pmap([1, 2, 3])
             [1, 4, 9]
+
+        Raises:
+            TypeError, ValueError: as `pmap`, at once.
         """
         from amorsize.checks import checked
 
@@ -116,7 +125,7 @@ class Mapper:
         """
         from amorsize.forecast import explain
 
-        return explain(self._func, iterables, self.given(options), star=False)
+        return explain(self._func, iterables, self.given(options))
 
     def forget(self) -> int:
         """Drop everything that is known about this function, in this process and on disk.

@@ -95,7 +95,7 @@ class Call:
 
             self.progress = Progress(options.progress)
 
-    def tell(self, n_done: int, n_items: int | None = None) -> None:
+    def tell(self, n_done: int, n_items: int | None) -> None:
         """Tell whoever asked for it how many items are done, of how many."""
         if self.progress is not None:
             self.progress(n_done, n_items)

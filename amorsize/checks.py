@@ -27,30 +27,15 @@ PEERS = {
 """How other libraries spell our options."""
 
 
-def _whole_number(name: str, value: "Any") -> int:  # Any: whatever a caller gave
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f'{name} must be an int or "auto", got {value!r} ({type(value).__name__})')
-    return operator.index(value)
-
-
-def _check_n_jobs(value: object) -> object:
+def _check_n_jobs(value: "Any") -> object:  # Any: whatever a caller gave
     if value == "auto":
         return value
-    n_jobs = _whole_number("n_jobs", value)
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f'n_jobs must be an int or "auto", got {value!r} ({type(value).__name__})')
+    n_jobs = operator.index(value)
     if n_jobs == 0:
         raise ValueError('n_jobs must be >= 1, negative (-1 all cores, -2 all but one) or "auto", got 0')
     return n_jobs
-
-
-def _check_chunksize(value: object) -> object:
-    if value == "auto":
-        return value
-    if isinstance(value, str):
-        raise ValueError(f'chunksize must be an int >= 1 or "auto", got {value!r}')
-    chunksize = _whole_number("chunksize", value)
-    if chunksize < 1:
-        raise ValueError(f'chunksize must be >= 1 or "auto", got {chunksize}')
-    return chunksize
 
 
 def _one_of(name: str, choices: tuple[str, ...]) -> "Callable[[object], object]":
@@ -137,7 +122,7 @@ def _check_seed(value: "Any") -> object:  # Any: whatever a caller gave
 
 CHECKS: "dict[str, Callable[[object], object]]" = {
     "n_jobs": _check_n_jobs,
-    "chunksize": _check_chunksize,
+    "chunksize": _count_from(1, "chunksize", "auto"),
     "backend": _one_of("backend", BACKENDS),
     "start_method": _one_of("start_method", START_METHODS),
     "isolate": _flag("isolate"),
@@ -161,7 +146,7 @@ def _unknown(name: str) -> "TypeError":
     import difflib
 
     near = difflib.get_close_matches(name, CHECKS, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    hint = f"; did you mean {near[0]!r}?" if near else "."
     return TypeError(f"unknown option {name!r}{hint} The options are {', '.join(CHECKS)}.")
 
 

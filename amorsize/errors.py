@@ -5,7 +5,7 @@ AmorsizeError
 ├── ItemTimeout         an item, or the whole call, took longer than allowed        (also a TimeoutError)
 ├── ItemNotPicklable    an argument or result cannot travel between processes      (also a TypeError)
 ├── RemoteError         a worker's exception that cannot be rebuilt here
-└── BackendUnavailable  a backend that this machine or installation does not have
+└── BackendUnavailable  workers that were asked for and cannot be had here
 
 AmorsizeWarning         once per cause: amorsize did something else than what one might expect
 
@@ -155,7 +155,7 @@ class RemoteError(AmorsizeError):
 
 
 class BackendUnavailable(AmorsizeError):
-    """Tell that a backend cannot be used here, and what to install.
+    """Tell that what was asked for cannot be had here, workers or the bar of `progress=True`, and why.
 
     Example:
         >>> issubclass(BackendUnavailable, AmorsizeError)

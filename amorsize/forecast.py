@@ -15,13 +15,11 @@ def explain(
     func: Callable[..., object],
     iterables: Sequence[Iterable[object]],
     given: Sequence[Mapping[str, object]],
-    *,
-    star: bool,
 ) -> Plan:
     """Return the plan that a call would begin with; never calls the function, and consumes nothing."""
     check_iterables(iterables)
     columns = columns_of(iterables)
-    work = None if columns is None else Work(func, columns, star=star)
+    work = None if columns is None else Work(func, columns)
     return uncollected(lambda: _plan(func, work, given))  # 0.5 ms less the first time in a process
 
 

@@ -34,6 +34,8 @@ def pmap(func: "Callable[..., R]", *iterables: "Iterable[Any]", **options: "Unpa
     Raises:
         TypeError: for something that cannot be called or iterated, and for an unknown option.
         ValueError: for an option out of range.
+        AmorsizeError: what workers meet: `WorkerDied`, `ItemTimeout`, `ItemNotPicklable`, `RemoteError`,
+            `BackendUnavailable`.
         BaseException: what the function raises, with a note that names the item and the finished results as
             `error.finished`.
     """

@@ -29,6 +29,8 @@ class Options(Record):
     Attributes:
         n_jobs: processes that compute at once, the caller included, or threads; -1 is all cores, -2 all but one.
         chunksize: the largest range of items taken at once.
+        backend: what runs the items; "auto" for what is fastest.
+        start_method: how worker processes are started.
         isolate: no item ever runs in the caller.
         buffersize: items of a stream that may have been pulled and whose results nobody has taken yet.
         progress: True for a bar, or called with (items done, items in all or None).
@@ -135,7 +137,14 @@ class config:  # noqa: N801 - a context manager that reads like a function, as c
         [1, 2]
 
     A plain `config(n_jobs=2)` holds for the whole process; a `with` block holds for the block, in its own thread and
-    async task. Raises what `checked` raises.
+    async task.
+
+    Args:
+        options: as of `pmap`.
+
+    Raises:
+        TypeError: for an unknown option, or a value of the wrong type.
+        ValueError: for a value out of range.
     """
 
     def __init__(self, **options: object) -> None:

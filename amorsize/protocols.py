@@ -35,7 +35,7 @@ OnError: TypeAlias = Literal["raise", "return", "skip"]
 
 
 class OptionArgs(TypedDict, total=False):
-    """The keyword options of every `pmap`."""
+    """The keyword options of every `pmap`, as `Options` explains them; `timeout` and `deadline` are seconds."""
 
     n_jobs: NJobs
     chunksize: Chunksize

@@ -19,7 +19,7 @@ from amorsize.options import Options, resolve, while_environment_holds
         ({"n_jobs": 1.5}, TypeError, r"n_jobs must be an int or \"auto\", got 1.5 \(float\)"),
         ({"n_jobs": True}, TypeError, "got True"),
         ({"n_jobs": "many"}, TypeError, "got 'many'"),
-        ({"chunksize": "big"}, ValueError, "chunksize must be an int >= 1 or \"auto\", got 'big'"),
+        ({"chunksize": "big"}, TypeError, "chunksize must be an int >= 1 or \"auto\", got 'big'"),
         ({"chunksize": 0}, ValueError, "chunksize must be >= 1"),
         ({"backend": "cluster"}, ValueError, "backend must be one of auto, serial, process, thread, got 'cluster'"),
         ({"backend": 3}, TypeError, "backend must be one of"),

@@ -31,10 +31,8 @@ class Progress:
         self._last: tuple[int, int | None] | None = None
         self._is_told = True
 
-    def __call__(self, n_done: int, n_items: int | None = None) -> None:
-        """Note that so many items are done."""
-        if n_items is None and self._last is not None:
-            n_items = self._last[1]
+    def __call__(self, n_done: int, n_items: int | None) -> None:
+        """Note that so many items are done, of how many."""
         if (n_done, n_items) == self._last:
             return
         self._last, self._is_told = (n_done, n_items), False
@@ -70,7 +68,7 @@ class _Bar:
         except ImportError as error:
             from amorsize.errors import BackendUnavailable
 
-            raise BackendUnavailable("progress=True draws with tqdm: pip install 'amorsize[progress]'") from error
+            raise BackendUnavailable("progress=True draws with tqdm: pip install tqdm") from error
         self._tqdm: Any = type("Bar", (tqdm,), {"monitor_interval": 0})  # its own: other bars are the program's
         self._bar: Any = None
 

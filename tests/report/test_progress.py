@@ -51,15 +51,6 @@ def test_nothing_done_is_nothing_told() -> None:
 
 
 @pytest.mark.usefixtures("clock")
-def test_the_number_of_items_is_remembered() -> None:
-    told: Told = []
-    counted = Progress(teller(told))
-    counted(1, 10)
-    counted(2)
-    counted.close()
-    assert told == [(1, 10), (2, 10)]
-
-
 def test_a_bar_is_closed_also_where_it_cannot_be_drawn_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
     closed: list[bool] = []
 
