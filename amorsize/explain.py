@@ -109,6 +109,6 @@ def _plan(func: Callable[..., object], known: Knowledge, n_items: int) -> Plan:
 
 
 def _given(func: Callable[..., object]) -> tuple[Given, Given, Given]:
-    """Return the options that a decorated function carries; `api` stands no lower than this, and is not imported."""
+    """Return the options that a decorated function carries."""
     given = getattr(getattr(getattr(func, "pmap", None), "__self__", None), "given", None)
     return ({}, {}, {}) if given is None else given({})

@@ -105,6 +105,7 @@ class Alternative(Record):
     """A way to run that was considered and rejected.
 
     Attributes:
+        chunksize: of a `multiprocessing.Pool`; None for all others.
         predicted_s: seconds that it was predicted to take; None where it could not run at all.
         why_not: the reason, in words.
     """

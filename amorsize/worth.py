@@ -63,7 +63,7 @@ DEAR_S = 5e-6
 
 LARGE_SHARE = 0.2
 """Of loops with large results, so much counts as missed: how long threads would take, which have nothing to take over,
-is not known before a look, and that costs 3 % of them then. 250 arrays of 1 MB take two threads 40 ms, and the loop,
+is not known before a look, and that costs 7 % of them then. 250 arrays of 1 MB take two threads 40 ms, and the loop,
 whose memory is new each time, 150."""
 
 MOST_FUNCTIONS = 1024

@@ -35,7 +35,7 @@ Published gains lie between 1.2 and 1.4. Too low leaves threads idle that would 
 little."""
 
 MAX_CROWDING = 16
-"""Different numbers of processes whose crowding is remembered: powers of two up to 65,536."""
+"""Different numbers of processes whose crowding is remembered: powers of two up to 32,768."""
 
 
 class Costs(Record):
@@ -43,8 +43,7 @@ class Costs(Record):
 
     Attributes:
         fork_s: start and reap a worker of an empty process.
-        fork_s_per_byte: the same, for each resident byte whose page table entry is copied and given back. For 1 MB of
-            small pages that is 16 to 22 us of copying and as much or twice as much of giving back.
+        fork_s_per_byte: the same, for each resident byte whose page table entry is copied and given back: 30 us a MB.
         spawn_s: launch fresh interpreters, all at once, until they take items.
         join_s: from the last result published to the caller awake with it, once a run.
         range_s: take a range from the shared counter.

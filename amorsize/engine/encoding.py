@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     Dumps: TypeAlias = Callable[[Any, list[memoryview] | None], bytes]
 
 SIMPLE = frozenset((int, float, bool, type(None), str, bytes))
-"""Types that marshal gives back exactly as they were, at half of pickle's price and without its import (2.4 ms).
+"""Types that marshal gives back exactly as they were, at half of pickle's price and without its import.
 Only exactly these: of a subclass, a bytearray or an array marshal makes something else."""
 
 MARSHAL_VERSION = 2
@@ -120,7 +120,7 @@ def unpickled(payload: bytes | bytearray, buffers: Iterable[bytearray] = ()) -> 
 
 
 def _pickle() -> Any:  # Any: typed as a part of pickle only
-    """Return pickle's C half, which costs 4 ms less to load, where there is one."""
+    """Return pickle's C half, where there is one: it loads sooner."""
     try:
         import _pickle as half
     except ImportError:

@@ -2,9 +2,6 @@
 
 A worker is a copy of the caller: function and data are there already, nothing is pickled on the way in. What a forked
 child must not share with its parent is undone in `_become_worker`, once, in order.
-
-Everything that only Linux has is in this module, `counter`, `lifeline` and `wire`: memory files, SIGIO ownership,
-affinity.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ REPEATS = 7
 """Times that a thing is measured. A worker's start varies by half; the median of 7 by about a tenth."""
 
 BALLAST_BYTES = 32 << 20
-"""Memory that every second worker is given to inherit: its page tables cost 0.5 ms, which stands out of the noise, and
+"""Memory that every second worker is given to inherit: its page tables cost 1 ms, which stands out of the noise, and
 filling it takes 5 ms."""
 
 MOST_OF_PAGES = 0.8

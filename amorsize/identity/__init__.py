@@ -9,6 +9,7 @@
     code.py, loads.py, origin.py   what both walks over a function stand on
     naming.py, values.py           objects and plain values as something that every process writes alike
     imports.py                     modules that code imports itself, loaded or not
+    unchanged.py                   whether a function is what it was when it was last asked about
     handles.py                     types whose objects are live handles
     process_state.py               what belongs to the whole process, so that threads would set it for each other
     cgroup.py                      what the kernel's control groups allow

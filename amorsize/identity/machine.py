@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _BELIEVED_S = 1.0
 
 # Seconds for which resident memory is believed. Reading it takes 5 us, and calls of 0.1 ms come one after the other; in
-# that time a program touches 10 MB at most, which make a fork 0.2 ms longer than expected.
+# that time a program touches 10 MB at most, which make a fork 0.3 ms longer than expected.
 _RESIDENT_BELIEVED_S = 1e-3
 
 # What tells one CPU from another in /proc/cpuinfo, on x86 and on ARM. Clock and microcode are left out: they change.

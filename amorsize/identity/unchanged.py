@@ -1,6 +1,6 @@
 """Tell, for 2 us, that a function is what it was when somebody last went through all that it reaches.
 
-Going through takes 10 us for a small function, and a call asks three times: for its key, its likeness and its handles.
+Going through takes longer, and a call asks three times: for its key, its likeness and its handles.
 What a small function holds can be listed: its code, and the values of its defaults, cells and globals. Where those are
 the very same objects, none of which can change, so is the answer.
 """
@@ -85,6 +85,6 @@ def while_unchanged(answer: Callable[[object], T]) -> Callable[[object], T]:
         known[id(func)] = found = ref(func), held, answer(func)
         return found[2]
 
-    for name in ("__module__", "__name__", "__qualname__", "__doc__"):  # as `functools.wraps`, which costs 2 ms to load
+    for name in ("__module__", "__name__", "__qualname__", "__doc__"):  # as `functools.wraps`, without loading it
         setattr(asked, name, getattr(answer, name))
     return asked

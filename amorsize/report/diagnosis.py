@@ -65,7 +65,7 @@ class Workers(Record):
         counter: where they take their next items from.
         counter_fault: what went wrong with it, in words; None for nothing.
         costs: prices.
-        is_measured: whether all of these were measured, and none is assumed.
+        is_measured: whether all that can be measured was.
         fault: why some could not be started, in words; None where all could.
         fault_number: the system's number (`errno`) for that; None where it has none.
     """
