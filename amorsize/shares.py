@@ -59,7 +59,7 @@ class CpuShare:
         is_unsure: whether the next items will tell if the function waits, or was kept from computing.
     """
 
-    def __init__(self, known: float | None = None, queued: Callable[[], float | None] = queued_s) -> None:
+    def __init__(self, known: float | None, queued: Callable[[], float | None] = queued_s) -> None:
         self._known = known or 0.0
         self._queued = queued
         self._queued_before_s: float | None = None

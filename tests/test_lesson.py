@@ -184,7 +184,8 @@ def known_sending_s() -> float | None:
 
 def end_of_sending(result_s: float, n_items: int = 10_000) -> None:
     """End a call whose workers' results cost the caller so many seconds each to take over."""
-    taken = Taken(n_items, 1, n_items * result_s + Costs().drain_s)
+    taken = Taken()
+    taken.n_items, taken.n_messages, taken.seconds = n_items, 1, n_items * result_s + Costs().drain_s
     end_of(adviser_of(abs), timed(10, 2e-3), timed(190, 2e-3), taken)
 
 

@@ -16,12 +16,9 @@ from amorsize.calibration.runs import TELLING_S
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
+    from amorsize.calibration.front import Batches
     from amorsize.calibration.profile import Profile
     from amorsize.calibration.runs import Run
-
-    Batches = Sequence[tuple[int, float]]  # items and seconds of each, in the order of the items, about
 
 LEVEL = 1.3
 """Items whose second half takes at most this many times as long as the first, or the reverse, are alike along the

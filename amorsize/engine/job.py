@@ -59,8 +59,8 @@ class Taken:
 
     __slots__ = ("n_items", "n_messages", "seconds")
 
-    def __init__(self, n_items: int = 0, n_messages: int = 0, seconds: float = 0.0) -> None:
-        self.n_items, self.n_messages, self.seconds = n_items, n_messages, seconds
+    def __init__(self) -> None:
+        self.n_items, self.n_messages, self.seconds = 0, 0, 0.0
 
     def add(self, n_items: int, began_s: float) -> float:
         """Note a message of so many results, none for one that brings something else; return the time."""
@@ -118,7 +118,7 @@ class Job:
         self.collector = collector
         self.plan = plan
         self.decide = decide
-        self.sizes = Range(plan.n_jobs, plan.chunksize or None, item_s)
+        self.sizes = Range(plan.n_jobs, plan.chunksize, item_s)
         self.alone_s = alone_s
         self.native_threads = native_threads
         self.caller_may_run = caller_may_run

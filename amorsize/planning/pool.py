@@ -50,9 +50,7 @@ def choose_pool_plan(
     if limits.refusal is not None or most == 1:
         return loop_plan(limits.refusal or bound, n_items, serial_s)
     model = Model(profile, costs, capacity, n_items, limits.replace(isolate=True))
-    jobs = [most]
-    if limits.n_jobs is None:
-        jobs = candidates(serial_s, 2 * costs.pool_worker_s, capacity.physical_cores, limits, most)
+    jobs = candidates(serial_s, 2 * costs.pool_worker_s, capacity.physical_cores, limits, most)
     rated = sorted(
         [
             (model.pool_s(item_s, n_jobs, chunksize), n_jobs, chunksize)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MOST_HELD = 0.75
 """Share of its time in which a function may hold the GIL and still be considered: above, threads gain a third at most.
-A ticker lets through a tenth where all of it is held, and taking turns at the GIL costs pure Python a tenth more."""
+A ticker lets through a twentieth of one that never lets it go, and taking turns costs pure Python a tenth more."""
 
 UNKNOWN_THREADS, UNKNOWN_THREADS_BESIDE_CORES = 32, 4
 """Threads where they were asked for and nothing is known: min(32, cores + 4), as `concurrent.futures` does."""
@@ -54,20 +54,19 @@ TICKER_PAYS = 0.1
 """What could be gained must be this share of the run."""
 
 
-def thread_counts(profile: Profile, capacity: Capacity, n_items: int | None, limits: Limits) -> list[int]:
+def thread_counts(profile: Profile, capacity: Capacity, n_items: int, limits: Limits) -> list[int]:
     """Return the numbers of threads worth predicting, ascending; none where threads cannot help or may not be.
 
     Args:
         profile: what is known about the function.
         capacity: how much of the machine may be used now.
-        n_items: how many items to expect; None for any number.
+        n_items: how many items to expect.
         limits: what was asked for, and what is allowed.
     """
     is_asked = limits.backend == "thread"
     if limits.isolate or limits.backend not in ("auto", "thread") or (limits.no_threads is not None and not is_asked):
         return []
-    most = min(limits.n_threads_ceiling, limits.n_jobs or MOST_THREADS)
-    most = most if n_items is None else min(most, n_items)
+    most = min(limits.n_threads_ceiling, limits.n_jobs or MOST_THREADS, n_items)
     if most < 2 or not (is_asked or held_share(profile, has_gil=limits.has_gil) <= MOST_HELD):
         return []
     if limits.n_jobs is not None:
@@ -77,7 +76,7 @@ def thread_counts(profile: Profile, capacity: Capacity, n_items: int | None, lim
         most = min(most, int(capacity.n_effective / cpu_share + 0.5))  # n_jobs x cores that an item keeps busy = cores
         if most < 2:
             return [2] if is_asked else []
-    if not profile.is_known or n_items is None:
+    if not profile.is_known:
         return [min(most, UNKNOWN_THREADS, capacity.n_cores + UNKNOWN_THREADS_BESIDE_CORES)]
     found = {2, most}
     found.update([1 << k for k in range(1, most.bit_length())])
@@ -85,7 +84,7 @@ def thread_counts(profile: Profile, capacity: Capacity, n_items: int | None, lim
     return sorted(found)
 
 
-def worth_a_ticker(plan: Plan, hoped: Plan, before_s: float = 0.0, n_untold: int = 0) -> bool:
+def worth_a_ticker(plan: Plan, hoped: Plan, before_s: float, n_untold: int) -> bool:
     """Tell whether to find out if the function frees the GIL, which delays the plan's workers meanwhile.
 
     Args:

@@ -164,7 +164,7 @@ def test_fewer_threads_are_taken_that_are_about_as_good() -> None:
 def test_a_long_run_that_threads_could_halve_is_worth_a_ticker() -> None:
     computes = {"cpu_share": 1.0}
     loop, hoped = (plan_for(1e-3, 400, {**computes, **more}, no_processes="no") for more in ({}, FREES_THE_GIL))
-    assert worth_a_ticker(loop, hoped)
+    assert worth_a_ticker(loop, hoped, 0.0, 0)
 
 
 @pytest.mark.parametrize(
@@ -180,13 +180,13 @@ def test_what_could_not_gain_is_not_worth_a_ticker(
     item_s: float, shown: dict[str, float], limits: dict[str, Any]
 ) -> None:
     plan, hoped = (plan_for(item_s, 100, {"cpu_share": 1.0, **shown, **more}, **limits) for more in ({}, FREES_THE_GIL))
-    assert not worth_a_ticker(plan, hoped)
+    assert not worth_a_ticker(plan, hoped, 0.0, 0)
 
 
 def test_a_run_too_short_for_a_ticker_is_worth_one_after_others() -> None:
     plan, hoped = (plan_for(6e-4, 100, {"cpu_share": 1.0, **more}, no_processes="no") for more in ({}, FREES_THE_GIL))
-    assert not worth_a_ticker(plan, hoped, before_s=0.03)
-    assert worth_a_ticker(plan, hoped, before_s=0.04)
+    assert not worth_a_ticker(plan, hoped, before_s=0.03, n_untold=0)
+    assert worth_a_ticker(plan, hoped, before_s=0.04, n_untold=0)
     assert not worth_a_ticker(plan, hoped, before_s=0.04, n_untold=1)
     assert worth_a_ticker(plan, hoped, before_s=0.08, n_untold=1)
 
@@ -194,9 +194,9 @@ def test_a_run_too_short_for_a_ticker_is_worth_one_after_others() -> None:
 def test_a_ticker_delays_workers_by_what_they_would_gain_meanwhile() -> None:
     plan = Plan(backend="process", n_jobs=2, chunksize=1, reason="known", predicted_s=0.12, serial_s=0.24)
     hoped = plan.replace(backend="thread", predicted_s=0.08)
-    assert not worth_a_ticker(plan, hoped, before_s=0.12)
-    assert worth_a_ticker(plan, hoped, before_s=0.14)
-    assert worth_a_ticker(plan.replace(predicted_s=0.23), hoped, before_s=0.001)
+    assert not worth_a_ticker(plan, hoped, before_s=0.12, n_untold=0)
+    assert worth_a_ticker(plan, hoped, before_s=0.14, n_untold=0)
+    assert worth_a_ticker(plan.replace(predicted_s=0.23), hoped, before_s=0.001, n_untold=0)
 
 
 # ---- retreat

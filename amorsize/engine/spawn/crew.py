@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from amorsize.engine.message import Message
     from amorsize.engine.process import Status
     from amorsize.engine.spawn.errand import Errand
-    from amorsize.engine.spawn.warm import SpawnedWorker
+    from amorsize.engine.spawn.hired import SpawnedWorker
 
 
 class SpawnedSeat:

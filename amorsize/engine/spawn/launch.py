@@ -66,7 +66,7 @@ def refusal() -> str | None:
         return f"Python is embedded here: sys.executable ({executable!r}) is no program that could be launched"
     if "py" not in os.path.basename(executable).lower():
         return f"Python is embedded here: sys.executable ({executable!r}) does not look like an interpreter"
-    return safety.nested() or safety.watched()
+    return safety.no_workers()
 
 
 def command(arguments: str) -> list[str]:

@@ -15,13 +15,10 @@ from amorsize.engine.held import Held
 from amorsize.engine.spawn import launch, surroundings
 from amorsize.engine.spawn.errand import Errand, Packed, travels_as_code
 from amorsize.engine.spawn.hired import SpawnedWorker, disown, files_now, place
-from amorsize.engine.spawn.launch import refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-
-__all__ = ["Errand", "SpawnedWorker", "hire", "refusal", "release", "shutdown"]
 
 MOST_RESTING = 2 * (os.cpu_count() or 1)
 """Workers that rest at most; the oldest make room. They hold about 10 MB each."""

@@ -13,6 +13,8 @@ from amorsize.engine.spawn import warm
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from amorsize.engine.spawn.hired import SpawnedWorker
+
 FEEDING = runpy.run_path(str(Path(__file__).with_name("feeding.py")))
 """Run, not imported: the programs of these tests do the same."""
 
@@ -31,6 +33,6 @@ def feed() -> Callable[..., list[Any]]:
 
 
 @pytest.fixture
-def hire() -> Callable[..., list[warm.SpawnedWorker]]:
-    found: Callable[..., list[warm.SpawnedWorker]] = FEEDING["hire"]
+def hire() -> Callable[..., list[SpawnedWorker]]:
+    found: Callable[..., list[SpawnedWorker]] = FEEDING["hire"]
     return found

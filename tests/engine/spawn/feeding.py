@@ -9,12 +9,14 @@ from amorsize.engine import failure
 from amorsize.engine.held import Held
 from amorsize.engine.message import READY, REFUSED, RESULTS, TASK
 from amorsize.engine.spawn import warm
+from amorsize.engine.spawn.errand import Errand
 from amorsize.identity.likeness import likeness
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from amorsize.engine.message import Message
+    from amorsize.engine.spawn.hired import SpawnedWorker
 
 WAKE_S = 0.1
 
@@ -35,12 +37,12 @@ def feed(func: Callable[..., Any], items: Iterable[object], n_workers: int = 2, 
     return [results[index] for index, _ in tasks]
 
 
-def hire(func: Callable[..., Any], n_workers: int = 2, **errand: Any) -> list[warm.SpawnedWorker]:
+def hire(func: Callable[..., Any], n_workers: int = 2, **errand: Any) -> list[SpawnedWorker]:
     """Hire workers for a function."""
-    return warm.hire(n_workers, warm.Errand(func, **{"identify": likeness, **errand}), Held())
+    return warm.hire(n_workers, Errand(func, **{"identify": likeness, **errand}), Held())
 
 
-def heard(workers: list[warm.SpawnedWorker]) -> list[tuple[warm.SpawnedWorker, Message]]:
+def heard(workers: list[SpawnedWorker]) -> list[tuple[SpawnedWorker, Message]]:
     """Wait until some worker says something, and return it; raise EOFError where one says nothing any more."""
     sockets = {worker.link.end.fileno(): worker for worker in workers}
     sending = [fd for fd, worker in sockets.items() if worker.link.is_sending]
@@ -56,7 +58,7 @@ def heard(workers: list[warm.SpawnedWorker]) -> list[tuple[warm.SpawnedWorker, M
     return found
 
 
-def take(worker: warm.SpawnedWorker, message: Message, results: dict[int, Any]) -> None:
+def take(worker: SpawnedWorker, message: Message, results: dict[int, Any]) -> None:
     """Take in a message; raise what it tells of."""
     if message.kind == REFUSED:
         worker.answer(message)
