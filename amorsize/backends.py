@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from time import perf_counter
 
-from amorsize.inline import uncollected
+from amorsize.garbage import uncollected
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

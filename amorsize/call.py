@@ -10,7 +10,8 @@ report, learn                    after the results are ready
 import sys
 from time import perf_counter
 
-from amorsize.inline import FIRST_LOOK_S, Timings, Work, advance, check_iterables, refuse_hidden, uncollected
+from amorsize.garbage import uncollected
+from amorsize.inline import FIRST_LOOK_S, Timings, Work, advance, check_iterables, refuse_hidden
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -239,7 +240,6 @@ class Call:
             if not first_look_pays(self.func, self.timings, n_left, results):
                 self._look_later()
                 return None
-        # The first time in a process 1 ms less, and 3 ms beside a list of 300,000 objects.
         plan = uncollected(
             lambda: self._informed(sample).choose(n_left, self.timings, results, sample, feeds=feeds, n_ahead=n_ahead)
         )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from amorsize.inline import Timings, Work, check_iterables, columns_of, uncollected
+from amorsize.garbage import uncollected
+from amorsize.inline import Timings, Work, check_iterables, columns_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

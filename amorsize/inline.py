@@ -9,11 +9,9 @@ from time import perf_counter, process_time, thread_time
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from typing import Any, TypeVar
+    from typing import Any
 
     from amorsize.engine.guard import Guard
-
-    R = TypeVar("R")
 
 BATCH_S = 0.0005
 """A batch grows until it lasts this long, in seconds.
@@ -94,24 +92,6 @@ def refuse_hidden(func: "Callable[..., object]") -> None:
             raise TypeError(
                 f"{qualname} is wrapped by another decorator, which pmap would skip: put @parallelizable outermost"
             )
-
-
-def uncollected(make: "Callable[[], R]") -> "R":
-    """Return what is made, with the garbage collector off meanwhile: for many objects which all stay it would go
-    through the user's own, over and over, for nothing.
-
-    Where several threads are here at once, it is on again after the last: only who found it on turns it off.
-    """
-    import gc
-
-    was_on = gc.isenabled()
-    try:  # no `with`: Ctrl-C on the way into an `__exit__` would leave it off for ever
-        if was_on:
-            gc.disable()
-        return make()
-    finally:
-        if was_on:
-            gc.enable()
 
 
 class Work:

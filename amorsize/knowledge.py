@@ -17,10 +17,10 @@ from time import time
 from amorsize.calibration.costs import Costs
 from amorsize.calibration.profile import Profile
 from amorsize.errors import warn_once
+from amorsize.garbage import uncollected
 from amorsize.identity.function import function_key
 from amorsize.identity.inputs import input_class
 from amorsize.identity.machine import machine
-from amorsize.inline import uncollected
 from amorsize.store.where import may_hold_rows, seems_closed
 from amorsize.whereabouts import directory
 

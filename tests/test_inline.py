@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amorsize.inline import Timings, Work, advance, uncollected
+from amorsize.inline import Timings, Work, advance
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -111,45 +110,3 @@ def test_the_timings_of_a_long_run_stay_few_and_lose_nothing() -> None:
 
 def test_the_mean_of_nothing_is_not_known() -> None:
     assert Timings().mean_s is None
-
-
-@pytest.mark.parametrize("is_on", [True, False])
-def test_the_collector_is_as_it_was_after_a_block_that_did_without_it(*, is_on: bool) -> None:
-    if not is_on:
-        gc.disable()
-    try:
-        assert uncollected(gc.isenabled) is False
-        with pytest.raises(ZeroDivisionError):
-            uncollected(lambda: divmod(1, 0))
-        assert gc.isenabled() is is_on
-    finally:
-        gc.enable()
-
-
-def test_the_collector_is_on_after_blocks_of_two_threads_that_overlapped(monkeypatch: pytest.MonkeyPatch) -> None:
-    is_enabled = gc.isenabled
-
-    def find_it_off_and_then_on() -> bool:
-        gc.enable()  # as the other thread does, right after this one has looked
-        return False
-
-    def in_the_first() -> None:
-        with monkeypatch.context() as patch:
-            patch.setattr(gc, "isenabled", find_it_off_and_then_on)
-            uncollected(tuple)
-
-    uncollected(in_the_first)
-    assert is_enabled()
-
-
-def test_ctrl_c_right_after_the_collector_was_turned_off_leaves_it_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    turn_off = gc.disable
-
-    def turn_off_and_be_interrupted() -> None:
-        turn_off()
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(gc, "disable", turn_off_and_be_interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        uncollected(tuple)
-    assert gc.isenabled()

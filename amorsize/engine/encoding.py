@@ -6,7 +6,7 @@ from __future__ import annotations
 import marshal
 from time import perf_counter
 
-from amorsize.inline import uncollected
+from amorsize.garbage import uncollected
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
