@@ -83,6 +83,7 @@ def _tried(name: str) -> Callable[[float], Size]:
 
 TOUR = (
     Workload(name="noop", about="items that do nothing, 1,000,000", size=partial(_count, 1_000_000)),
+    Workload(name="pairs", about="items that make a pair, 1,000,000", size=partial(_count, 1_000_000), is_listed=False),
     Workload(name="loop_1us", about="items of 1 us", size=_loop(1e-6)),
     Workload(name="loop_30us", about="items of 30 us", size=_loop(30e-6)),
     Workload(name="loop_1ms", about="items of 1 ms", size=_loop(1e-3)),

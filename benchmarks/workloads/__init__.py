@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 FAMILIES: Mapping[str, tuple[str, ...]] = {
     "spinning": (
-        "noop", "noop_float", "noop_str", "noop_tuple", "loop_1us", "loop_30us", "loop_1ms", "loop_10ms", "coarse",
-        "lognormal", "bimodal", "sorted_up", "sorted_down", "giant_last", "first_call_slow", "generator", "marked",
-        "other",
+        "noop", "noop_float", "noop_str", "noop_tuple", "pairs", "loop_1us", "loop_30us", "loop_1ms", "loop_10ms",
+        "coarse", "lognormal", "bimodal", "sorted_up", "sorted_down", "giant_last", "first_call_slow", "generator",
+        "marked", "other",
     ),
     "library": ("sha256_64k", "zlib_1m", "json_20k", "regex", "stdlib_ast"),
     "arrays": ("numpy_fft_1m", "numpy_matmul", "big_arrays"),

@@ -40,6 +40,11 @@ def noop(item: T) -> T:
     return item
 
 
+def pair(item: int) -> tuple[int, int]:
+    """Make an object that the garbage collector has to look at."""
+    return item, item + 1
+
+
 def spin(item: int) -> int:
     """Keep a core busy for as many steps as the item says."""
     total = item
@@ -139,6 +144,7 @@ TASKS = {
     "noop": _made_by(int),
     "noop_float": _made_by(float),
     "noop_str": _made_by(str),
+    "pairs": Task(pair, lambda n_items, _: list(range(n_items))),
     "noop_tuple": _made_by(lambda position: (position, position + 1)),
     **{name: Task(spin, equal) for name in ("loop_1us", "loop_30us", "loop_1ms", "loop_10ms", "coarse")},
     **{make.__name__: Task(spin, make) for make in (lognormal, bimodal, sorted_up, sorted_down, giant_last)},
