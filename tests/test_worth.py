@@ -16,6 +16,7 @@ from amorsize.worth import (
     LOOK_PAYS_S,
     MOST_DOUBTED_S,
     TAKING_OVER,
+    TAKING_OVER_OBJECTS,
     TRIED_BYTES,
     first_look_pays,
     is_large,
@@ -148,9 +149,15 @@ def prices(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("prices")
-@pytest.mark.parametrize("result", [1, None, "x" * LARGE_BYTES, [b"x" * LARGE_BYTES], b"x" * 9], ids=type)
-def test_a_small_result_and_one_of_any_other_type_is_taken_over_for_no_less_than_a_number(result: object) -> None:
+@pytest.mark.parametrize("result", [1, None, "x" * LARGE_BYTES, b"x" * 9], ids=type)
+def test_a_small_result_and_a_text_are_taken_over_for_no_less_than_a_number(result: object) -> None:
     assert taking_over_s(result) == TAKING_OVER
+
+
+@pytest.mark.usefixtures("prices")
+@pytest.mark.parametrize("result", [(1, 2), [b"x" * LARGE_BYTES], {}, func], ids=type)
+def test_one_of_any_other_type_takes_longer(result: object) -> None:
+    assert taking_over_s(result) == TAKING_OVER_OBJECTS
 
 
 @pytest.mark.usefixtures("prices")
@@ -165,7 +172,7 @@ def test_an_array_counts_by_the_bytes_that_it_owns() -> None:
     numpy = pytest.importorskip("numpy")
     array = numpy.zeros(LARGE_BYTES)
     assert taking_over_s(array) == pytest.approx(array.nbytes, rel=1e-2)
-    assert taking_over_s(array[:10]) == TAKING_OVER
+    assert taking_over_s(array[:10]) == TAKING_OVER_OBJECTS
 
 
 @pytest.mark.parametrize("result", [1, bytes(LARGE_BYTES)], ids=type)
