@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amorsize.inline import Timings, Work, advance
+from amorsize import inline
+from amorsize.inline import OUTLYING_FROM, Timings, Work, advance
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -110,3 +111,54 @@ def test_the_timings_of_a_long_run_stay_few_and_lose_nothing() -> None:
 
 def test_the_mean_of_nothing_is_not_known() -> None:
     assert Timings().mean_s is None
+
+
+# ---- pauses of the machine
+
+
+def paced(*batches: tuple[int, float]) -> Timings:
+    timings = Timings()
+    for n_items, seconds in batches:
+        timings.batch(n_items, seconds, n_items)
+    return timings
+
+
+def test_a_pause_amid_many_short_items_is_left_out_once_the_next_ones_are_as_short_as_before() -> None:
+    timings = paced((64, 64e-6), (256, 10e-3))
+    assert timings.is_doubtful
+    timings.batch(10, 10e-6, 10)
+    assert timings.batches == [(64, 64e-6), (256, pytest.approx(256e-6)), (10, 10e-6)]
+    assert timings.total_s == pytest.approx(330e-6)
+    assert not timings.is_doubtful
+
+
+def test_items_that_get_dear_are_believed_by_the_next_batch() -> None:
+    timings = paced((64, 64e-6), (256, 25.6e-3), (10, 1e-3))
+    assert timings.batches == [(64, 64e-6), (256, 25.6e-3), (10, 1e-3)]
+    assert timings.total_s == pytest.approx(26.664e-3)
+
+
+@pytest.mark.parametrize(
+    "batches",
+    [
+        [(256, 10e-3)],  # the first
+        [(64, 64e-6), (256, 0.4e-3)],  # no longer than any batch should last
+        [(64, 64e-6), (32, 10e-3)],  # one of few may be the giant
+        [(64, 6.4e-3), (256, 100e-3)],  # noise
+    ],
+)
+def test_other_batches_stand_as_they_are(batches: list[tuple[int, float]]) -> None:
+    timings = paced(*batches)
+    assert not timings.is_doubtful
+    timings.batch(10, 10e-9, 10)
+    assert timings.batches[:-1] == batches
+
+
+def test_a_pause_does_not_make_the_loop_end_before_the_next_items_have_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 64e-6, 192e-6, 48e-3, 48.01e-3])
+    monkeypatch.setattr(inline, "perf_counter", lambda: next(clock))
+    timings, results = Timings(), list[object]()
+    advance(Work(abs, (range(1000),)), results, timings, OUTLYING_FROM, 10e-3)
+    assert len(timings.batches) == 4
+    assert not timings.is_doubtful
+    assert timings.total_s < 10e-3
