@@ -90,7 +90,8 @@ class Knowledge:
         self.has_run_here = any(key in _profiles for key in self._kinds)
         if not self.has_run_here and self._directory is not None:
             self._read(self._directory)
-        known = [_profiles[key] for key in self._kinds if key in _profiles] if cache else []
+        found = [_profiles.get(key) for key in self._kinds] if cache else []  # other threads learn meanwhile
+        known = [profile for profile in found if profile is not None]
         self._cache = cache
         self.profile = known[0] if known else Profile.empty()
         self.costs = _costs.get(self._costs_key, _ASSUMED)
@@ -137,7 +138,7 @@ class Knowledge:
         if costs != _ASSUMED:
             _waiting_in(self._directory)[self._costs_key] = costs, {}
         write_s = WRITE_S if "diskcache" in sys.modules else FIRST_WRITE_S
-        is_due = write_s <= WRITE_SHARE * call_s or len(_unwritten[self._directory]) > MOST_ROWS
+        is_due = write_s <= WRITE_SHARE * call_s or len(_unwritten.get(self._directory, ())) > MOST_ROWS
         if is_due or _is_found_closed(self._directory):
             write(self._directory)
 
@@ -184,9 +185,9 @@ def _merging(seen: Profile | Costs, labels: Facts) -> Merge:
 
 def _forget_the_oldest() -> None:
     """Keep the memo small where functions are made in a loop: a partial for every call, say."""
-    while len(_profiles) > MOST_ROWS:
-        oldest = next(iter(_profiles))
-        del _profiles[oldest]
+    n_over = len(_profiles) - MOST_ROWS
+    for oldest in list(_profiles)[:n_over] if n_over > 0 else ():
+        _profiles.pop(oldest, None)
         _names.pop(oldest, None)
 
 
@@ -269,6 +270,7 @@ def _tell(where: str, waiting: dict[str, tuple[Profile | Costs, Facts]]) -> None
     from amorsize.store.long import note_long
 
     store = open_store(where)
+    waiting = waiting.copy()  # another thread may still be at it
     merges = {key: _merging(seen, labels) for key, (seen, labels) in waiting.items()}
     if store.update(merges) and store.path == where:
         profiles = ((labels, seen) for seen, labels in waiting.values() if isinstance(seen, Profile))
@@ -289,8 +291,8 @@ def _write_at_exit(owner_pid: int) -> None:
 
 def forget_here(name: str) -> set[str]:
     """Drop what this process knows about the function `module:qualname`; return the keys of these rows."""
-    known = {key for key, owner in _names.items() if owner == name}
+    known = {key for key, owner in list(_names.items()) if owner == name}
     for key in known:
         _profiles.pop(key, None)
-        del _names[key]
+        _names.pop(key, None)
     return known

@@ -137,3 +137,36 @@ def test_a_directory_relative_to_one_that_is_gone_holds_nothing(
         "amorsize.pmap(lambda n: len(range(n)) + sum(range(n)), [9999] * 400)",
     )
     assert fresh_python("-c", f"{body}print({short}, len({long}))") == "[5, 4, 3, 2, 1] 400\n"
+
+
+class Leaving(dict[str, object]):
+    """Says of every key that it is there, as a row is that another thread is just teaching."""
+
+    def __contains__(self, _: object) -> bool:
+        return True
+
+
+def test_a_row_that_another_thread_is_teaching_is_not_missed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(knowledge, "_profiles", Leaving())
+    assert not knowledge.look_up(abs, [1], cache=True).is_hit
+
+
+def test_what_another_thread_has_just_written_is_not_missed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(knowledge, "_keep", lambda *_: knowledge._unwritten.clear())
+    knowledge.look_up(abs, [1], cache=True).learn(Profile.of([(10, 1e-3)], time()), Costs(), call_s=1e-3)
+
+
+def test_a_thread_may_learn_while_another_writes(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = Profile.of([(10, 1e-3)], time())
+    waiting: dict[str, object] = {"a": (seen, {"function": "a"}), "b": (seen, {"function": "b"})}
+
+    def merging(*_: object) -> object:
+        waiting[str(len(waiting))] = seen, {"function": "c"}
+        return lambda facts: facts or {}
+
+    monkeypatch.setattr(knowledge, "_merging", merging)
+    where = whereabouts.directory()
+    assert where is not None
+    monkeypatch.setitem(knowledge._unwritten, where, waiting)
+    knowledge.write(where)
+    assert len(waiting) == 4
