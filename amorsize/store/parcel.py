@@ -45,7 +45,7 @@ def unpack(text: str) -> dict[str, Facts]:
     n_rows = head.removeprefix(_HEAD)
     if not head.startswith(_HEAD) or not n_rows.isdecimal():
         raise Damaged(f"it does not begin with {_HEAD.strip()!r} and the number of its rows")
-    if lines[-1:] != [""] or len(lines) - 1 != int(n_rows):
+    if lines[-1:] != [""] or str(len(lines) - 1) != n_rows:
         raise Damaged(f"{n_rows} rows were written to it, and {max(0, len(lines) - 1)} are whole")
     found: dict[str, Facts] = {}
     for number, line in enumerate(lines[:-1], start=2):

@@ -34,3 +34,9 @@ def test_a_text_with_any_one_character_left_out_is_refused(entries: dict[str, Fa
 
 def test_what_no_store_would_keep_is_not_packed() -> None:
     assert unpack(pack([("key", {"number": 1e300}), ("other", {"number": 1.0})])) == {"other": {"number": 1.0}}
+
+
+@pytest.mark.parametrize("n_rows", ["9" * 5000, "\u0660", "00"])
+def test_a_number_of_rows_that_is_written_otherwise_is_refused(n_rows: str) -> None:
+    with pytest.raises(Damaged):
+        unpack(f"amorsize export 1 {n_rows}\n")
