@@ -1,5 +1,6 @@
 """What libraries keep for the whole process or its main thread, and a fresh interpreter would not have: the context of
-`decimal`, what NumPy does about errors, the locale.
+`decimal`, how NumPy prints and what it does about errors, how long a field of `csv` may be, for how long sockets wait,
+the locale.
 
 What is as in any new process costs nothing: nobody loads a library in a worker for that.
 """
@@ -12,37 +13,38 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, TypeAlias
 
-    # decimal's context, NumPy's errors, each None where it is that of a new process; the locale
-    Settings: TypeAlias = tuple[tuple[Any, ...] | None, dict[str, str] | None, str | None]
+    # by `_SETTINGS`, each None where it is that of a new process; then the locale
+    Settings: TypeAlias = tuple[Any, ...]
 
 NEW_CONTEXT = (28, "ROUND_HALF_EVEN", -999_999, 999_999, 1, 0, ["DivisionByZero", "InvalidOperation", "Overflow"])
 NEW_ERRORS = {"divide": "warn", "invalid": "warn", "over": "warn", "under": "ignore"}
+NEW_PRINTING = {
+    "edgeitems": 3, "floatmode": "maxprec", "infstr": "inf", "legacy": False, "linewidth": 75, "nanstr": "nan",
+    "precision": 8, "sign": "-", "suppress": False, "threshold": 1000,
+}  # fmt: skip
+"""Without what is code of the program's, which does not travel."""
+
+NEW_FIELD_CHARS = 131_072
 OF_THE_PROGRAM = frozenset(("call", "log"))
 """Ways to deal with an error that are an object of the program's: that does not travel."""
 
 
 def here() -> Settings:
-    """Describe this process; 3 us where NumPy and `decimal` are loaded."""
-    return _unless(NEW_CONTEXT, _context()), _unless(NEW_ERRORS, _errors()), _locale()
+    """Describe this process; 6 us where NumPy and `decimal` are loaded."""
+    return *[None if (found := ask()) == new else found for ask, _, new in _SETTINGS], _locale()
 
 
 def take_over(settings: Settings) -> None:
     """Make this process like the one described."""
-    context, errors, locale = settings
-    if (context or NEW_CONTEXT) != (_context() or NEW_CONTEXT):
-        _set_context(context or NEW_CONTEXT)
-    if (errors or NEW_ERRORS) != (_errors() or NEW_ERRORS):
-        import numpy
-
-        numpy.seterr(**(errors or NEW_ERRORS))  # type: ignore[arg-type]  # the names that it has told itself
+    *wanted, locale = settings
+    for each, (ask, set_it, new) in zip(wanted, _SETTINGS, strict=True):
+        each, found = (new if value is None else value for value in (each, ask()))
+        if each != found:
+            set_it(each)
     if locale is not None and locale != _locale():
         import _locale as c_half
 
         c_half.setlocale(c_half.LC_ALL, locale)
-
-
-def _unless(new: Any, found: Any) -> Any:
-    return None if found == new else found
 
 
 def _context() -> tuple[Any, ...] | None:
@@ -81,6 +83,53 @@ def _errors() -> dict[str, str] | None:
     return None if OF_THE_PROGRAM & set(found.values()) else found
 
 
+def _set_errors(wanted: Any) -> None:
+    import numpy
+
+    numpy.seterr(**wanted)
+
+
+def _printing() -> dict[str, object] | None:
+    """Return how NumPy prints; None where nothing can have changed it."""
+    numpy: Any = sys.modules.get("numpy")
+    if not hasattr(numpy, "get_printoptions"):
+        return None
+    found = numpy.get_printoptions()
+    return {name: found[name] for name in NEW_PRINTING}
+
+
+def _set_printing(wanted: Any) -> None:
+    import numpy
+
+    numpy.set_printoptions(**wanted)
+
+
+def _field_chars() -> int | None:
+    """Return how long a field may be; None where nothing can have changed it."""
+    csv: Any = sys.modules.get("_csv")
+    limit: int | None = csv.field_size_limit() if hasattr(csv, "field_size_limit") else None
+    return limit
+
+
+def _set_field_chars(wanted: int) -> None:
+    import _csv
+
+    _csv.field_size_limit(wanted)
+
+
+def _timeout_s() -> float | None:
+    """Return for how long new sockets wait; None for ever."""
+    socket: Any = sys.modules.get("_socket")
+    timeout_s: float | None = socket.getdefaulttimeout() if hasattr(socket, "getdefaulttimeout") else None
+    return timeout_s
+
+
+def _set_timeout_s(wanted: float | None) -> None:
+    import _socket
+
+    _socket.setdefaulttimeout(wanted)
+
+
 def _locale() -> str | None:
     """Return the locale of all categories; None where the system has no such thing."""
     try:
@@ -88,3 +137,13 @@ def _locale() -> str | None:
     except ImportError:
         return None
     return c_half.setlocale(c_half.LC_ALL, None)
+
+
+_SETTINGS: tuple[tuple[Any, Any, Any], ...] = (
+    (_context, _set_context, NEW_CONTEXT),
+    (_errors, _set_errors, NEW_ERRORS),
+    (_printing, _set_printing, NEW_PRINTING),
+    (_field_chars, _set_field_chars, NEW_FIELD_CHARS),
+    (_timeout_s, _set_timeout_s, None),
+)
+"""What tells each, what sets it, and what it is in a new process."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import importlib
 import locale
 import os
+import socket
 import sys
 import textwrap
 import threading
@@ -535,6 +537,46 @@ def test_what_numpy_does_about_errors_is_the_caller_s_at_every_call(feed: Feed) 
         assert feed(divide, [0], 1) == ["inf"]
     with np.errstate(divide="call", call=print):
         assert feed(divide, [1], 1) == ["1.0"]
+
+
+def test_how_numpy_prints_is_as_in_the_caller_at_every_call(feed: Feed) -> None:
+    import numpy as np
+
+    def text(number: float) -> str:
+        import numpy as np
+
+        return str(np.array([number]))
+
+    for options in ({"precision": 2}, {"precision": 4, "sign": "+"}, {}):
+        with np.printoptions(**options):
+            assert feed(text, [1 / 3], 1) == [text(1 / 3)]
+
+
+def test_how_long_fields_of_csv_may_be_is_the_caller_s_at_every_call(feed: Feed) -> None:
+    def read(n_chars: int) -> int:
+        try:
+            return len(next(csv.reader(["a" * n_chars]))[0])
+        except csv.Error:
+            return 0
+
+    before = csv.field_size_limit(10**6)
+    try:
+        assert feed(read, [200_000], 1) == [200_000]
+    finally:
+        csv.field_size_limit(before)
+    assert feed(read, [200_000], 1) == [0]
+
+
+def test_for_how_long_sockets_wait_is_as_in_the_caller_at_every_call(feed: Feed) -> None:
+    def timeout(_: int) -> float | None:
+        return socket.getdefaulttimeout()
+
+    for seconds in (12.5, 0.0, None):
+        socket.setdefaulttimeout(seconds)
+        try:
+            assert feed(timeout, [0], 1) == [seconds]
+        finally:
+            socket.setdefaulttimeout(None)
 
 
 @pytest.mark.skipif(not hasattr(time, "tzset"), reason="this system has no tzset")
