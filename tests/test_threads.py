@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import decimal
 import os
 import random
 import signal
@@ -384,3 +385,16 @@ def test_config_holds_inside_items() -> None:
 
     with amorsize.config(backend="thread"):
         assert pmap(inner, range(4), n_jobs=2) == [[1]] * 4
+
+
+def third(n: int) -> str:
+    decimal.getcontext().prec = 5 + n % 20
+    time.sleep(0.005)
+    return str(decimal.Decimal(1) / 3)
+
+
+@pytest.mark.parametrize("given", [{}, {"on_error": "return"}])
+def test_each_thread_has_its_own_context_of_decimal(given: Any) -> None:
+    with decimal.localcontext():
+        found = pmap(third, range(60), backend="thread", n_jobs=8, **given)
+    assert found == ["0." + "3" * (5 + n % 20) for n in range(60)]

@@ -36,6 +36,15 @@ _n_that_stay = 1
 """How many native threads were left the last time that they were waited for: for these, nobody waits again."""
 
 
+def enter_thread() -> None:
+    """Note that what this context runs are items, and give it a context of `decimal` of its own: a copied one holds the
+    very same object, which items may change."""
+    is_item_of_a_thread.set(True)
+    decimal = sys.modules.get("decimal")
+    if decimal is not None and hasattr(decimal, "setcontext"):  # nobody is still loading it
+        decimal.setcontext(decimal.getcontext().copy())
+
+
 def refusal() -> str | None:
     """Return why this process must not fork now, in words; None where it may. Costs about 6 us."""
     return no_workers() or no_fork()

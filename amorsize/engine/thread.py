@@ -210,7 +210,7 @@ class Crew:
             hand.is_over = True
 
     def _serve(self, hand: Hand) -> None:
-        safety.is_item_of_a_thread.set(True)
+        safety.enter_thread()
         self._start_next()
         while self._take(hand):
             self._run_range(hand)

@@ -185,7 +185,7 @@ class ThreadSeat:
         self._context.run(self._serve)
 
     def _serve(self) -> None:
-        safety.is_item_of_a_thread.set(True)
+        safety.enter_thread()
         try:
             if self._work.guard is not None:
                 self._work.guard.prepare()
