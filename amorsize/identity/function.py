@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import sys
 from _blake2 import blake2b
+from itertools import islice
 
 from amorsize.identity.code import NO_FACTS, CodeFacts, code_facts
 from amorsize.identity.loads import (
@@ -102,6 +103,7 @@ class Walk:
         "globals_met", "globals_written", "late_globals", "late_state", "places", "queue", "root_is_read", "state_met",
         "tokens", "values", "written",
     )  # fmt: skip
+    most = _MAX_REACHED
 
     def __init__(self, func: object) -> None:
         self.late_globals: set[str] = set()
@@ -124,7 +126,10 @@ class Walk:
         self.state_met: set[str] = set()
         self.root_is_read = False  # the function asked about is read even where it belongs to a library
         self._meet(NO_FACTS, "", func)
-        for reached, facts, owner in self.queue:  # grows while it is walked
+        self._follow(0)
+
+    def _follow(self, start: int) -> None:
+        for reached, facts, owner in islice(self.queue, start, None):  # grows while it is walked
             try:
                 self._read(reached, facts, owner)
             except Exception:  # a class that fails when it is looked at; given up: what stands behind it
@@ -198,7 +203,7 @@ class Walk:
             facts = NO_FACTS  # it brings its own
         spot = (id(value), id(facts), id(owner))
         place = self.places.get(spot, -1)
-        if place < 0 and len(self.queue) < _MAX_REACHED:
+        if place < 0 and len(self.queue) < self.most:
             place = self.places[spot] = len(self.queue)
             self.queue.append((value, facts, owner))
         return place

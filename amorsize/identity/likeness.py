@@ -14,12 +14,22 @@ from __future__ import annotations
 import os
 import sys
 from _blake2 import blake2b
+from itertools import islice
 
-from amorsize.identity.code import NO_FACTS, CodeFacts
+from amorsize.identity.code import NO_FACTS, CodeFacts, code_facts
 from amorsize.identity.function import Walk
-from amorsize.identity.loads import FunctionType, MethodType, ModuleType, inner_parts, instance_attributes
+from amorsize.identity.loads import (
+    FunctionType,
+    MethodType,
+    ModuleType,
+    inner_parts,
+    instance_attributes,
+    is_class,
+    is_code,
+    named_in,
+)
 from amorsize.identity.naming import own_name
-from amorsize.identity.origin import module_library
+from amorsize.identity.origin import library, module_library
 from amorsize.identity.unchanged import while_unchanged
 from amorsize.identity.values import (
     CONTAINERS,
@@ -35,8 +45,17 @@ from amorsize.identity.values import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections import deque
+    from collections.abc import Callable, Iterator
     from typing import Any
+else:
+    from _collections import deque  # the C half is all that is needed; `collections` itself costs 2 ms
+
+# As in a key, but a difference beyond it would be a wrong result: 10 ms, and what reaches more travels as code.
+_MAX_REACHED = 2000
+
+# Elements of one container that are looked at for functions and classes: 1 ms.
+_MAX_LEAVES = 1000
 
 _PLAIN_COPIES: dict[type, Callable[[Any], object]] = {
     dict: dict.copy,
@@ -69,26 +88,72 @@ class _State(Walk):
     """One walk over all that a function reaches, and what that holds."""
 
     __slots__ = ()
+    most = _MAX_REACHED
+
+    def _walk(self, func: object) -> None:
+        """Read what is reached by name; then the methods that the code names of all classes met, whose objects it may
+        have been given by anybody."""
+        super()._walk(func)
+        written = self.written.copy()
+        n_read = 0
+        while n_read < len(self.queue):
+            n_read = len(self.queue)
+            self._meet_methods()
+            self._follow(n_read)
+        self.written = written  # by the others it is not known that they are called
+
+    def _meet_methods(self) -> None:
+        reached = [each for each, _, _ in self.queue]
+        codes = [each.__code__ for each in reached if type(each) is FunctionType and library(each.__globals__) is None]
+        names = {name for code in codes for name in code_facts(code).names}
+        for kind in filter(is_class, reached):
+            for base in kind.__mro__[:-1]:
+                named = names & base.__dict__.keys() if module_library(base.__module__) is None else ()
+                for name in sorted(named):
+                    self._meet_attribute(NO_FACTS, name, base.__dict__[name], kind)
 
     def written_down(self) -> bytes:
         """Return everything that counts as bytes."""
-        values = [(name, _token(value)) for _, name, value in self.values if name not in self.written]
+        unread = self.written - self.globals_met  # what an attribute is called may be a global's name, too
+        values = [(name, _token(value)) for _, name, value in self.values if name not in unread]
         return written((self.tokens, values))
 
     def _unread(self, reached: object) -> object:
         return _content(reached)
 
+    def _meet(self, facts: CodeFacts, name: str, value: object, owner: type | None = None) -> None:
+        super()._meet(facts, name, value, owner)
+        if type(value) is FunctionType:
+            for attribute, held in named_in(value.__dict__, facts):
+                self._meet(NO_FACTS, attribute, held)
+
+    def _enqueue(self, facts: CodeFacts, value: object, owner: type | None) -> int:
+        place = super()._enqueue(facts, value, owner)
+        if place < 0:
+            self.tokens.append(_unlike_anything())
+        return place
+
     def _meet_container(self, facts: CodeFacts, name: str, value: object) -> None:
         self.values.append((facts, name, value))
         for element in elements(value):
             self.tokens += (name, self._enqueue(facts, element, None))
+        self._meet_code_in(facts, value)
+
+    def _meet_code_in(self, facts: CodeFacts, container: object) -> None:
+        """Take in the functions and classes of what is in a container of any size; what its objects hold is said by its
+        content."""
+        found = _leaves(container, MAX_DEPTH, _MAX_LEAVES)
+        met = {id(code): code for code in [each if is_class(each) or is_code(each) else type(each) for each in found]}
+        for each in sorted(met.values(), key=_title):
+            self.tokens.append(self._enqueue(facts, each, None))
 
     def _read_object(self, value: object, facts: CodeFacts, owner: type | None) -> None:
         super()._read_object(value, facts, owner)
-        if type(value) in (MethodType, FunctionType, ModuleType) or inner_parts(value) or own_name(value) is not None:
+        if type(value) in (MethodType, FunctionType, ModuleType) or own_name(value) is not None:
             return
         if module_library(type(value).__module__) is not None:
-            self.tokens.append(_content(value))
+            self.tokens += [] if inner_parts(value) else [_content(value)]
+            self._meet_code_in(facts, value)
             return
         for base, copy_of in _PLAIN_COPIES.items():
             if base in type(value).__mro__:
@@ -96,6 +161,27 @@ class _State(Walk):
         for name, held in sorted(instance_attributes(value), key=lambda named: named[0]):
             if name not in self.written:
                 self._meet(NO_FACTS, name, held)
+
+
+def _leaves(container: object, deep: int, most: int) -> Iterator[object]:
+    """Yield what is in a container, keys included, and neither plain nor a container itself.
+
+    Args:
+        container: of any size.
+        deep: how deep to look into containers inside one another.
+        most: elements that are looked at; of more, the first.
+    """
+    if not isinstance(container, dict | list | tuple | set | frozenset | deque):
+        return
+    found = list(islice(container, most))
+    if isinstance(container, dict):
+        found += islice(container.values(), most)
+    if not PLAIN.issuperset(map(type, found)):
+        for each in found:
+            if type(each) in CONTAINERS and deep:
+                yield from _leaves(each, deep - 1, MAX_ELEMENTS)
+            elif type(each) not in PLAIN:
+                yield each
 
 
 def _token(value: object) -> object:
@@ -150,6 +236,10 @@ def _travels_as_code(value: object) -> bool:
     except Exception:  # as above
         return False
     return True
+
+
+def _title(code: object) -> str:
+    return f"{getattr(code, '__module__', None)}:{getattr(code, '__qualname__', None)}"
 
 
 def _unlike_anything() -> bytes:

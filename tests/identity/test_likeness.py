@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import types
 from collections import defaultdict
@@ -204,3 +205,97 @@ def test_an_object_that_fails_when_looked_at_is_like_itself() -> None:
 
     shy = Shy()
     assert likeness(shy) == likeness(shy)
+
+
+REACHING = """
+import collections
+import math
+
+SCALE = depth = 1
+
+class Inner:
+    def compute(self, x):
+        return x * SCALE
+
+class Outer:
+    def __init__(self):
+        self.inner = Inner()
+
+    def run(self, x):
+        return self.inner.compute(x)
+
+class Job:
+    def __init__(self, func):
+        self.func = func
+        self.scale = 1
+
+OUTER = Outer()
+JOB = Job(math.sqrt)
+for n in range(40):
+    exec(f"def handle{n}(x): return x * SCALE + {n}")
+
+HANDLERS = {n: globals()[f"handle{n}"] for n in range(40)}
+INNERS = [Inner() for _ in range(40)]
+IN_SET, AS_KEYS = {Inner}, {HANDLERS[0]: 0}
+IN_DEQUE, IN_ORDER = collections.deque([HANDLERS[0]]), collections.OrderedDict(a=HANDLERS[0])
+
+def make():
+    return Inner()
+
+def tuned(x):
+    return x * tuned.scale
+
+tuned.scale = 1
+
+def by_name(x, box):
+    box.depth = x
+    return depth * box.depth
+
+by_object = lambda x: OUTER.inner.compute(x)
+by_method = lambda x: OUTER.run(x)
+by_class = lambda x: Outer().inner.compute(x)
+by_result = lambda x: make().compute(x)
+by_attribute = lambda x: JOB.func(x) * JOB.scale
+by_handlers = lambda x: HANDLERS[x](x)
+by_inners = lambda x: INNERS[x].compute(x)
+by_set = lambda x: [kind().compute(x) for kind in IN_SET]
+by_keys = lambda x: [code(x) for code in AS_KEYS]
+by_deque = lambda x: IN_DEQUE[0](x)
+by_order = lambda x: IN_ORDER["a"](x)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("by_object", "SCALE = 2"),
+        ("by_method", "SCALE = 2"),
+        ("by_class", "SCALE = 2"),
+        ("by_result", "SCALE = 2"),
+        ("by_handlers", "SCALE = 2"),
+        ("by_inners", "SCALE = 2"),
+        ("by_set", "SCALE = 2"),
+        ("by_keys", "SCALE = 2"),
+        ("by_deque", "SCALE = 2"),
+        ("by_order", "SCALE = 2"),
+        ("by_attribute", "JOB.scale = 2"),
+        ("tuned", "tuned.scale = 2"),
+        ("by_name", "depth = 2"),
+    ],
+)
+def test_state_counts_however_the_code_comes_to_it(name: str, change: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = types.ModuleType("work")
+    monkeypatch.setitem(sys.modules, "work", module)
+    exec(REACHING, vars(module))
+    func = vars(module)[name]
+    before = likeness(func)
+    assert likeness(func) == before
+    exec(change, vars(module))
+    assert likeness(func) != before
+
+
+def test_what_reaches_more_than_can_be_gone_through_is_unlike_anything() -> None:
+    module = types.ModuleType("work")
+    exec("\n".join(f"def f{n}(x): return f{n + 1}(x)" for n in range(2500)), vars(module))
+    assert likeness(vars(module)["f2000"]) == likeness(vars(module)["f2000"])
+    assert likeness(vars(module)["f0"]) != likeness(vars(module)["f0"])
