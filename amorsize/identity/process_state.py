@@ -9,6 +9,7 @@ A name alone tells nothing: `config.seed` and `rng.seed` set nothing that is sha
 
 from __future__ import annotations
 
+import os
 import sys
 
 from amorsize.identity.code import CODE_TYPE, code_facts
@@ -22,27 +23,31 @@ if TYPE_CHECKING:
 
     Dotted = tuple[str, ...]
 
-# Module -> what sets state of the process, or works in its main thread only. `=` is an assignment of that attribute.
+# Module -> what sets state of the process, or works in its main thread only.
 _OF_THE_PROCESS = {
     "asyncio": "get_event_loop",
     "contextlib": "chdir redirect_stderr redirect_stdout",
     "locale": "setlocale",
     "numpy.random": "seed set_state",
-    "os": "chdir fchdir fork forkpty umask",
+    "os": "chdir fchdir fork forkpty putenv umask unsetenv",
     "random": "seed setstate",
     "signal": "alarm pthread_sigmask setitimer signal",
-    "sys": "stderr= stdin= stdout=",
+    "socket": "setdefaulttimeout",
+    "sys": "setrecursionlimit",
     "time": "tzset",
     "torch": "manual_seed",
     "unittest.mock": "patch",
     "warnings": "catch_warnings",
 }
 _PATHS = frozenset(f"{module}.{name}" for module, names in _OF_THE_PROCESS.items() for name in names.split())
-_NAMES = frozenset(path.rpartition(".")[2] for path in _PATHS if path[-1] != "=")
-_ASSIGNED = frozenset(path.rpartition(".")[2][:-1] for path in _PATHS if path[-1] == "=")
+_NAMES = frozenset(path.rpartition(".")[2] for path in _PATHS) | {"environ"}
+
+# What changes the environment, as methods and as "[...] =".
+_CHANGES = frozenset({"[]=", "clear", "pop", "popitem", "setdefault", "update"})
 
 # What an instruction does with the name that it has. Newer Pythons have one for two local variables.
 _VERBS = {
+    "DELETE_SUBSCR": "item",
     "IMPORT_FROM": "from",
     "IMPORT_NAME": "import",
     "LOAD_ATTR": "attribute",
@@ -55,11 +60,12 @@ _VERBS = {
     "STORE_DEREF": "store",
     "STORE_GLOBAL": "store",
     "STORE_NAME": "store",
+    "STORE_SUBSCR": "item",
 }
 _BY_PREFIX = {"LOAD_FAST": "local", "STORE_FAST": "store"}
 
 # Instructions between an import and the assignment of what it has found.
-_SHUFFLES = frozenset({"EXTENDED_ARG", "NOP", "POP_TOP", "SWAP"})
+_SHUFFLES = frozenset({"NOP", "POP_TOP", "SWAP"})
 
 # In a coroutine the loop that runs it is meant, and any thread may have one.
 _CO_ASYNC = 0x80 | 0x200
@@ -86,8 +92,9 @@ def process_state(functions: Iterable[FunctionType]) -> str | None:
 def _used(function: FunctionType, known: dict[int, str]) -> Iterator[str]:
     facts, namespace = code_facts(function.__code__), function.__globals__
     inner = dict(cells(function))
-    by_value = any(id(value) in known for _, value in [*named_in(namespace, facts), *inner.items()])
-    if not by_value and _NAMES.isdisjoint(facts.names) and _ASSIGNED.isdisjoint(facts.written):
+    held = [value for _, value in [*named_in(namespace, facts), *inner.items()]]
+    assigns = facts.written and (facts.imports or any(type(value) is ModuleType for value in held))
+    if not assigns and _NAMES.isdisjoint(facts.names) and not any(id(value) in known for value in held):
         return
     for how, root, *attributes in _dotted(function.__code__, facts.imports):
         value = sys.modules.get(root) if how == "import" else (inner if how == "cell" else namespace).get(root)
@@ -106,12 +113,16 @@ def _resolved(path: str, value: object, attributes: list[str], known: dict[int, 
         attributes: the names after it.
         known: id of a thing that belongs to the process -> its full name.
     """
-    for attribute in ("", *attributes):
+    for n_followed, attribute in enumerate(("", *attributes)):
+        if attribute[-1:] == "=" and type(value) is ModuleType:
+            return f"{value.__name__}.{attribute}"
         if attribute:
             value = value.__dict__.get(attribute) if type(value) is ModuleType else None
             path = f"{path}.{attribute}"
         if type(value) is ModuleType and library(value.__dict__) is not None:
             path = value.__name__
+        if value is os.environ:
+            return "os.environ" if _CHANGES.intersection(attributes[n_followed : n_followed + 1]) else None
         if id(value) in known or path in _PATHS:
             return known.get(id(value), path)
     return None
@@ -138,6 +149,7 @@ def _names_in(
         free: variables of the function's surroundings.
     """
     place: list[str] = []
+    before: list[str] = []
     module = target = ""
     for verb, name in _steps(code):
         if place and verb in ("attribute", "assigned"):
@@ -145,7 +157,9 @@ def _names_in(
             continue
         if place and not (code.co_flags & _CO_ASYNC and "get_event_loop" in place):
             yield tuple(place)
-        place = _start(verb, name, bound, free)
+        if before and verb == "item":  # before the key of it
+            yield *before, "[]="
+        before, place = place, _start(verb, name, bound, free)
         if verb == "import":
             module = name if name in imports else ""
             target = module.partition(".")[0]
@@ -179,6 +193,8 @@ def _steps(code: CodeType) -> Iterator[tuple[str, str]]:
         if type(name) is tuple:  # two local variables at once
             words = [word for word in kind.split("_") if word in ("LOAD", "STORE")]
             yield from [("local" if word == "LOAD" else "store", each) for word, each in zip(words, name, strict=False)]
+        elif kind == "EXTENDED_ARG":
+            continue
         elif kind in _SHUFFLES:
             yield "", ""
         else:

@@ -50,8 +50,20 @@ USES = [
     ("from unittest.mock import patch\ndef f(x):\n with patch.dict(x): pass", "unittest.mock.patch"),
     ("import asyncio\ndef f(x): asyncio.get_event_loop().run_until_complete(x)", "asyncio.get_event_loop"),
     ("import locale\ndef f(x): locale.setlocale(locale.LC_ALL, x)", "locale.setlocale"),
-    ("import os, time\ndef f(x):\n os.environ['TZ'] = x\n time.tzset()", "time.tzset"),
+    ("import time\ndef f(x): time.tzset()", "time.tzset"),
     ("import sys\ndef f(x): sys.stdout = x", "sys.stdout"),
+    ("import sys\ndef f(x): sys.argv = x", "sys.argv"),
+    ("import sys\ndef f(x): sys.setrecursionlimit(x)", "sys.setrecursionlimit"),
+    ("import socket\ndef f(x): socket.setdefaulttimeout(x)", "socket.setdefaulttimeout"),
+    ("import tempfile\ndef f(x):\n x.a = 1\n tempfile.tempdir = x", "tempfile.tempdir"),
+    ("def f(x):\n import tempfile\n tempfile.tempdir = x", "tempfile.tempdir"),
+    ("import os\ndef f(x): os.environ['A'] = x", "os.environ"),
+    ("import os\ndef f(x, y): os.environ[y] = x", "os.environ"),
+    ("import os\nNAME = 'A'\ndef f(x): os.environ[NAME] = x", "os.environ"),
+    ("import os\ndef f(x): del os.environ['A']", "os.environ"),
+    ("import os\ndef f(x): os.environ.update(A=x)", "os.environ"),
+    ("from os import environ\ndef f(x): environ['A'] = x", "os.environ"),
+    ("def f(x):\n from os import environ\n environ.pop('A')", "os.environ"),
     ("import sys\ndef f(x):\n old, sys.stderr = sys.stderr, x\n sys.stderr = old", "sys.stderr"),
     # imported by the function itself
     ("def f(x):\n import random\n random.seed(x)", "random.seed"),
@@ -106,6 +118,9 @@ USES_NOT = [
     "def f(x):\n from . import random\n random.seed(x)",
     "import os\ndef f(x): return os.getcwd(), os.environ['HOME'], os.environ.get('A'), os.path.join(x)",
     "import os, subprocess\ndef f(x): return subprocess.run(['pwd'], cwd=x, capture_output=True).stdout",
+    "import os\ndef f(x):\n d = {os.environ['A']: 1}\n d['A'] = os.environ\n d[os.environ['A']] = 1",
+    "import os\ndef f(x):\n e = dict(os.environ)\n e['A'] = x\n e.update(x)\n return os.environ.get('A')",
+    "import sys\ndef f(x): x.argv = sys.argv",
     "import sys\ndef f(x): sys.stdout.write(x); print(x, file=sys.stderr); x.stdout = sys.stdout",
     "import asyncio\ndef f(x): return asyncio.run(x), asyncio.new_event_loop()",
     "import asyncio\nasync def f(x): return await asyncio.get_event_loop().run_in_executor(None, x)",
@@ -140,3 +155,8 @@ def test_nothing_makes_it_raise(callable_: object) -> None:
 
 def test_the_very_function_is_found_where_it_is_called_itself() -> None:
     assert state_of_the_process(function_of("from random import seed\nf = lambda x: seed(x)")) == "random.seed"
+
+
+def test_a_name_beyond_the_first_256_of_a_code_is_found() -> None:
+    many = "; ".join(f"x.a{n}" for n in range(300))
+    assert state_of_the_process(function_of(f"import random\ndef f(x): {many}; random.seed(x)")) == "random.seed"
