@@ -11,7 +11,7 @@ from time import perf_counter, time
 
 from amorsize.calibration.front import is_expected
 from amorsize.calibration.profile import Profile
-from amorsize.clearance import how_to_start, n_waiting, prices, sends_items, shared_handle, threads_share, unlike
+from amorsize.clearance import how_to_start, n_waiting, no_threads, prices, sends_items, shared_handle, unlike
 from amorsize.identity.machine import HAS_GIL, capacity
 from amorsize.inline import TELLING_S
 from amorsize.planning.model import NATIVE_FROM
@@ -240,10 +240,11 @@ class Adviser:
             BackendUnavailable: for `isolate=True` where no process can be started.
         """
         from amorsize.engine.safety import thread_refusal
-        from amorsize.identity.reach import reach
+        from amorsize.identity.reach import reach, reach_with
 
         self._cleared.add(backend)
-        is_asked, refusal, reached = self.options.forces_workers, None, reach(self._func)
+        is_asked, refusal = self.options.forces_workers, None
+        reached = reach(self._func) if is_asked else reach_with(self._func, sample())
         if backend == "process":
             shared = (None, None) if is_asked else (self._func, reached)
             self._start_method, self._no_fork, refusal = how_to_start(self.options.start_method, *shared)
@@ -254,7 +255,7 @@ class Adviser:
         if is_asked and refusal is not None:
             self.stay(refusal)
         elif not is_asked and backend == "thread":
-            self._no_threads = refusal or threads_share(self._func)
+            self._no_threads = refusal or no_threads(self._func, sample())
         elif not is_asked:  # what was asked for is neither priced nor refused: it raises where it cannot be sent
             self._no_processes = refusal or self._price(n_left, results, sample)
 

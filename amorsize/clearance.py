@@ -128,11 +128,12 @@ def shared_handle(
     )
 
 
-def threads_share(func: Callable[..., object]) -> str | None:
-    """Return what the function uses that belongs to the process, so that threads would set it for each other."""
+def no_threads(func: Callable[..., object], items: Sequence[object]) -> str | None:
+    """Return what the function uses, with items like these, that belongs to the process, so that threads would set it
+    for each other."""
     from amorsize.identity.reach import state_of_the_process
 
-    found = state_of_the_process(func)
+    found = state_of_the_process(func, items)
     return None if found is None else f"it uses {found}, which belongs to the process and not to a thread"
 
 

@@ -387,6 +387,22 @@ def test_config_holds_inside_items() -> None:
         assert pmap(inner, range(4), n_jobs=2) == [[1]] * 4
 
 
+class Seeded:
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def draw(self) -> float:
+        random.seed(self.seed)
+        time.sleep(0.005)
+        return random.random()
+
+
+@pytest.mark.usefixtures("waiting", "another_thread")
+def test_items_whose_method_seeds_the_generator_of_all_threads_run_in_none() -> None:
+    items = [Seeded(n) for n in range(60)]
+    assert pmap(lambda item: item.draw(), items) == [random.Random(n).random() for n in range(60)]
+
+
 def third(n: int) -> str:
     decimal.getcontext().prec = 5 + n % 20
     time.sleep(0.005)

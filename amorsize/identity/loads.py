@@ -14,7 +14,7 @@ from amorsize.identity.values import PLAIN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from types import FunctionType as FunctionType
     from types import MemberDescriptorType
     from types import MethodType as MethodType
@@ -40,6 +40,8 @@ else:
 # Under which names the wrappers of functools, our own, NumPy's and Numba's keep what they wrap.
 _WRAPPED_AS = ("__wrapped__", "func", "__func__", "pyfunc", "py_func")
 
+# Elements of a tuple or list that are looked at, where it is an item.
+_MAX_FIELDS = 16
 
 # What every class holds and calls nothing.
 _IDLE = frozenset({"__annotations__", "__dict__", "__doc__", "__module__", "__qualname__", "__slots__", "__weakref__"})
@@ -105,6 +107,23 @@ def _slot_values(instance: object, base: type) -> Named:
             except AttributeError:  # never assigned
                 continue
     return found
+
+
+def kinds_of(items: Iterable[object]) -> list[type]:
+    """List the user's classes of items, of what stands in those that are tuples or lists, and of what they hold."""
+    rows = [item[:_MAX_FIELDS] if type(item) is tuple or type(item) is list else (item,) for item in items]
+    parts = [part for row in rows for part in row]
+    parts += [held for part in parts for held in _held_by(part)]
+    kinds = {id(type(part)): type(part) for part in parts}
+    bases = [base for kind in kinds.values() for base in kind.__mro__[:-1]]
+    return [base for base in bases if module_library(base.__module__) is None]
+
+
+def _held_by(item: object) -> list[object]:
+    try:
+        return [held for _, held in instance_attributes(item)]
+    except Exception:  # a class that fails when it is looked at; given up: what such an item holds
+        return []
 
 
 def inner_parts(value: object) -> Named:

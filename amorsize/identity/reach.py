@@ -23,6 +23,7 @@ from amorsize.identity.loads import (
     inner_parts,
     instance_attributes,
     is_class,
+    kinds_of,
     named_in,
     special_methods,
 )
@@ -62,7 +63,16 @@ def reach(func: object) -> Reach:
         >>> reach(print)
         Reach(handles=(), writes=(), thread_handles=(), context=())
     """
-    walk = _Walk(func)
+    return _reached(_Walk(func))
+
+
+def reach_with(func: object, items: Iterable[object]) -> Reach:
+    """Return the same of a function with items like these: what it calls on them counts, too."""
+    kinds = kinds_of(items)
+    return _reached(_Walk(func, kinds=kinds)) if kinds else reach(func)
+
+
+def _reached(walk: _Walk) -> Reach:
     if not (walk.handles or walk.writes or walk.thread_handles or walk.context):
         return _NOTHING
     return Reach(
@@ -89,26 +99,27 @@ def shared_by(items: Iterable[object]) -> str | None:
     return None
 
 
-def state_of_the_process(func: object) -> str | None:
+def state_of_the_process(func: object, items: Iterable[object] = ()) -> str | None:
     """Return what `func` uses that belongs to the process and not to a thread, such as `random.seed`; None for nothing.
 
     Like `reach`, it neither calls it nor raises. It is asked before threads only, and not remembered.
     """
     from amorsize.identity.process_state import process_state
 
-    return process_state(_Walk(func).functions)
+    return process_state(_Walk(func, kinds=kinds_of(items)).functions)
 
 
 class _Walk:
     """One walk; `own` tells whether the user's code holds a value, and not an object of a library."""
 
     __slots__ = (
-        "context", "found", "functions", "handles", "home", "locals", "queue", "seen", "thread_handles", "writes"
+        "context", "found", "functions", "handles", "home", "kinds", "locals", "queue", "seen", "thread_handles",
+        "writes",
     )  # fmt: skip
 
     most = _MAX_SEEN
 
-    def __init__(self, root: object, path: str = "") -> None:
+    def __init__(self, root: object, path: str = "", kinds: Iterable[type] = ()) -> None:
         self.queue: list[tuple[str, object, CodeFacts, int, bool]] = []
         self.seen: set[tuple[int, int]] = set()
         self.handles: dict[int, str] = {}
@@ -117,12 +128,16 @@ class _Walk:
         self.context: list[str] = []
         self.locals: list[tuple[str, Named]] = []
         self.functions: list[FunctionType] = []
+        self.kinds = {id(kind): kind for kind in kinds}
         self.writes: set[str] = set()
         self.home: str | None = None
         self.meet(path, root, NO_FACTS, 0, own=True)
-        self._follow()
+        while self.queue:
+            self._follow()
+            self.queue = []
+            self._meet_methods()
         if self.locals:
-            self.queue, self.found = [], self.thread_handles
+            self.found = self.thread_handles
             for path, named in self.locals:  # a lock that one thread alone has is in nobody's way
                 self._meet_all(path, named, NO_FACTS, 1, own=False)
             self._follow()
@@ -133,6 +148,14 @@ class _Walk:
                 self.read(path, value, facts, steps, own=own)
             except Exception:  # an object whose class fails when it is looked at; given up: what stands behind it
                 continue
+
+    def _meet_methods(self) -> None:
+        """Put into the queue what the code names of all classes met: an object may have come to it from anywhere."""
+        named = [code_facts(function.__code__).names for function in self.functions if self.kinds]
+        names = sorted({name for each in named for name in each})
+        for kind in self.kinds.values():
+            held = [(name, kind.__dict__[name]) for name in names if name in kind.__dict__]
+            self._meet_all(kind.__name__, held, NO_FACTS)
 
     def meet(self, path: str, value: object, facts: CodeFacts, steps: int, *, own: bool) -> None:
         """Put a value that the code of `facts` reaches by `path` into the queue."""
@@ -192,6 +215,7 @@ class _Walk:
         for base in kind.__mro__[:-1]:
             if module_library(base.__module__) is not None:
                 continue
+            self.kinds[id(base)] = base
             named = named_in(base.__dict__, facts) + special_methods(base)
             self._meet_all(base.__name__, named, facts)
             for _, value in named:

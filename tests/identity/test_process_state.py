@@ -160,3 +160,27 @@ def test_the_very_function_is_found_where_it_is_called_itself() -> None:
 def test_a_name_beyond_the_first_256_of_a_code_is_found() -> None:
     many = "; ".join(f"x.a{n}" for n in range(300))
     assert state_of_the_process(function_of(f"import random\ndef f(x): {many}; random.seed(x)")) == "random.seed"
+
+
+COMPOSED = """
+import random
+class Inner:
+    def compute(self, x): random.seed(x)
+class Outer:
+    def __init__(self): self.inner = Inner()
+    def run(self, x): return self.inner.compute(x)
+OUTER = Outer()
+"""
+
+
+@pytest.mark.parametrize("call", ["OUTER.run(x)", "Outer().run(x)", "OUTER.inner.compute(x)"])
+def test_it_is_found_in_a_method_of_what_an_object_holds(call: str) -> None:
+    assert state_of_the_process(function_of(f"{COMPOSED}def f(x): return {call}")) == "random.seed"
+
+
+def test_it_is_found_in_a_method_of_the_items_that_is_called() -> None:
+    called, not_called = function_of(f"{COMPOSED}def f(x): return x.run(1)"), function_of("def f(x): return x.other")
+    outer = called.__globals__["OUTER"]
+    assert state_of_the_process(called, [outer]) == state_of_the_process(called, [(1, outer)]) == "random.seed"
+    assert state_of_the_process(not_called, [outer]) is None
+    assert state_of_the_process(called, [1, "a", (2, None)]) is None

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from amorsize.identity.reach import reach, shared_by
+from amorsize.identity.reach import reach, reach_with, shared_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -457,6 +457,34 @@ def test_items_that_share_no_live_handle_are_free(
     for file in files:
         file.close()
     assert shared_by(files[:1] * 2) is None
+
+
+COMPOSED = """
+class Inner:
+    def compute(self, x): return PLUG.send(x)
+class Outer:
+    def __init__(self): self.inner = Inner()
+    def run(self, x): return self.inner.compute(x)
+    def close(self): return LOCK
+OUTER = Outer()
+"""
+
+
+@pytest.mark.parametrize("call", ["OUTER.run(x)", "Outer().run(x)", "OUTER.inner.compute(x)"])
+def test_it_looks_into_the_methods_of_what_an_object_holds(call: str, plug: socket.socket) -> None:
+    function = function_over(f"{COMPOSED}def f(x): return {call}", PLUG=plug, LOCK=threading.Lock())
+    assert reach(function).handles == ("PLUG (socket.socket)",)
+    assert reach(function.__globals__["OUTER"].run).handles == ("PLUG (socket.socket)",)
+
+
+def test_it_looks_into_the_methods_of_items_that_are_called(plug: socket.socket) -> None:
+    function = function_over(f"{COMPOSED}def f(x): return x.run(1)", PLUG=plug, LOCK=threading.Lock())
+    outer = function.__globals__["OUTER"]
+    assert reach(function).handles == ()
+    assert reach_with(function, [outer]).handles == ("PLUG (socket.socket)",)
+    assert reach_with(function, [(1, outer)]).handles == ("PLUG (socket.socket)",)
+    assert reach_with(function, [1, "a", (None, Unusable())]).handles == ()
+    assert reach_with(function_over("def f(x): return x.other", PLUG=plug), [outer]).handles == ()
 
 
 # ---- what it assigns
