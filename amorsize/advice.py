@@ -255,7 +255,7 @@ class Adviser:
         if is_asked and refusal is not None:
             self.stay(refusal)
         elif not is_asked and backend == "thread":
-            self._no_threads = refusal or no_threads(self._func, sample())
+            self._no_threads = refusal or no_threads(self._func, reached, sample())
         elif not is_asked:  # what was asked for is neither priced nor refused: it raises where it cannot be sent
             self._no_processes = refusal or self._price(n_left, results, sample)
 

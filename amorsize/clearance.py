@@ -58,9 +58,19 @@ def how_to_start(asked: str, func: object, reached: Reach | None) -> tuple[str, 
     if no_workers is not None:
         return "spawn", None, no_workers
     no_spawn = _no_spawn() or (_known_unsendable(func) if _unsendable else None)
-    if no_spawn is None and reached is not None and reached.context:
-        no_spawn = f"it uses {reached.context[0]}, a context variable that has its value here only"
+    if no_spawn is None and reached is not None:
+        no_spawn = _only_here(reached)
     return "spawn", no_fork, no_spawn if no_fork is None or no_spawn is None else f"{no_fork}, and {no_spawn}"
+
+
+def _only_here(reached: Reach) -> str | None:
+    if reached.context:
+        return f"it uses {reached.context[0]}, a context variable that has its value here only"
+    return _only_in_this_thread(reached)
+
+
+def _only_in_this_thread(reached: Reach) -> str | None:
+    return f"it uses {reached.brought[0]}, which this thread alone has" if reached.brought else None
 
 
 def _no_spawn() -> str | None:
@@ -128,11 +138,13 @@ def shared_handle(
     )
 
 
-def no_threads(func: Callable[..., object], items: Sequence[object]) -> str | None:
+def no_threads(func: Callable[..., object], reached: Reach, items: Sequence[object]) -> str | None:
     """Return what the function uses, with items like these, that belongs to the process, so that threads would set it
-    for each other."""
+    for each other, or to this thread, so that others lack it."""
     from amorsize.identity.reach import state_of_the_process
 
+    if reached.brought:
+        return _only_in_this_thread(reached)
     found = state_of_the_process(func, items)
     return None if found is None else f"it uses {found}, which belongs to the process and not to a thread"
 

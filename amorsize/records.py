@@ -32,12 +32,15 @@ class Reach(Record):
         thread_handles: live handles that a `threading.local` holds: another thread opens its own, but a forked worker
             has the very same.
         context: context variables that have a value in the caller's context: a fresh interpreter does not know it.
+        brought: what a `threading.local` holds and the function does not assign: no other thread, and no fresh
+            interpreter, has it.
     """
 
     handles: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
     thread_handles: tuple[str, ...] = ()
     context: tuple[str, ...] = ()
+    brought: tuple[str, ...] = ()
 
 
 class InputClass(Record):

@@ -387,6 +387,25 @@ def test_config_holds_inside_items() -> None:
         assert pmap(inner, range(4), n_jobs=2) == [[1]] * 4
 
 
+TENANT = threading.local()
+
+
+@parallelizable
+def of_tenant(n: int) -> str:
+    time.sleep(0.005)
+    return getattr(TENANT, "name", "nobody")
+
+
+@pytest.mark.usefixtures("waiting", "another_thread")
+def test_what_the_caller_has_put_into_a_thread_local_keeps_the_call_in_its_thread() -> None:
+    TENANT.name = "acme"
+    try:
+        assert of_tenant.pmap(range(60)) == ["acme"] * 60
+        assert "it uses TENANT.name, which this thread alone has" in report(of_tenant).reason
+    finally:
+        del TENANT.name
+
+
 class Seeded:
     def __init__(self, seed: int) -> None:
         self.seed = seed

@@ -61,7 +61,7 @@ def reach(func: object) -> Reach:
 
     Example:
         >>> reach(print)
-        Reach(handles=(), writes=(), thread_handles=(), context=())
+        Reach(handles=(), writes=(), thread_handles=(), context=(), brought=())
     """
     return _reached(_Walk(func))
 
@@ -73,13 +73,14 @@ def reach_with(func: object, items: Iterable[object]) -> Reach:
 
 
 def _reached(walk: _Walk) -> Reach:
-    if not (walk.handles or walk.writes or walk.thread_handles or walk.context):
+    if not (walk.handles or walk.writes or walk.locals or walk.context):
         return _NOTHING
     return Reach(
         handles=tuple(walk.handles.values()),
         writes=tuple(sorted(walk.writes)),
         thread_handles=tuple(walk.thread_handles.values()),
         context=tuple(walk.context),
+        brought=tuple(walk.brought()),
     )
 
 
@@ -126,7 +127,7 @@ class _Walk:
         self.thread_handles: dict[int, str] = {}
         self.found = self.handles
         self.context: list[str] = []
-        self.locals: list[tuple[str, Named]] = []
+        self.locals: list[tuple[str, Named, bool]] = []
         self.functions: list[FunctionType] = []
         self.kinds = {id(kind): kind for kind in kinds}
         self.writes: set[str] = set()
@@ -138,7 +139,7 @@ class _Walk:
             self._meet_methods()
         if self.locals:
             self.found = self.thread_handles
-            for path, named in self.locals:  # a lock that one thread alone has is in nobody's way
+            for path, named, _ in self.locals:  # a lock that one thread alone has is in nobody's way
                 self._meet_all(path, named, NO_FACTS, 1, own=False)
             self._follow()
 
@@ -156,6 +157,14 @@ class _Walk:
         for kind in self.kinds.values():
             held = [(name, kind.__dict__[name]) for name in names if name in kind.__dict__]
             self._meet_all(kind.__name__, held, NO_FACTS)
+
+    def brought(self) -> list[str]:
+        """List what a `threading.local` of the user's holds that the code does not assign: its caller did so."""
+        facts = [code_facts(function.__code__) for function in self.functions if self.locals]
+        made = {name for each in facts for name in each.written}
+        if any("setattr" in each.names for each in facts):
+            return []
+        return [f"{path}.{name}" for path, named, own in self.locals for name, _ in named if own and name not in made]
 
     def meet(self, path: str, value: object, facts: CodeFacts, steps: int, *, own: bool) -> None:
         """Put a value that the code of `facts` reaches by `path` into the queue."""
@@ -237,7 +246,8 @@ class _Walk:
             if is_live(value):
                 self.found[id(value)] = f"{path} ({type_name(value)})"
         elif verdict == LOCAL:
-            self.locals.append((path, of_threads(value)))
+            self.meet(path, type(value), facts, steps, own=own)
+            self.locals.append((path, of_threads(value), own))
         elif verdict not in (LOCK, OPAQUE):
             own = own and module_library(type(value).__module__) is None
             if own:

@@ -487,6 +487,24 @@ def test_it_looks_into_the_methods_of_items_that_are_called(plug: socket.socket)
     assert reach_with(function_over("def f(x): return x.other", PLUG=plug), [outer]).handles == ()
 
 
+def test_what_the_caller_has_put_into_a_local_is_told_from_what_the_function_makes() -> None:
+    local = threading.local()
+    local.tenant = local.client = 1
+    takes = function_over("def f(x): return getattr(LOCAL, 'tenant', None)", LOCAL=local)
+    assert reach(takes).brought == ("LOCAL.tenant", "LOCAL.client")
+    makes = function_over("def f(x):\n if not hasattr(LOCAL, 'client'): LOCAL.client = 1\n return x", LOCAL=local)
+    assert reach(makes).brought == ("LOCAL.tenant",)
+    sets = function_over("def f(x): setattr(LOCAL, x, 1)", LOCAL=local)
+    assert reach(sets).brought == ()
+    made = Made()
+    assert reach(function_over("def f(x): return LOCAL.client", LOCAL=made)).brought == ()
+
+
+class Made(threading.local):
+    def __init__(self) -> None:
+        self.client = 1
+
+
 # ---- what it assigns
 
 
