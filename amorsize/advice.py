@@ -130,8 +130,7 @@ class Adviser:
         self._cpu_share.begin()
         self.chosen_at_s = perf_counter()
         if not self.pause_s:
-            is_settled = self.knowledge.is_hit and n_left is not None
-            choice_s = self.chosen_at_s - began_s if is_settled else 0.0
+            choice_s = self.chosen_at_s - began_s if self.knowledge.is_hit and n_left is not None else 0.0
             self.pause_s = pause_s(plan, timings.total_s, self.profile.item.mean, choice_s)
         return plan
 
@@ -195,10 +194,11 @@ class Adviser:
         return loop_plan("finding out if it frees the GIL", n_left, plan.serial_s) if self.wants_ticker else plan
 
     def _alone_first_s(self, plan: Plan, timings: Timings) -> float:
-        """Return for how long items alone show, for little, by how much workers make them longer: where these are known
-        to, or nobody has looked yet."""
+        """Return for how long items alone show, for little, whether they wait, and by how much workers make them
+        longer: where these are known to, or nobody could tell yet."""
+        is_told = timings.n_items or (self.profile.crowding == 0.0 and self.profile.cpu_share is not None)
         is_open = plan.backend == "process" and not self.options.forces_workers and not self._feeds
-        if not is_open or timings.n_items or self.profile.crowding == 0.0 or plan.serial_s is None:
+        if is_told or not is_open or plan.serial_s is None:
             return 0.0
         delay_s = max(self.profile.item.mean, TELLING_S) * (plan.n_jobs - 1) / plan.n_jobs
         return TELLING_S if delay_s <= ALONE_SHARE * plan.serial_s / plan.n_jobs else 0.0
@@ -240,11 +240,11 @@ class Adviser:
             BackendUnavailable: for `isolate=True` where no process can be started.
         """
         from amorsize.engine.safety import thread_refusal
-        from amorsize.identity.reach import reach, reach_with
+        from amorsize.identity.reach import reach_with
 
         self._cleared.add(backend)
         is_asked, refusal = self.options.forces_workers, None
-        reached = reach(self._func) if is_asked else reach_with(self._func, sample())
+        reached = reach_with(self._func, () if is_asked else sample())
         if backend == "process":
             shared = (None, None) if is_asked else (self._func, reached)
             self._start_method, self._no_fork, refusal = how_to_start(self.options.start_method, *shared)

@@ -25,6 +25,7 @@ from amorsize.shares import CpuShare
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from amorsize.inline import Timings
     from amorsize.records import RunReport
 
 WAIT_S = 30.0
@@ -94,6 +95,22 @@ def test_the_second_call_samples_nothing_and_runs_nothing_in_the_caller() -> Non
     wait.pmap(range(60))
     assert threading.get_ident() not in threads_of(wait.pmap(range(60))), report()
     assert (report().backend, report().n_sampled) == ("thread", 0)
+
+
+@pytest.mark.needs_fork
+def test_a_function_of_which_nothing_could_tell_if_it_waits_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as busy:
+        busy.setattr(CpuShare, "look", lambda *_: None)
+        threads_of(wait.pmap(range(150)))
+        threads_of(wait.pmap(range(150)))
+        assert report().backend == "process"
+
+    def look(share: CpuShare, timings: Timings) -> None:
+        share.value = 0.01 if timings.n_items else None
+
+    monkeypatch.setattr(CpuShare, "look", look)
+    threads_of(wait.pmap(range(150)))
+    assert report().backend == "thread"
 
 
 @pytest.mark.usefixtures("waiting")
