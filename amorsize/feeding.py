@@ -210,7 +210,9 @@ def _crew(plan: Plan, work: Work, held: Held) -> Crew[Any]:
 def _spawned_crew(work: Work, held: Held) -> Crew[Any]:
     from amorsize.engine.spawn.crew import SpawnedCrew
     from amorsize.engine.spawn.errand import Errand
+    from amorsize.engine.spawn.names import is_named
     from amorsize.identity.likeness import likeness
+    from amorsize.identity.loads import kinds_of
 
     guard = work.guard
     initializer: Callable[..., object] | None = None
@@ -219,6 +221,12 @@ def _spawned_crew(work: Work, held: Held) -> Crew[Any]:
         initializer, initargs = guard.initializer, guard.initargs
         guard = guard.replace(initializer=None, initargs=(), prepared=None)
     errand = Errand(
-        work.func, star=work.star, guard=guard, initializer=initializer, initargs=initargs, identify=likeness
+        work.func,
+        star=work.star,
+        guard=guard,
+        initializer=initializer,
+        initargs=initargs,
+        identify=likeness,
+        kinds=tuple(filter(is_named, kinds_of(work.sample()))),
     )
     return SpawnedCrew(errand, held)

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any, TypeAlias
 
-    # func, star, guard, identify, initializer, initargs
-    Content: TypeAlias = tuple[Any, bool, Any, Callable[[Any], str] | None, Any, tuple[Any, ...]]
+    # func, star, guard, identify, initializer, initargs, kinds
+    Content: TypeAlias = tuple[Any, bool, Any, Callable[[Any], str] | None, Any, tuple[Any, ...], tuple[type, ...]]
 
 BY_NAME, OWN_MODULE, ALL_MODULES = 0, 1, 2
 
@@ -59,9 +59,10 @@ class Errand:
         initargs: what with.
         identify: names a function by everything that decides what it does; can be pickled by its name. What it says in
             the worker of the function found there must equal what it says here.
+        kinds: classes of items, which must be the same there, too.
     """
 
-    __slots__ = ("func", "guard", "identify", "initargs", "initializer", "star")
+    __slots__ = ("func", "guard", "identify", "initargs", "initializer", "kinds", "star")
 
     def __init__(
         self,
@@ -72,6 +73,7 @@ class Errand:
         initializer: Callable[..., object] | None = None,
         initargs: tuple[object, ...] = (),
         identify: Callable[[Any], str] | None = None,
+        kinds: tuple[type, ...] = (),
     ) -> None:
         self.func = func
         self.star = star
@@ -79,6 +81,7 @@ class Errand:
         self.initializer = initializer
         self.initargs = initargs
         self.identify = identify
+        self.kinds = kinds
 
 
 class Packed:
@@ -112,7 +115,8 @@ class Packed:
         self.classes: set[str] = set()
         self.content = self._pickled() if names is None else names
         identify = errand.identify
-        self.digest = identify(errand.func) if identify is not None and self.step != ALL_MODULES else None
+        what = (errand.func, *errand.kinds) if errand.kinds else errand.func
+        self.digest = identify(what) if identify is not None and self.step != ALL_MODULES else None
         self.key = blake2b(self.content + (self.digest or "").encode(), digest_size=16).digest()
 
     def _name(self) -> bytes:
@@ -124,7 +128,7 @@ class Packed:
     def _pickled(self) -> bytes:
         errand = self.errand
         content: Content = (
-            errand.func, errand.star, errand.guard, errand.identify, errand.initializer, errand.initargs
+            errand.func, errand.star, errand.guard, errand.identify, errand.initializer, errand.initargs, errand.kinds
         )  # fmt: skip
         from amorsize.engine.spawn.by_value import Luggage
 
@@ -156,7 +160,7 @@ class Packed:
 def _names(errand: Errand) -> bytes | None:
     """Return an errand as marshalled names, where it consists of nothing else."""
     func, identify = name_of(errand.func), name_of(errand.identify)
-    if func is None or errand.guard is not None or errand.initializer is not None:
+    if func is None or errand.guard is not None or errand.initializer is not None or errand.kinds:
         return None
     if identify is None and errand.identify is not None:
         return None
@@ -191,7 +195,7 @@ def modules_at(step: int, errand: Errand) -> tuple[str, ...]:
     """Return the modules that travel as code; `__main__` always does and is not named."""
     if step == BY_NAME:
         return ()
-    names = {*_homes(errand.func), *_homes(errand.initializer)}
+    names = {*_homes(errand.func), *_homes(errand.initializer), *[kind.__module__ for kind in errand.kinds]}
     if step == ALL_MODULES:
         names.update(user_modules())
     return tuple(sorted(filter(_is_users, names)))

@@ -23,6 +23,14 @@ def name_of(func: object) -> tuple[str, str] | None:
         return None
 
 
+def is_named(kind: type) -> bool:
+    """Tell whether a worker can look up a class by its name."""
+    try:
+        return kind.__module__ != "__main__" and found((kind.__module__, kind.__qualname__)) is kind
+    except (AttributeError, ImportError):  # of a class in a function, or one that was replaced
+        return False
+
+
 def found(name: tuple[str, str]) -> Any:  # Any: whatever stands there
     """Return what has this name, and import its module where that is not loaded.
 

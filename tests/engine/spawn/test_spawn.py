@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from amorsize import pmap
 from amorsize.engine import safety
 from amorsize.engine.spawn import launch, warm
 from amorsize.errors import BackendUnavailable
@@ -676,3 +677,30 @@ print(sorted(" ".join(flags()).split()) == sorted(" ".join(subprocess._args_from
 """
     for options in ([], ["-OO", "-B", "-s"], ["-X", "utf8", "-W", "ignore"], ["-X", "dev"], ["-P", "-bb"]):
         assert fresh_python(*options, "-c", source).startswith("True")
+
+
+WITH_METHODS = """
+SCALE = 1
+
+class Point:
+    factor = 1
+
+    def __init__(self, x):
+        self.x = x
+
+    def scaled(self):
+        return self.x * SCALE * self.factor
+"""
+
+
+@pytest.mark.parametrize("change", ["SCALE = 5", "Point.factor = 5"])
+@pytest.mark.parametrize("in_a_row", [False, True])
+def test_what_the_methods_of_items_use_is_as_it_is_here(write: Write, change: str, in_a_row: bool) -> None:
+    work = write("work_items", WITH_METHODS)
+    exec(change, vars(work))
+    points = [work.Point(n) for n in range(20)]
+    items = [(point, 0) for point in points] if in_a_row else points
+    found = pmap(
+        lambda item: (item[0] if in_a_row else item).scaled(), items, backend="process", n_jobs=2, start_method="spawn"
+    )
+    assert found == [5 * n for n in range(20)]
