@@ -27,6 +27,7 @@ INTERRUPTED = 130
 """What a shell reports of a command that Ctrl-C ended: 128 + SIGINT."""
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
+_MOST_DIGITS = 12  # of an age: longer than anything lasts, and still a float
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -105,7 +106,7 @@ def _count(text: str) -> int:
 
 def _age(text: str) -> int:
     number, unit = text[:-1], text[-1:]
-    if not number.isdecimal() or unit not in _UNITS_S:
+    if not number.isdecimal() or len(number) > _MOST_DIGITS or unit not in _UNITS_S:
         raise argparse.ArgumentTypeError(f"{text!r} is no age, such as 30d, 12h or 2w")
     return int(number) * _UNITS_S[unit]
 

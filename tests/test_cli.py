@@ -300,7 +300,7 @@ def test_prune_drops_what_was_last_seen_before_that_and_nothing_else(
     store.close()
 
 
-@pytest.mark.parametrize("age", ["30", "d", "", "-1d", "1.5d", "3y", "30 d"])
+@pytest.mark.parametrize("age", ["30", "d", "", "-1d", "1.5d", "3y", "30 d", "9" * 400 + "d", "9" * 5000 + "d"])
 def test_an_age_without_number_or_unit_is_refused(age: str, refused: Callable[..., str]) -> None:
     assert f"{age!r} is no age, such as 30d, 12h or 2w" in refused("cache", "prune", f"--older-than={age}")
 
