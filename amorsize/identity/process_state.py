@@ -4,7 +4,7 @@ seed of the global random generator, where `print` writes to.
     names of the code ──> is one of these among them? ──> its instructions ──> np.random.seed ──> numpy.random.seed
                           nearly always the end           once for each code   as written         as globals resolve it
 
-A name alone tells nothing: `config.seed` and `rng.seed` set nothing that is shared.
+A name alone tells nothing: `config.seed` sets nothing that is shared; `rng.seed` does where threads share that `rng`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
     from types import CodeType, FunctionType
+
+    from amorsize.identity.code import CodeFacts
 
     Dotted = tuple[str, ...]
 
@@ -44,6 +46,15 @@ _NAMES = frozenset(path.rpartition(".")[2] for path in _PATHS) | {"environ"}
 
 # What changes the environment, as methods and as "[...] =".
 _CHANGES = frozenset({"[]=", "clear", "pop", "popitem", "setdefault", "update"})
+
+# Type -> methods after which all who share such an object go on from somewhere else.
+_MOVES = {
+    "_io.BytesIO": "read readline seek truncate write",
+    "_io.StringIO": "read readline seek truncate write",
+    "mmap.mmap": "read readline seek write",
+    "numpy.random.mtrand.RandomState": "seed set_state",
+    "random.Random": "seed setstate",
+}
 
 # What an instruction does with the name that it has. Newer Pythons have one for two local variables.
 _VERBS = {
@@ -76,8 +87,11 @@ _MAX_READ = 256
 _read: dict[CodeType, tuple[Dotted, ...]] = {}
 
 
-def process_state(functions: Iterable[FunctionType]) -> str | None:
-    """Return the first name under which one of the functions uses state of the process; None where none does.
+def process_state(
+    functions: Iterable[FunctionType], objects: Iterable[tuple[str, object, CodeFacts]] = ()
+) -> str | None:
+    """Return the first name under which one of the functions uses state of the process, or an object that all threads
+    share; None where none does.
 
     Takes 10 us; 0.2 ms more where code names such a thing, once, and 3 ms to load `dis` for the first such code.
     """
@@ -86,7 +100,16 @@ def process_state(functions: Iterable[FunctionType]) -> str | None:
         for path in _PATHS
         if (found := getattr(sys.modules.get(path.rpartition(".")[0]), path.rpartition(".")[2], None)) is not None
     }
-    return next((path for function in functions for path in _used(function, known)), None)
+    for function in functions:
+        for path in _used(function, known):
+            return path
+    return next((path for path, value, facts in objects if _is_moved(value, facts.names)), None)
+
+
+def _is_moved(value: object, names: Collection[str]) -> bool:
+    moves = _MOVES.get(f"{type(value).__module__}.{type(value).__qualname__}", "").split()
+    is_hidden = value is getattr(sys.modules.get("random"), "_inst", None)  # behind functions, which tell more
+    return not is_hidden and not set(moves).isdisjoint(names) and not getattr(value, "closed", False)
 
 
 def _used(function: FunctionType, known: dict[int, str]) -> Iterator[str]:

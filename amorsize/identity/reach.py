@@ -107,15 +107,16 @@ def state_of_the_process(func: object, items: Iterable[object] = ()) -> str | No
     """
     from amorsize.identity.process_state import process_state
 
-    return process_state(_Walk(func, kinds=kinds_of(items)).functions)
+    walk = _Walk(func, kinds=kinds_of(items))
+    return process_state(walk.functions, walk.objects)
 
 
 class _Walk:
     """One walk; `own` tells whether the user's code holds a value, and not an object of a library."""
 
     __slots__ = (
-        "context", "found", "functions", "handles", "home", "kinds", "locals", "queue", "seen", "thread_handles",
-        "writes",
+        "context", "found", "functions", "handles", "home", "kinds", "locals", "objects", "queue", "seen",
+        "thread_handles", "writes",
     )  # fmt: skip
 
     most = _MAX_SEEN
@@ -130,6 +131,7 @@ class _Walk:
         self.locals: list[tuple[str, Named, bool]] = []
         self.functions: list[FunctionType] = []
         self.kinds = {id(kind): kind for kind in kinds}
+        self.objects: list[tuple[str, object, CodeFacts]] = []
         self.writes: set[str] = set()
         self.home: str | None = None
         self.meet(path, root, NO_FACTS, 0, own=True)
@@ -241,6 +243,8 @@ class _Walk:
         if type(value) is ContextVar:
             self.context += [path] if value in copy_context() else []
             return
+        if own:
+            self.objects.append((path, value, facts))
         verdict = judge(type(value))
         if verdict == HANDLE or (verdict == LOCK and own):
             if is_live(value):

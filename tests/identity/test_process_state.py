@@ -91,6 +91,20 @@ def test_it_is_found_by_its_full_name(source: str, name: str) -> None:
     assert state_of_the_process(function_of(source)) == name
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import random\nheld = random.Random()\ndef f(x): held.seed(x)",
+        "import numpy\nheld = numpy.random.RandomState()\ndef f(x): held.seed(x)",
+        "import io\nheld = io.StringIO()\ndef f(x): held.seek(0); held.truncate()",
+        "import io\nheld = io.BytesIO(b'a')\ndef f(x): return held.read(1)",
+        "import mmap\nheld = mmap.mmap(-1, 10)\ndef f(x): held.seek(x); return held.read(1)",
+    ],
+)
+def test_an_object_that_all_threads_would_move_is_found(source: str) -> None:
+    assert str(state_of_the_process(function_of(source))).startswith("held")
+
+
 def test_it_is_found_through_a_module_of_the_user() -> None:
     helping = ModuleType("helping")
     helping.__dict__.update(np=numpy, seed=random.seed, random=random)
@@ -102,7 +116,6 @@ USES_NOT = [
     "import random\ndef f(x): return random.Random(x).random() + random.random()",
     "import random\ndef f(x, rng): rng.seed(x); return random.random()",
     "import random\ndef f(x, config): return random.Random(config.seed)",
-    "import random\nrng = random.Random()\ndef f(x): rng.seed(x)",
     "from random import seed\ndef f(x): return x.seed",
     "import numpy as np\ndef f(x): return np.random.default_rng(x).normal()",
     "import numpy as np\ndef f(x): return np.random.default_rng(x.seed)",
@@ -133,6 +146,10 @@ USES_NOT = [
     "import time, locale\ndef f(x): time.sleep(x); return locale.getlocale()",
     "import random\ndef reset(): random.seed(1)\nreset()\ndef f(x): return random.random()",
     "import random\nrandom.seed(1)\ndef f(x): return random.random()",
+    "import random\nrng = random.Random(1)\ndef f(x): return rng.random()",
+    "import io\nout = io.StringIO()\ndef f(x): return out.getvalue()",
+    "import io\nout = io.StringIO()\nout.close()\ndef f(x): return out.read()",
+    "import mmap\ndata = mmap.mmap(-1, 10)\ndef f(x): return data[x : x + 1]",
 ]
 
 
