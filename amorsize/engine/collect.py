@@ -119,17 +119,19 @@ def explain_alone(error: BaseException, work: Work, results: list[object]) -> No
 
 
 def name_item(error: BaseException, index: int, find: Callable[[], object]) -> None:
-    """Note on an exception of the user's function which item raised it; our own errors say so themselves.
+    """Note on an exception of the user's function, or what stands in for it, which item raised it; our other errors say
+    so themselves.
 
     Args:
         error: the exception.
         index: of the item, in the caller's whole input.
         find: returns the item; may raise.
     """
-    from amorsize.errors import AmorsizeError
+    from amorsize.errors import AmorsizeError, RemoteError
 
     notes = error.__dict__.get("__notes__") or ()
-    if not isinstance(error, AmorsizeError) and not any(str(note).startswith(OF_INITIALIZER) for note in notes):
+    is_ours = isinstance(error, AmorsizeError) and not isinstance(error, RemoteError)
+    if not is_ours and not any(str(note).startswith(OF_INITIALIZER) for note in notes):
         add_note(error, f"amorsize: raised by item {index}: {_short(find)}")
 
 

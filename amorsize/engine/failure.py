@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import marshal
 import pickle
+import re
 import signal
 import traceback
 
@@ -34,11 +35,22 @@ CAUSE, CONTEXT = "cause", "context"
 OURS = ("amorsize.engine.", "amorsize.inline")
 """Modules that stand between whoever pickles and the user's own code."""
 
+ADDRESS = re.compile(" at 0x[0-9A-Fa-f]+")
+"""In the repr of an object without one of its own, and never twice the same."""
+
 
 def pack(error: BaseException) -> bytes:
     """Return what `unpack` needs: the exceptions that can travel, their descriptions, and the worker's traceback."""
-    text = "".join(traceback.format_exception(error))
-    return marshal.dumps((_links(error), text))
+    return marshal.dumps((_links(error), _traceback(error)))
+
+
+def _traceback(error: BaseException) -> str:
+    """Return the traceback as Python prints it; where the exception's own attributes keep it from that, its lines."""
+    try:
+        return "".join(traceback.format_exception(error))
+    except REFUSALS as failed:
+        lines = "".join(traceback.format_tb(error.__traceback__))
+        return f"{lines}{type(error).__qualname__}: cannot be printed ({_repr(failed)})\n"
 
 
 def unpack(content: tuple[list[Link], str]) -> BaseException:
@@ -116,12 +128,17 @@ class _AsItIs:
 
 
 def _is_same(error: BaseException, original: BaseException) -> bool:
-    return type(error) is type(original) and (str(error), repr(error.args)) == (str(original), repr(original.args))
+    return type(error) is type(original) and _words(error) == _words(original)
+
+
+def _words(error: BaseException) -> tuple[str, str]:
+    """Return what an exception says, without the places in memory of what it names."""
+    return ADDRESS.sub("", str(error)), ADDRESS.sub("", repr(error.args))
 
 
 def _repr(value: object) -> str:
     try:
-        return repr(value)
+        return str.__str__(repr(value))  # which may be of a subclass, and marshal takes none
     except REFUSALS as error:  # a user's broken __repr__ must not replace the error that is being reported
         return f"<{type(value).__qualname__}: repr failed with {type(error).__name__}>"
 

@@ -39,6 +39,28 @@ class ReprFails(Exception):
         raise RuntimeError("no name")
 
 
+class NoRepr:
+    """Is told from others by its place in memory alone."""
+
+
+class Markup(str):
+    __slots__ = ()
+
+
+class ReprIsNoPlainText(Exception):
+    def __repr__(self) -> str:
+        return Markup("<b>x</b>")
+
+
+class NotesFail(Exception):
+    @property
+    def __notes__(self) -> list[str]:  # type: ignore[override]  # which makes it fail
+        raise RuntimeError("no notes")
+
+
+NO_TEXT: Any = ("file", 1, 1, 5)  # the last is to be the line's
+
+
 class Refuses:
     def __reduce__(self) -> tuple[Any, ...]:
         raise RuntimeError("stays here")
@@ -79,6 +101,29 @@ def test_a_note_of_the_users_own_comes_along() -> None:
     error = ValueError("x")
     error.add_note("while parsing line 7")
     assert "while parsing line 7" in travelled(error).__notes__
+
+
+@pytest.mark.fault("R4")
+@pytest.mark.parametrize(
+    "error", [KeyError(NoRepr()), ValueError("x", [NoRepr()]), ExceptionGroup("x", [KeyError(NoRepr())])]
+)
+def test_an_exception_that_names_an_object_without_a_repr_comes_back_as_itself(error: Exception) -> None:
+    back = travelled(error)
+    assert type(back) is type(error)
+    assert len(back.args) == len(error.args)
+
+
+@pytest.mark.fault("R4")
+@pytest.mark.parametrize(
+    "error",
+    [ReprIsNoPlainText("x"), NotesFail("x"), SyntaxError("x", NO_TEXT)],
+    ids=lambda e: type(e).__name__,
+)
+def test_an_exception_that_cannot_be_printed_comes_back_as_itself(error: Exception) -> None:
+    back = travelled(error)
+    assert type(back) is type(error)
+    assert back.args == error.args
+    assert "in travelled" in back.__dict__["__notes__"][-1]
 
 
 class Prefixed(Exception):

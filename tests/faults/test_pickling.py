@@ -167,6 +167,7 @@ def test_an_exception_that_cannot_travel_is_told_in_words_with_its_traceback(run
     assert (error.type_name, error.text) == ("Unpicklable", "Unpicklable('busy')")
     assert "in fails_at" in error.traceback_text
     assert "busy" in str(error)
+    assert "raised by item 3" in error.__notes__[0]
 
 
 @pytest.mark.fault("R4")
