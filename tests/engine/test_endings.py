@@ -188,3 +188,35 @@ time.sleep(600)
     ends = [watch(int(pid)) for pid in program.stdout.readline().split()]
     os.kill(program.pid, signal.SIGKILL)
     assert [end() for end in ends] == [True, True, True]
+
+
+@pytest.mark.fault("R8")
+@pytest.mark.parametrize("items", ["range(200)", "iter(range(200))"])
+def test_a_stream_that_an_exit_function_goes_on_with_says_that_its_workers_were_ended(
+    items: str, fresh_python: Callable[..., str]
+) -> None:
+    printed = fresh_python(
+        "-c",
+        f"""
+import atexit, time
+from amorsize import WorkerDied, pimap
+
+def work(item):
+    time.sleep(0.001)
+    return item
+
+stream = pimap(work, {items}, isolate=True, n_jobs=2)
+
+def go_on():
+    found = [0]
+    try:
+        found += stream
+    except WorkerDied as error:
+        print(error)
+    assert found == list(range(len(found)))
+
+atexit.register(go_on)
+next(stream)
+""",
+    )
+    assert "the program has ended its workers" in printed

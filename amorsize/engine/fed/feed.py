@@ -19,6 +19,7 @@ from amorsize.engine.fed.link import wait_for
 from amorsize.engine.fed.table import Chair, Table
 from amorsize.engine.fed.take import Taker
 from amorsize.engine.watch import Watch
+from amorsize.errors import WorkerDied
 from amorsize.inline import Timings
 
 TYPE_CHECKING = False
@@ -175,15 +176,28 @@ class Feed:
 
     def close(self) -> None:
         """Let idle workers go and end all others; a second time, and in a copy of the process that a user has forked
-        meanwhile, do nothing."""
+        meanwhile, do nothing.
+
+        What these were at is not done again: whoever still waits for it, at the program's end, is told so.
+        """
         if os.getpid() != self._pid:
             return
         began_s = perf_counter()
         with self._held:
+            self._abandon()
             chairs, self._table.chairs = self._table.chairs, []
             self._table.crew.release([chair.seat for chair in chairs if not chair.tasks])
             self._table.crew.close()
         self.start_s += perf_counter() - began_s
+
+    def _abandon(self) -> None:
+        """End the call at the first item that was given out and is not done, if there is one."""
+        table = self._table
+        starts = [task.start for task in table.again] + [task.start for chair in table.chairs for task in chair.tasks]
+        if starts:
+            table.again.clear()
+            why = f"the program has ended its workers; item {min(starts)} is the first that is not finished"
+            table.give_up(min(starts), WorkerDied(why))
 
 
 def _has_news(seat: Seat, ready: set[int]) -> bool:
