@@ -148,19 +148,16 @@ class Feed:
             return
         began = perf_counter()
         self._began_s = self._began_s or began
-        try:
-            hired = self._hire(n_wanted)
-        except OSError as error:
-            if not table.chairs and self.n_started and self._decide is not None and not table.again:
-                self._go_back(f"no worker is left, and none can be started: {error}")
-                return
-            if not table.chairs:
-                raise
+        error = self._hire(n_wanted)
+        if error is None:
+            self.start_s += perf_counter() - began
+            self._watch.pause(perf_counter() - began)
+        elif table.chairs:
             self.shortage = f"only {len(table.chairs)} of {table.rules.n_jobs} workers could be started: {error}"
-            return
-        self.n_started += len(hired)
-        self.start_s += perf_counter() - began
-        self._watch.pause(perf_counter() - began)
+        elif self.n_started and self._decide is not None and not table.again:
+            self._go_back(f"no worker is left, and none can be started: {error}")
+        else:
+            raise error
 
     def _miss_the_dead(self) -> None:
         """Notice who has ended without a task, before one is sent that nobody would run."""
@@ -168,11 +165,17 @@ class Feed:
             with self._held:
                 self._table.dismiss(chair)
 
-    def _hire(self, n_workers: int) -> list[Seat]:
+    def _hire(self, n_workers: int) -> OSError | None:
+        """Start workers; return why none could be. What a signal's handler raises meanwhile, an OSError it may be, is
+        raised."""
         with self._held:
-            hired = self._table.crew.hire(n_workers)
+            try:
+                hired = self._table.crew.hire(n_workers)
+            except OSError as error:
+                return error
             self._table.chairs += map(Chair, hired)
-        return hired
+            self.n_started += len(hired)
+        return None
 
     def close(self) -> None:
         """Let idle workers go and end all others; a second time, and in a copy of the process that a user has forked

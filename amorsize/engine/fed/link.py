@@ -153,7 +153,7 @@ class Link:
                 self._sending.clear()
                 return
             except OSError as error:
-                if self.end.getblocking():
+                if self.end.getblocking() or error.errno is None:  # a signal handler's, and not the system's
                     raise
                 self._break(error)
                 return

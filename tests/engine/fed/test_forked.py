@@ -67,6 +67,38 @@ def run(func: Callable[[Any], object], items: Iterable[object], **given: Any) ->
     return out, sink
 
 
+@contextlib.contextmanager
+def out_of_time() -> Iterator[Callable[[], None]]:
+    """Have SIGALRM raise a TimeoutError, which is an OSError; yield what sends it to this process."""
+    before = signal.signal(signal.SIGALRM, too_late)
+    try:
+        yield lambda: signal.raise_signal(signal.SIGALRM)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
+def too_late(*_: object) -> None:
+    raise TimeoutError("too late")
+
+
+def test_what_a_handler_raises_while_workers_are_started_is_no_shortage(monkeypatch: pytest.MonkeyPatch) -> None:
+    from amorsize.engine.fed.forked import ForkedCrew
+
+    hire = ForkedCrew.hire
+    with out_of_time() as interrupt:
+        monkeypatch.setattr(ForkedCrew, "hire", lambda crew, n_workers: (hire(crew, n_workers), interrupt())[0])
+        with pytest.raises(TimeoutError, match="too late"):
+            run(ten_times, range(4))
+
+
+def test_what_a_handler_raises_while_a_task_is_sent_breaks_no_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    send = Link._send_some
+    with out_of_time() as interrupt:
+        monkeypatch.setattr(Link, "_send_some", lambda link: (send(link), interrupt())[0])
+        with pytest.raises(TimeoutError, match="too late"):
+            run(ten_times, range(4))
+
+
 def test_the_end_of_workers_counts_into_their_price(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("amorsize.engine.fork.save_coverage", lambda: time.sleep(0.2))
     with feeding(abs, range(4)) as (feed, _):
