@@ -10,6 +10,7 @@ from amorsize.calibration.front import front_of
 from amorsize.calibration.profile import Profile
 from amorsize.calibration.runs import TELLING_S, Run
 from amorsize.calibration.sending import believed_sending
+from amorsize.engine.held import Held
 from amorsize.planning.model import WARM_S
 from amorsize.planning.planner import NOTHING_KNOWN
 from amorsize.planning.streams import believed_length
@@ -76,11 +77,12 @@ def report_of(
 
 def _taught(report: RunReport, adviser: Adviser, learn: Callable[[], None]) -> RunReport:
     """Keep what a call has taught; return its report, with what stood in the way."""
-    try:
-        learn()
-        complaint = adviser.knowledge.complaint
-    except Exception:  # an error of ours: the results are there, and nobody is to lose them for it
-        complaint = _own_error()
+    with Held():  # what a signal's handler raises is no error of ours
+        try:
+            learn()
+            complaint = adviser.knowledge.complaint
+        except Exception:  # the results are there, and nobody is to lose them for it
+            complaint = _own_error()
     if complaint is None:
         return report
     adviser.warn(complaint)

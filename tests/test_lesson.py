@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from time import perf_counter, time
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +71,21 @@ def test_an_error_of_ours_while_learning_costs_nobody_the_results(monkeypatch: p
     with pytest.warns(AmorsizeWarning, match="(?s)nothing was learned.*_learn.*not callable"):
         assert decorated.pmap(range(20), backend="process", n_jobs=2) == [-x for x in range(20)]
     assert "nothing was learned" in decorated.last_run.warnings[-1]  # type: ignore[union-attr]
+
+
+@pytest.mark.needs_fork
+def test_what_a_signals_handler_raises_while_learning_is_no_error_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_late(*_: object) -> None:
+        raise TimeoutError("too late")
+
+    before = signal.signal(signal.SIGALRM, too_late)
+    monkeypatch.setattr(lesson, "believed_sending", lambda *_: signal.raise_signal(signal.SIGALRM))
+    try:
+        with pytest.raises(TimeoutError) as caught:
+            amorsize.pmap(abs, range(20), backend="process", n_jobs=2)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert vars(caught.value)["finished"] == {x: x for x in range(20)}
 
 
 # ---- workers that make each other's items longer
