@@ -101,12 +101,12 @@ class Call:
         if self.progress is not None:
             self.progress(n_done, n_items)
 
-    def end(self, error: BaseException | None = None) -> None:
-        """Tell of the last item, unless an error is told of instead."""
-        if error is not None and self.goes_on:
-            from amorsize.engine.guard import settle_finished
+    def end(self, error: BaseException | None = None, results: "Sequence[object]" = ()) -> None:
+        """Tell of the last item, unless an error is told of instead, which has the results of the first items then."""
+        if error is not None:
+            from amorsize.engine.guard import end_with
 
-            settle_finished(error)
+            end_with(error, results, goes_on=self.goes_on)
         if self.progress is not None:
             (self.progress.close if error is None else self.progress.leave)()
 
@@ -174,13 +174,13 @@ class Call:
             else:
                 work.guard = self.guard
                 self._block(work, results)
+            self.end()
+            settled = self.settle(results)
+            keep(self.report(len(settled)))
         except BaseException as error:
-            self.end(error)
+            self.end(error, results)
             raise
-        self.end()
-        results = self.settle(results)
-        keep(self.report(len(results)))
-        return results
+        return settled
 
     def _block(self, work: Work, results: "list[object]") -> None:
         """Run the items left of those that can be sliced."""

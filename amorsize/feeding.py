@@ -60,13 +60,13 @@ def fed_steps(
                 yield
         _raise_failure(sink, source, results)
         _warn_of(call, feed, sink)
-    except (OSError, _unavailable()) as error:
-        if sink.error is error or (feed is not None and feed.n_started):
-            raise
-        _refuse(call, error, sink, results)
-        return False
-    except KeyboardInterrupt as error:
+    except (GeneratorExit, Raised):
+        raise
+    except BaseException as error:
         if error is not sink.error:
+            if (feed is None or not feed.n_started) and isinstance(error, (OSError, _unavailable())):
+                _refuse(call, error, sink, results)
+                return False
             _attach_finished(error, sink, results)
         raise
     finally:
@@ -143,6 +143,7 @@ def _attach_finished(error: BaseException, sink: Sink, results: list[object]) ->
     from amorsize.engine.collect import attach
     from amorsize.engine.finished import Finished
 
+    results += sink.take()
     attach(error, Finished([*sink.waiting(), *sink.taken(results)]))
 
 

@@ -6,9 +6,11 @@ import contextlib
 import contextvars
 import functools
 import os
+import signal
 import socket
 import sys
 import threading
+import time
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,6 +22,7 @@ from hypothesis import strategies as st
 import amorsize
 from amorsize import AmorsizeWarning, errors, knowledge, parallelizable, pmap
 from amorsize.calibration.costs import Costs
+from amorsize.call import Call
 from amorsize.identity.machine import capacity
 from amorsize.inline import advance
 from amorsize.shares import CpuShare
@@ -413,6 +416,41 @@ def test_an_iterator_that_raises_does_so_after_the_items_before_it(n: int) -> No
     with pytest.raises(OSError, match="the disk is gone") as caught:
         pmap(affine, broken(n))
     assert vars(caught.value)["finished"] == {x: affine(x) for x in range(n)}
+
+
+@pytest.mark.needs_fork
+@pytest.mark.parametrize("items", [list, iter])
+@pytest.mark.parametrize("given", [{}, {"retries": 1}])
+def test_what_a_signals_handler_raises_comes_with_what_is_finished(
+    items: Callable[[range], Any], given: dict[str, Any]
+) -> None:
+    def stop(*_: object) -> None:
+        raise LookupError("stopped")
+
+    def signals(x: int) -> int:
+        if x == 20:
+            os.kill(caller, signal.SIGUSR1)
+            time.sleep(60)
+        return x
+
+    caller, before = os.getpid(), signal.signal(signal.SIGUSR1, stop)
+    try:
+        with pytest.raises(LookupError, match="stopped") as caught:
+            pmap(signals, items(range(40)), isolate=True, n_jobs=1, chunksize=1, buffersize=1, **given)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert vars(caught.value)["finished"] == {x: x for x in range(20)}
+
+
+def test_ctrl_c_while_a_list_is_planned_keeps_what_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(call: Call, n_left: int, results: list[object], *_: object, **__: object) -> None:
+        if results:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Call, "ask", interrupted)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        pmap(burn, [20_000] * 100, n_jobs=2)
+    assert vars(caught.value)["finished"][0] == burn(20_000)
 
 
 def test_an_iterator_is_pulled_in_bounded_blocks() -> None:

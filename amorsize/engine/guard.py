@@ -14,7 +14,7 @@ from amorsize.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
     from amorsize.options import Options
@@ -50,6 +50,24 @@ def settled(results: list[object], *, skips: bool) -> list[object]:
     if skips:
         return [result for result in results if type(result) is not Failed]
     return [result.error if type(result) is Failed else result for result in results]
+
+
+def end_with(error: BaseException, results: Sequence[object], *, goes_on: bool) -> None:
+    """Have an error, with which a call ends, tell of its finished results.
+
+    Args:
+        error: of an item, which may have them already, or from elsewhere: a signal's handler, say.
+        results: of the first items.
+        goes_on: an item's exception is its result.
+    """
+    from amorsize.engine.collect import attach
+    from amorsize.engine.finished import Finished
+
+    has_them = hasattr(type(error), "finished") or type(error.__dict__.get("finished")) is Finished
+    if results and not has_them:
+        attach(error, Finished([(0, results)]))
+    if goes_on:
+        settle_finished(error)
 
 
 def settle_finished(error: BaseException) -> None:
