@@ -75,7 +75,7 @@ def fed_steps(
                 feed.close()
             finally:
                 feed.close()  # where Ctrl-C came on the way into the first; else it finds nothing to do
-            atexit.unregister(feed.close)
+            atexit.unregister(feed.close_at_exit)
     if feed.retreat is None or source.n_left() == 0:  # pyright: ignore[reportOptionalMemberAccess]  # made, or it has raised
         return True
     call.look_at_s = float("inf")
@@ -182,7 +182,9 @@ def _feed(call: Call, plan: Plan, work: Work, source: Source, sink: Sink) -> Fee
     expected_s = alone_s(options, plan, call.timings.mean_s, known)
     table, sizes = Table(source, sink, _crew(plan, work, held), rules), Range(plan.n_jobs, chunksize, known.item_s)
     feed = Feed(table, plan, sizes, held, decide, expected_s)
-    atexit.register(feed.close)  # of a stream that is left open: later, nothing that ends workers can be imported
+    atexit.register(
+        feed.close_at_exit
+    )  # of a stream that is left open: later, nothing that ends workers can be imported
     return feed
 
 

@@ -191,7 +191,7 @@ time.sleep(600)
 
 
 @pytest.mark.fault("R8")
-@pytest.mark.parametrize("items", ["range(200)", "iter(range(200))"])
+@pytest.mark.parametrize("items", ["range(20)", "iter(range(20))"])
 def test_a_stream_that_an_exit_function_goes_on_with_says_that_its_workers_were_ended(
     items: str, fresh_python: Callable[..., str]
 ) -> None:
@@ -202,7 +202,7 @@ import atexit, time
 from amorsize import WorkerDied, pimap
 
 def work(item):
-    time.sleep(0.001)
+    time.sleep(60 if item == 1 else 0)
     return item
 
 stream = pimap(work, {items}, isolate=True, n_jobs=2)
@@ -220,3 +220,33 @@ next(stream)
 """,
     )
     assert "the program has ended its workers" in printed
+
+
+@pytest.mark.parametrize("given", ["", ', backend="process"', ', backend="thread"'])
+@pytest.mark.parametrize("call", ["pmap", "sum_of_pimap"])
+def test_a_program_that_ends_beside_a_thread_in_a_call_is_silent(call: str, given: str, start: Start) -> None:
+    """As where that thread is in a loop: it stops where it is."""
+    program = start(f"""
+import threading, time
+from amorsize import pimap, pmap
+
+def sum_of_pimap(*args, **options):
+    return sum(map(bool, pimap(*args, **options)))
+
+has_begun = threading.Event()
+
+def work(seconds):
+    time.sleep(seconds)
+    return seconds
+
+def items():
+    for number in range(10**6):
+        if number == 100:
+            has_begun.set()
+        yield 0.001
+
+threading.Thread(target=lambda: {call}(work, items(){given}, n_jobs=2), daemon=True).start()
+has_begun.wait()
+print("the end")
+""")
+    assert (program.communicate(), program.returncode) == ((b"the end\n", b""), 0)

@@ -12,6 +12,8 @@ it, and that is how a slow consumer slows the workers.
 from __future__ import annotations
 
 import os
+import sys
+from _thread import get_ident
 from time import perf_counter
 
 from amorsize.engine.fed.give import Giver
@@ -76,7 +78,7 @@ class Feed:
         self._decide = decide
         self._watch = Watch(alone_s, table.source.n_taken, caller_computes=False)
         self._left_s = perf_counter()
-        self._pid = os.getpid()
+        self._pid, self._thread = os.getpid(), get_ident()
 
     @property
     def is_over(self) -> bool:
@@ -99,7 +101,7 @@ class Feed:
         Raises:
             OSError: where no worker can be started at all.
         """
-        table = self._table
+        table, self._thread = self._table, get_ident()
         pulling_s, away_s = self._giver.pulling_s, perf_counter() - self._left_s
         self._staff()
         self._giver.give_all()
@@ -192,6 +194,12 @@ class Feed:
             self._table.crew.release([chair.seat for chair in chairs if not chair.tasks])
             self._table.crew.close()
         self.start_s += perf_counter() - began_s
+
+    def close_at_exit(self) -> None:
+        """Close at the program's end; where another thread is still at work here, which stops where it is, do nothing:
+        its workers end with this process."""
+        if self._thread == get_ident() or self._thread not in sys._current_frames():
+            self.close()
 
     def _abandon(self) -> None:
         """End the call at the first item that was given out and is not done, if there is one."""
