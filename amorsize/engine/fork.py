@@ -236,7 +236,10 @@ def _fork_each(n_children: int, pids: list[int], held: Held) -> int | None:
     """
     elsewhere = Elsewhere()
     for number in range(n_children):
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except RuntimeError as error:  # from Python 3.12 on, in what runs at the program's end
+            raise OSError(str(error)) from error
         if not pid:
             return number
         pids.append(pid)

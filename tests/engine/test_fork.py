@@ -9,11 +9,11 @@ import signal
 import subprocess
 import sys
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from amorsize import pmap
+from amorsize import AmorsizeWarning, errors, pmap
 
 if sys.platform != "linux" or not hasattr(os, "fork") or not hasattr(os, "memfd_create"):
     pytest.skip("forked workers exist on Linux only", allow_module_level=True)
@@ -249,6 +249,20 @@ print(pmap(abs, range(4), isolate=True, n_jobs=2))
 """,
     )
     assert printed.splitlines() == ["[0, 1, 2, 3]", "bye"]
+
+
+@pytest.mark.parametrize("items", [list, iter])
+@pytest.mark.parametrize("given", [{"backend": "process"}, {"retries": 1, "backend": "process"}])
+def test_where_the_interpreter_forks_no_more_the_call_is_a_loop(
+    items: Callable[[range], Any], given: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> int:
+        raise RuntimeError("can't fork at interpreter shutdown")  # as Python 3.12 does in exit functions
+
+    monkeypatch.setattr(os, "fork", refuse)
+    monkeypatch.setattr(errors, "_warned", set())
+    with pytest.warns(AmorsizeWarning, match="can't fork at interpreter shutdown"):
+        assert pmap(abs, items(range(20)), n_jobs=2, **given) == list(range(20))
 
 
 def test_what_is_printed_before_in_and_after_a_call_appears_once(
