@@ -50,6 +50,8 @@ def _answer(came: Came) -> None:
             except BaseException:  # Ctrl-C, say, must not swallow a SIGTERM that came with it
                 _answer(came[position:])
                 raise
+        elif handler == signal.SIG_DFL:  # set since handlers were looked for: a stream may be an old one
+            signal.raise_signal(number)
 
 
 def _end(raised: tuple[BaseException, ...], respond: Callable[[Came], object], came: Came) -> None:

@@ -64,6 +64,22 @@ def test_who_holds_a_signal_back_can_ask_whether_one_waits() -> None:
     assert [*seen, held.awaited] == [False, False, True, False]
 
 
+def test_a_signal_whose_handler_was_taken_back_since_does_what_it_does_by_default(start: Callable[..., Any]) -> None:
+    program = start("""
+import os, signal
+from amorsize.engine.held import Held
+signal.signal(signal.SIGTERM, print)
+held = Held()
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
+with held:
+    os.kill(os.getpid(), signal.SIGTERM)
+    print("went on", flush=True)
+print("never reached")
+""")
+    assert program.communicate() == (b"went on\n", b"")
+    assert program.returncode == -signal.SIGTERM
+
+
 def test_every_signal_that_came_is_answered_by_its_own_handler_with_its_frame() -> None:
     came: list[tuple[int, str]] = []
     before = signal.signal(signal.SIGTERM, lambda number, frame: came.append((number, frame.f_code.co_name)))  # type: ignore[union-attr]
