@@ -77,8 +77,8 @@ def _together(call: Call, plan: Plan, work: Work, results: list[object]) -> bool
     except BaseException as error:
         _warn_of(adviser, job, error)
         raise
-    _warn_of(adviser, job)
     collector.ordered()
+    _warn_of(adviser, job)  # at last: a filter may make an error of it
     return True
 
 

@@ -23,6 +23,7 @@ import amorsize
 from amorsize import AmorsizeWarning, errors, knowledge, parallelizable, pmap
 from amorsize.calibration.costs import Costs
 from amorsize.call import Call
+from amorsize.engine.job import Job
 from amorsize.identity.machine import capacity
 from amorsize.inline import advance
 from amorsize.shares import CpuShare
@@ -440,6 +441,15 @@ def test_what_a_signals_handler_raises_comes_with_what_is_finished(
     finally:
         signal.signal(signal.SIGUSR1, before)
     assert vars(caught.value)["finished"] == {x: x for x in range(20)}
+
+
+@pytest.mark.needs_fork
+def test_a_warning_that_is_an_error_comes_with_the_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(errors, "_warned", set())
+    monkeypatch.setattr(Job, "shortage", property(lambda _: "no room", lambda *_: None), raising=False)
+    with pytest.raises(AmorsizeWarning, match="no room") as caught:
+        pmap(abs, range(300), backend="process", n_jobs=2)
+    assert vars(caught.value)["finished"] == {x: x for x in range(300)}
 
 
 def test_ctrl_c_while_a_list_is_planned_keeps_what_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
