@@ -163,10 +163,16 @@ class Giver:
         return item_s * (task.stop - task.start) <= SHORT_S
 
     def _blame(self, task: Task, cause: BaseException) -> None:
-        """Find the item that cannot be pickled; those before and behind it are given out again."""
+        """Find the item that cannot be pickled; those before and behind it are given out again.
+
+        Raises:
+            BaseException: the cause, where each of them can be: it is what a signal's handler raised meanwhile.
+        """
         from amorsize.engine import failure
 
-        table = self._table
-        culprit, error = failure.not_picklable("argument", task.values or (), task.start, cause)
+        table, values = self._table, task.values or ()
+        if not isinstance(cause, MemoryError) and all(failure.refusal(value) is None for value in values):
+            raise cause
+        culprit, error = failure.not_picklable("argument", values, task.start, cause)
         table.do_again(task.part(task.start, culprit), task.part(culprit + 1, task.stop))
         table.blame(task, culprit, error)

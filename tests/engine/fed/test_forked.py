@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from amorsize import ItemNotPicklable, WorkerDied
+from amorsize.engine import encoding
 from amorsize.engine.fed.feed import Feed
 from amorsize.engine.fed.link import Link
 from amorsize.engine.fed.sink import OrderedSink
@@ -95,6 +96,14 @@ def test_what_a_handler_raises_while_a_task_is_sent_breaks_no_line(monkeypatch: 
     send = Link._send_some
     with out_of_time() as interrupt:
         monkeypatch.setattr(Link, "_send_some", lambda link: (send(link), interrupt())[0])
+        with pytest.raises(TimeoutError, match="too late"):
+            run(ten_times, range(4))
+
+
+def test_what_a_handler_raises_while_an_item_is_pickled_is_no_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    encode = encoding.encode
+    with out_of_time() as interrupt:
+        monkeypatch.setattr(encoding, "encode", lambda *given: (encode(*given), interrupt())[0])
         with pytest.raises(TimeoutError, match="too late"):
             run(ten_times, range(4))
 
