@@ -64,7 +64,7 @@ def fed_steps(
         raise
     except BaseException as error:
         if error is not sink.error:
-            if (feed is None or not feed.n_started) and isinstance(error, (OSError, _unavailable())):
+            if isinstance(error, (OSError, _unavailable())) and _is_in_the_way(error, feed):
                 _refuse(call, error, sink, results)
                 return False
             _attach_finished(error, sink, results)
@@ -80,6 +80,12 @@ def fed_steps(
         return True
     call.look_at_s = float("inf")
     return False
+
+
+def _is_in_the_way(error: Exception, feed: Feed | None) -> bool:
+    """Tell whether no worker has started because of an error; before one was to, an OSError without the system's number
+    is a signal handler's."""
+    return getattr(error, "errno", None) is not None if feed is None else not feed.n_started
 
 
 def _unavailable() -> type[BackendUnavailable]:

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import amorsize
+import amorsize.feeding
 from amorsize import AmorsizeWarning, errors, knowledge, parallelizable, pmap
 from amorsize.calibration.costs import Costs
 from amorsize.call import Call
@@ -441,6 +441,18 @@ def test_what_a_signals_handler_raises_comes_with_what_is_finished(
     finally:
         signal.signal(signal.SIGUSR1, before)
     assert vars(caught.value)["finished"] == {x: x for x in range(20)}
+
+
+@pytest.mark.needs_fork
+def test_a_timeout_of_a_signals_handler_before_workers_are_started_is_no_shortage(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def too_late(_: Call) -> int:
+        raise TimeoutError("too late")
+
+    monkeypatch.setattr(amorsize.feeding, "_window", too_late)
+    with pytest.raises(TimeoutError, match="too late"):
+        pmap(abs, iter(range(20)), backend="process", n_jobs=2)
 
 
 @pytest.mark.needs_fork
