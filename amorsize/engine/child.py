@@ -53,7 +53,7 @@ def flush_output() -> str | None:
             stream.flush()
         except OSError as error:  # a full disk, or a pipe that nobody reads
             lost = lost or f"a worker could not write what its items print: {error}"
-        except (AttributeError, ValueError):  # None, or whatever a program put there
+        except Exception:  # of None, or whatever a program put there; given up: what it may hold in its buffer
             continue
     return lost
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import os
 import random
 import signal
@@ -408,6 +409,19 @@ def test_output_of_items_that_finds_no_room_is_told(
     monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)  # where set, to print fails in the item
     found = fresh_python("-c", PRINTS_INTO_NOTHING.format(start_method=start_method))
     assert found == "a worker could not write what its items print: [Errno 28] No space left on device"
+
+
+class Refusing(io.StringIO):
+    def flush(self) -> None:
+        raise RuntimeError("not connected")
+
+
+@pytest.mark.parametrize("items", [list, iter])
+def test_a_standard_stream_that_refuses_to_be_flushed_costs_nobody_the_results(
+    items: Callable[[range], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdout", Refusing())
+    assert pmap(abs, items(range(20)), isolate=True, n_jobs=2) == list(range(20))
 
 
 def test_a_program_without_standard_streams_gets_its_results(fresh_python: Callable[..., str]) -> None:
