@@ -548,7 +548,8 @@ def test_how_numpy_prints_is_as_in_the_caller_at_every_call(feed: Feed) -> None:
 
         return str(np.array([number]))
 
-    for options in ({"precision": 2}, {"precision": 4, "sign": "+"}, {}):
+    ways: list[dict[str, Any]] = [{"precision": 2}, {"precision": 4, "sign": "+"}, {}]
+    for options in ways:
         with np.printoptions(**options):
             assert feed(text, [1 / 3], 1) == [text(1 / 3)]
 
