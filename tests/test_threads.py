@@ -208,6 +208,25 @@ def test_what_each_thread_opens_for_itself_keeps_nobody_from_threads() -> None:
     assert len(threads_of(wait_with_its_own.pmap(range(60)))) > 2
 
 
+class Client:
+    """Whose author thought of one thread."""
+
+    @parallelizable
+    def ask(self, n: int) -> int:
+        self.asked = n
+        wait(n)
+        return self.asked
+
+
+@pytest.mark.usefixtures("waiting")
+def test_what_keeps_something_for_a_moment_where_threads_share_it_runs_in_none_unless_they_are_asked_for() -> None:
+    client = Client()
+    for _ in range(2):
+        assert client.ask.pmap(range(60)) == list(range(60))
+        assert report(client.ask).backend != "thread"
+    assert client.ask.pmap(range(60), backend="thread", n_jobs=8) != list(range(60))
+
+
 def test_a_debugger_keeps_the_call_in_the_loop() -> None:
     before = sys.gettrace()
     sys.settrace(lambda *_: None)

@@ -174,7 +174,7 @@ def _names_in(
     place: list[str] = []
     before: list[str] = []
     module = target = ""
-    for verb, name in _steps(code):
+    for verb, name in steps(code):
         if place and verb in ("attribute", "assigned"):
             place.append(name if verb == "attribute" else f"{name}=")
             continue
@@ -207,7 +207,7 @@ def _start(verb: str, name: str, bound: dict[str, str], free: Collection[str]) -
     return [verb, name] if verb == "global" or (verb == "cell" and name in free) else []
 
 
-def _steps(code: CodeType) -> Iterator[tuple[str, str]]:
+def steps(code: CodeType) -> Iterator[tuple[str, str]]:
     """Yield what each instruction does, and with which name; an empty verb stands for nothing."""
     import dis
 

@@ -107,8 +107,13 @@ def state_of_the_process(func: object, items: Iterable[object] = ()) -> str | No
     """
     from amorsize.identity.process_state import process_state
 
+    return process_state(*walked(func, items))
+
+
+def walked(func: object, items: Iterable[object]) -> tuple[list[FunctionType], list[tuple[str, object, CodeFacts]]]:
+    """Return the user's functions that `func` reaches with items like these, and the objects, each with its path."""
     walk = _Walk(func, kinds=kinds_of(items))
-    return process_state(walk.functions, walk.objects)
+    return walk.functions, walk.objects
 
 
 class _Walk:

@@ -1,0 +1,107 @@
+"""Find what code keeps for a moment where all threads share it: on an object of its caller's, in a variable around it.
+
+    self.reply = ask(url)       first a store ...
+    return self.reply.text      ... then a load, and another thread may have stored its own reply between the two
+
+Counters, memos and clients that are made when they are first needed load before they store. Whoever has a lock knows
+about threads, and what happens while an object is made happens to nobody else's.
+"""
+
+from __future__ import annotations
+
+from amorsize.identity.code import CODE_TYPE, code_facts
+from amorsize.identity.handles import LOCK, judge
+from amorsize.identity.loads import FunctionType, inner_parts
+from amorsize.identity.origin import module_library
+from amorsize.identity.process_state import steps
+from amorsize.identity.reach import walked
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+    from types import CodeType
+
+    from amorsize.identity.code import CodeFacts
+
+    Methods = dict[str, list[tuple[str, CodeType]]]  # by name: where the object is, and the code
+
+# Methods that make an object ready, before anybody shares it or only once.
+_MAKING = frozenset({"__del__", "__enter__", "__exit__", "__init__", "__new__", "__post_init__", "__setstate__"})
+
+
+def scratch(func: object, items: Iterable[object] = ()) -> str | None:
+    """Return the first name under which `func` keeps something so, with items like these; None for nothing.
+
+    It neither calls it nor raises. It is asked before threads only, and not remembered.
+    """
+    functions, objects = walked(func, items)
+    if any(judge(type(value)) == LOCK for _, value, _ in objects):
+        return None
+    methods = _methods_of(objects)
+    paths = {code: path for each in methods.values() for path, code in each}
+    pending = [function.__code__ for k, function in enumerate(functions) if not k or function.__code__ not in paths]
+    met = set(pending)
+    for code in pending:  # grows
+        path = paths.get(code)
+        found = _kept(code, None if path is None or not code.co_argcount else code.co_varnames[0], path)
+        if found is not None:
+            return found
+        called = [each for name in code_facts(code).names for _, each in methods.get(name, ())]
+        pending += dict.fromkeys(each for each in called if each not in met)
+        met.update(called)
+    return None
+
+
+def _methods_of(objects: Iterable[tuple[str, object, CodeFacts]]) -> Methods:
+    """Return the methods of the classes of these objects, those of libraries left out."""
+    found: Methods = {}
+    for path, value, _ in objects:
+        bases = [base for base in type(value).__mro__[:-1] if module_library(base.__module__) is None]
+        for name, member in [named for base in bases for named in base.__dict__.items() if named[0] not in _MAKING]:
+            found.setdefault(name, []).extend([(path, code) for code in _codes_in(member)])
+    return found
+
+
+def _codes_in(member: object) -> list[CodeType]:
+    if type(member) is staticmethod:  # which is given no object
+        return []
+    try:
+        parts = [member, *[part for _, part in inner_parts(member)]]
+    except Exception:  # a class that fails when it is looked at; given up: what such a member does
+        return []
+    return [part.__code__ for part in parts if type(part) is FunctionType]
+
+
+def _kept(code: CodeType, shared: str | None, path: str | None) -> str | None:
+    """Return what one code keeps.
+
+    Args:
+        code: read from its first to its last instruction, as if it never jumped.
+        shared: its variable that holds the object; None where it is given none.
+        path: of that object.
+    """
+    facts = code_facts(code)
+    outer = facts.written.intersection(code.co_freevars) | facts.globals_written
+    if not outer and (shared is None or not facts.written):
+        return None  # nearly always: to read instructions takes 3 ms the first time
+    is_first_a_store: dict[str, bool] = {}
+    for name, is_store in _uses(code, shared, outer):
+        if not is_first_a_store.setdefault(name, is_store):
+            continue
+        if not is_store:
+            return name if shared is None or not name.startswith(".") else f"{path}{name}"
+    return None
+
+
+def _uses(code: CodeType, shared: str | None, outer: Collection[str]) -> Iterator[tuple[str, bool]]:
+    """Yield each use of an outer variable, or with a dot before it of an attribute, and whether it is a store."""
+    holds_it = False
+    for verb, name in steps(code):
+        if holds_it and verb in ("assigned", "attribute"):
+            yield f".{name}", verb == "assigned"
+        elif name in outer and verb in ("cell", "global", "store"):
+            yield name, verb == "store"
+        holds_it = name == shared and verb in ("cell", "local")
+    for const in code.co_consts:
+        if type(const) is CODE_TYPE:
+            yield from _uses(const, None if shared in const.co_varnames else shared, outer)
