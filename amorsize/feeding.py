@@ -188,9 +188,8 @@ def _feed(call: Call, plan: Plan, work: Work, source: Source, sink: Sink) -> Fee
     expected_s = alone_s(options, plan, call.timings.mean_s, known)
     table, sizes = Table(source, sink, _crew(plan, work, held), rules), Range(plan.n_jobs, chunksize, known.item_s)
     feed = Feed(table, plan, sizes, held, decide, expected_s)
-    atexit.register(
-        feed.close_at_exit
-    )  # of a stream that is left open: later, nothing that ends workers can be imported
+    # For a stream that is left open: later, nothing that ends workers can be imported.
+    atexit.register(feed.close_at_exit)
     return feed
 
 

@@ -176,7 +176,6 @@ LINE_OF_FOR = 1
 TELLING_S = 0.001 if sys.platform != "win32" else 0.2
 """Seconds of items from which on their CPU time tells anything. Windows counts CPU time in steps of 16 ms."""
 
-
 OUTLYING, OUTLYING_FROM = 8, 64
 """A batch of so many items that takes so many times as long as those before, and the next one does not, shows a pause:
 the items of such a batch hide each other's length. The garbage collector went through a new list of 1,000,000 items for
