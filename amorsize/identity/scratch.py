@@ -86,7 +86,8 @@ def _kept(code: CodeType, shared: str | None, path: str | None) -> str | None:
         return None  # nearly always: to read instructions takes 3 ms the first time
     is_first_a_store: dict[str, bool] = {}
     for name, is_store in _uses(code, shared, outer):
-        if not is_first_a_store.setdefault(name, is_store):
+        is_asked_for = name[1:] in code.co_consts  # by `hasattr`, as what is made when it is first needed
+        if is_asked_for or not is_first_a_store.setdefault(name, is_store):
             continue
         if not is_store:
             return name if shared is None or not name.startswith(".") else f"{path}{name}"

@@ -30,6 +30,9 @@ class Client:
     def connect(self): self.link = open; return self.link
     def fetch(self, n): {body}
     def ask(self, n): self.reply = n; return self.reply
+    def made_once(self, n):
+        if not hasattr(self, "link"): self.link = n
+        return self.link
     @property
     def last(self): self.seen = 1; return self.seen
     def lazy(self, n):
@@ -58,6 +61,7 @@ KEEPS_NOT = [
     ("self.reply = n", "f = client.fetch"),  # what comes of it is lost, and was no result
     ("self.cache = self.cache or n; return self.cache", "f = client.fetch"),
     ("", "f = client.lazy"),
+    ("", "f = client.made_once"),
     ("n.reply = 1; return n.reply", "f = client.fetch"),  # an item's own
     ("other = Client(); other.reply = n; return other.reply", "f = client.fetch"),
     ("self = Client(); return n", "f = client.fetch"),
