@@ -87,6 +87,10 @@ class ParallelMethod:
         """Call the function as it stands: how `staticmethod` reaches it."""
         return self.__func__(*args, **kwargs)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Travel with a class that travels as code: made anew, for without its function it has no attribute."""
+        return ParallelMethod, (self.__func__,)
+
     def __getattr__(self, name: str) -> "Any":
         """Offer the function's attributes: its name, its docstring, its mapping methods."""
         return getattr(self.__func__, name)

@@ -7,10 +7,14 @@ import inspect
 import os
 import pickle
 import typing
+from typing import TYPE_CHECKING
 
 import pytest
 
 from amorsize import parallelizable, pmap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Scale:
@@ -164,3 +168,24 @@ def test_explain_of_a_method_calls_nothing() -> None:
 def test_an_attribute_that_the_function_does_not_have_is_none() -> None:
     with pytest.raises(AttributeError, match="no attribute 'pmapp'"):
         _ = Scale(3).apply.pmapp  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+
+
+IN_MAIN = """
+import os
+from amorsize import parallelizable
+
+class Scale:
+    factor = 3
+
+    @parallelizable
+    def apply(self, n):
+        return self.factor * n, os.getpid()
+
+found = Scale().apply.pmap(range(100), backend="process", start_method="spawn", n_jobs=2, isolate=True)
+assert [number for number, _ in found] == [3 * n for n in range(100)]
+print(os.getpid() in {pid for _, pid in found})
+"""
+
+
+def test_a_class_of_the_program_itself_travels_with_its_decorated_methods(fresh_python: Callable[..., str]) -> None:
+    assert fresh_python("-c", IN_MAIN) == "False\n"
