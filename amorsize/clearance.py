@@ -141,15 +141,17 @@ def shared_handle(
 def no_threads(func: Callable[..., object], reached: Reach, items: Sequence[object]) -> str | None:
     """Return what the function uses, with items like these, that belongs to the process, so that threads would set it
     for each other, or to this thread, so that others lack it; or what it keeps where they would overwrite it."""
-    from amorsize.identity.reach import state_of_the_process
+    from amorsize.identity.process_state import process_state
+    from amorsize.identity.reach import walked
     from amorsize.identity.scratch import scratch
 
     if reached.brought:
         return _only_in_this_thread(reached)
-    found = state_of_the_process(func, items)
+    functions, objects = walked(func, items)
+    found = process_state(functions, objects)
     if found is not None:
         return f"it uses {found}, which belongs to the process and not to a thread"
-    found = scratch(func, items)
+    found = scratch(functions, objects)
     return None if found is None else f"it stores {found} and loads it again, which threads would do for each other"
 
 

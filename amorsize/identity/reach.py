@@ -100,18 +100,11 @@ def shared_by(items: Iterable[object]) -> str | None:
     return None
 
 
-def state_of_the_process(func: object, items: Iterable[object] = ()) -> str | None:
-    """Return what `func` uses that belongs to the process and not to a thread, such as `random.seed`; None for nothing.
+def walked(func: object, items: Iterable[object]) -> tuple[list[FunctionType], list[tuple[str, object, CodeFacts]]]:
+    """Return the user's functions that `func` reaches with items like these, and the objects, each with its path.
 
     Like `reach`, it neither calls it nor raises. It is asked before threads only, and not remembered.
     """
-    from amorsize.identity.process_state import process_state
-
-    return process_state(*walked(func, items))
-
-
-def walked(func: object, items: Iterable[object]) -> tuple[list[FunctionType], list[tuple[str, object, CodeFacts]]]:
-    """Return the user's functions that `func` reaches with items like these, and the objects, each with its path."""
     walk = _Walk(func, kinds=kinds_of(items))
     return walk.functions, walk.objects
 

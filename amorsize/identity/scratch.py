@@ -14,11 +14,10 @@ from amorsize.identity.handles import LOCK, judge
 from amorsize.identity.loads import FunctionType, inner_parts
 from amorsize.identity.origin import module_library
 from amorsize.identity.process_state import steps
-from amorsize.identity.reach import walked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Sequence
     from types import CodeType
 
     from amorsize.identity.code import CodeFacts
@@ -29,12 +28,13 @@ if TYPE_CHECKING:
 _MAKING = frozenset({"__del__", "__enter__", "__exit__", "__init__", "__new__", "__post_init__", "__setstate__"})
 
 
-def scratch(func: object, items: Iterable[object] = ()) -> str | None:
-    """Return the first name under which `func` keeps something so, with items like these; None for nothing.
+def scratch(functions: Sequence[FunctionType], objects: Sequence[tuple[str, object, CodeFacts]]) -> str | None:
+    """Return the first name under which something is kept so; None for nothing.
 
-    It neither calls it nor raises. It is asked before threads only, and not remembered.
+    Args:
+        functions: the user's, that asked about first.
+        objects: what they reach, each with its path.
     """
-    functions, objects = walked(func, items)
     if any(judge(type(value)) == LOCK for _, value, _ in objects):
         return None
     methods = _methods_of(objects)

@@ -10,10 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy
 import pytest
 
-from amorsize.identity.reach import state_of_the_process
+from amorsize.identity.process_state import process_state
+from amorsize.identity.reach import walked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+
+
+def state_of_the_process(func: object, items: Iterable[object] = ()) -> str | None:
+    return process_state(*walked(func, items))
 
 
 def function_of(source: str, **names: object) -> Callable[..., Any]:

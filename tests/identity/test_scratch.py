@@ -9,10 +9,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from amorsize import parallelizable
-from amorsize.identity.scratch import scratch
+from amorsize.identity import scratch as module
+from amorsize.identity.reach import walked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+def scratch(func: object) -> str | None:
+    return module.scratch(*walked(func, ()))
 
 
 def made(source: str, **names: object) -> Any:
