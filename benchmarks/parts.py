@@ -84,14 +84,14 @@ class PmapInParts(Pmap):
         parts: milliseconds of the last call, by part; None before the first.
     """
 
-    def __init__(self, n_jobs: int | None = None) -> None:
+    def __init__(self, n_jobs: int | None = None, **options: Any) -> None:  # Any: as of `pmap`
         self._clock = Clock()  # the first call begins with the first import
         self._caller = get_ident()
         self.parts: dict[str, float] | None = None
         self._missing = list(PARTS)
         self._import = builtins.__import__
         builtins.__import__ = self._loading
-        super().__init__(n_jobs)
+        super().__init__(n_jobs, **options)
 
     def map(self, func: Func, items: Iterable[Any], chunksize: int | None) -> Sequence[object]:
         clock = self._clock if self.parts is None else Clock()

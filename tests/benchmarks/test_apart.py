@@ -51,16 +51,14 @@ def test_the_parts_of_a_call_are_all_of_it() -> None:
 SHOWS_PARTS = """
 import sys
 sys.path[:0] = sys.argv[1:]
-from time import sleep
+from amorsize import pmap
 from benchmarks.parts import PmapInParts
 
-def wait(item):
-    sleep(0.002)
-    return item
+def sizes(numbers):
+    return pmap(abs, numbers)
 
-peer = PmapInParts()
-for _ in range(2):
-    assert peer.map(wait, range(60), None) == list(range(60))
+peer = PmapInParts(2, backend="thread")
+assert peer.map(sizes, [[-1, 2]] * 60, None) == [[1, 2]] * 60
 print(*sorted(peer.parts), sep="\\n")
 peer.close()
 assert __import__ is peer._import
