@@ -7,7 +7,7 @@
               full, read-only, ... ->  memory only from here on, and `problem` says why
 
 Nothing is raised for what a disk does, but by `entries`, `delete` and `clear`, which somebody waits for: all of it is
-done, or it is said why not. Light: diskcache is loaded by the first write.
+done, or a StoreError says why not. Light: diskcache is loaded by the first write.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class DiskStore:
     """Facts in diskcache's database in `directory`; opened by the first use, closed by `close`.
 
     Args:
-        directory: made (0700) by the first update.
+        directory: an absolute path; made (0700) by the first update.
         clock: seconds, monotonic.
         file_system: returns the type of the network file system a directory is on, None for a local one.
 
@@ -70,10 +70,7 @@ class DiskStore:
     ) -> None:
         self.problem: str | None = None
         self.note: str | None = None
-        try:
-            self._wanted = os.path.abspath(directory)
-        except OSError:  # relative to a working directory that is gone: SQLite will not find it either, and say so
-            self._wanted = directory
+        self._wanted = directory
         self._directory: str | None = None
         self._clock = clock
         self._file_system = file_system
@@ -97,17 +94,20 @@ class DiskStore:
     @property
     def size_bytes(self) -> int:
         """Bytes that the store takes on disk."""
-        try:
-            return place.size_bytes(self.path)
-        except OSError:  # a directory that may not even be looked into
-            return 0
+        return place.size_bytes(self.path)
 
     def read(self, keys: Sequence[str]) -> dict[str, Facts]:
+        """Return the facts of those keys that have any, with all that waits to be written; a damaged row is a miss."""
         with _lock:
             self._leave_parent()
             return self._known(keys)
 
     def update(self, merges: Mapping[str, Merge]) -> bool:
+        """Replace the facts of each key by `merge(facts)`, all in one transaction; False where they wait for the next.
+
+        `merge` gets None for a key without facts. It may be called more than once, and much later, so it must be pure.
+        Facts outside of the limits (see `rows`) are not kept: the row stays as it was.
+        """
         with _lock:
             self._leave_parent()
             for key, merge in merges.items():
@@ -123,11 +123,13 @@ class DiskStore:
             return self._write(deadline_s)
 
     def entries(self) -> Iterator[tuple[str, Facts]]:
+        """Return every key with its facts."""
         with _lock:
             self._leave_parent()
             return iter(self._merged(self._whole(), self._waiting).items())
 
     def delete(self, keys: Iterable[str]) -> int:
+        """Forget these keys; return how many there were."""
         unwanted = set(keys)
         with _lock:
             self._leave_parent()
@@ -136,6 +138,7 @@ class DiskStore:
             return n_waiting + self._remove(lambda writer, patience: writer.delete(unwanted, patience))
 
     def clear(self) -> int:
+        """Forget everything; return how many keys there were."""
         with _lock:
             self._leave_parent()
             self._write(_ASKED_S)
@@ -214,8 +217,8 @@ class DiskStore:
                 self._patience_s = 0.0  # who was locked out for 20 ms only knocks, until the door is open again
             except StoreUnusable:
                 self._waiting = waiting
-        if self.problem is not None:
-            self._keep_in_memory()
+        if self.problem is not None:  # no write will come: keep no more than the facts that it would have made
+            self._waiting = {key: [_constant(facts)] for key, facts in self._known(self._waiting).items()}
         return not self._waiting
 
     def _remove(self, act: Callable[[Writer, Patience], int]) -> int:
@@ -265,10 +268,6 @@ class DiskStore:
 
             self._writer = Writer(self.path, patience)
         return self._writer
-
-    def _keep_in_memory(self) -> None:
-        """Reduce what waits for a write that will not come to the facts it makes."""
-        self._waiting = {key: [_constant(facts)] for key, facts in self._known(self._waiting).items()}
 
     # Closing.
 

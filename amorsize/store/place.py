@@ -66,9 +66,12 @@ def identity(directory: str) -> tuple[int, int] | None:
 
 
 def size_bytes(directory: str) -> int:
-    """Return the bytes of the database and its journal."""
-    found = (_lstat(os.path.join(directory, name)) for name in (DATABASE, _JOURNAL))
-    return sum(file.st_size for file in found if file is not None)
+    """Return the bytes of the database and its journal; 0 for a directory that may not even be looked into."""
+    try:
+        found = [_lstat(os.path.join(directory, name)) for name in (DATABASE, _JOURNAL)]
+    except OSError:
+        return 0
+    return sum([file.st_size for file in found if file is not None])
 
 
 def network_file_system(directory: str) -> str | None:
