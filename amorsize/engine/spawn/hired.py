@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import socket
 
     from amorsize.engine.message import Message
+    from amorsize.engine.process import Status
     from amorsize.engine.spawn.errand import Packed
     from amorsize.engine.spawn.launch import ChildProcess
 
@@ -153,9 +154,21 @@ class SpawnedWorker:
         return self.link.is_quiet
 
     @property
-    def is_leaving(self) -> bool:
-        """Whether it has had its last task, as was thought, so long ago that it may be about to end itself."""
-        return self.link.is_told_to_rest and self.link.is_quiet and monotonic() - self._hired_s > IDLE_S - SURE_S
+    def pidfd(self) -> int | None:
+        return self.process.pidfd
+
+    @property
+    def cpu_s(self) -> float | None:
+        return self.process.cpu_s
+
+    def has_ended(self) -> bool:
+        """Tell, without waiting, whether it has ended, or had its last task, as was thought, so long ago that it may be
+        about to."""
+        is_leaving = self.link.is_told_to_rest and self.link.is_quiet and monotonic() - self._hired_s > IDLE_S - SURE_S
+        return self.process.has_ended() or is_leaving
+
+    def end(self) -> Status:
+        return self.process.end()
 
     def leave(self) -> None:
         """Close the line: an idle worker ends itself then."""

@@ -272,10 +272,10 @@ def test_a_worker_that_may_have_gone_during_its_call_gets_no_other_task(
     (worker,) = hire(pid, 1)
     worker.link.send_values(TASK, 0, [0], is_last=True)
     monkeypatch.setattr(hired, "SURE_S", hired.IDLE_S)
-    assert not worker.is_leaving  # it has a task
+    assert not worker.has_ended()  # it has a task
     while not worker.link.is_quiet:
         list(worker.link.receive())
-    assert worker.is_leaving
+    assert worker.has_ended()
     worker.link.rest()
     warm.release([worker])
 
