@@ -7,7 +7,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Generator
     from typing import Any
 
     from amorsize.call import Call
@@ -222,19 +222,7 @@ def _spawned_crew(work: Work, held: Held) -> Crew[Any]:
     from amorsize.identity.likeness import likeness
     from amorsize.identity.loads import kinds_of
 
-    guard = work.guard
-    initializer: Callable[..., object] | None = None
-    initargs: tuple[object, ...] = ()
-    if guard is not None:  # the initializer runs once a worker, which may live longer than the call
-        initializer, initargs = guard.initializer, guard.initargs
-        guard = guard.replace(initializer=None, initargs=(), prepared=None)
-    errand = Errand(
-        work.func,
-        star=work.star,
-        guard=guard,
-        initializer=initializer,
-        initargs=initargs,
-        identify=likeness,
-        kinds=tuple(filter(is_named, kinds_of(work.sample()))),
-    )
+    guard = None if work.guard is None else work.guard.replace(prepared=set())  # the same for every call
+    kinds = tuple(filter(is_named, kinds_of(work.sample())))
+    errand = Errand(func=work.func, star=work.star, guard=guard, identify=likeness, kinds=kinds)
     return SpawnedCrew(errand, held)

@@ -18,6 +18,7 @@ import amorsize
 from amorsize.engine.collect import add_note
 from amorsize.engine.spawn.names import name_of
 from amorsize.errors import BackendUnavailable
+from amorsize.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,8 +26,10 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any, TypeAlias
 
-    # func, star, guard, identify, initializer, initargs, kinds
-    Content: TypeAlias = tuple[Any, bool, Any, Callable[[Any], str] | None, Any, tuple[Any, ...], tuple[type, ...]]
+    from amorsize.engine.guard import Guard
+
+    # func, star, guard, identify, kinds
+    Content: TypeAlias = tuple[Any, bool, Guard | None, Callable[[Any], str] | None, tuple[type, ...]]
 
 BY_NAME, OWN_MODULE, ALL_MODULES = 0, 1, 2
 
@@ -48,40 +51,28 @@ _is_user_s: dict[object, bool] = {}
 _files_when: tuple[dict[str, ModuleType], dict[str, str]] = {}, {}
 
 
-class Errand:
+class Errand(Record):
     """What is to be run.
 
-    Args:
+    Attributes:
         func: called once an item.
         star: whether an item is a tuple of arguments.
-        guard: given to `Work` in the worker; can be pickled.
-        initializer: called once in every worker, before its first item.
-        initargs: what with.
+        guard: given to `Work` in the worker, where it is to call its initializer once; can be pickled.
         identify: names a function by everything that decides what it does; can be pickled by its name. What it says in
             the worker of the function found there must equal what it says here.
         kinds: classes of items, which must be the same there, too.
     """
 
-    __slots__ = ("func", "guard", "identify", "initargs", "initializer", "kinds", "star")
+    func: Callable[..., object]
+    star: bool = False
+    guard: Guard | None = None
+    identify: Callable[[Any], str] | None = None
+    kinds: tuple[type, ...] = ()
 
-    def __init__(
-        self,
-        func: Callable[..., object],
-        *,
-        star: bool = False,
-        guard: object = None,
-        initializer: Callable[..., object] | None = None,
-        initargs: tuple[object, ...] = (),
-        identify: Callable[[Any], str] | None = None,
-        kinds: tuple[type, ...] = (),
-    ) -> None:
-        self.func = func
-        self.star = star
-        self.guard = guard
-        self.initializer = initializer
-        self.initargs = initargs
-        self.identify = identify
-        self.kinds = kinds
+    @property
+    def initializer(self) -> Callable[..., object] | None:
+        """What every worker calls before its first item; None for nothing."""
+        return None if self.guard is None else self.guard.initializer
 
 
 class Packed:
@@ -127,9 +118,7 @@ class Packed:
 
     def _pickled(self) -> bytes:
         errand = self.errand
-        content: Content = (
-            errand.func, errand.star, errand.guard, errand.identify, errand.initializer, errand.initargs, errand.kinds
-        )  # fmt: skip
+        content: Content = errand.func, errand.star, errand.guard, errand.identify, errand.kinds
         from amorsize.engine.spawn.by_value import Luggage
 
         luggage = Luggage(self.modules)
@@ -160,7 +149,7 @@ class Packed:
 def _names(errand: Errand) -> bytes | None:
     """Return an errand as marshalled names, where it consists of nothing else."""
     func, identify = name_of(errand.func), name_of(errand.identify)
-    if func is None or errand.guard is not None or errand.initializer is not None or errand.kinds:
+    if func is None or errand.guard is not None or errand.kinds:
         return None
     if identify is None and errand.identify is not None:
         return None
@@ -181,7 +170,9 @@ def title(func: object) -> str:
 def _refused(errand: Errand, error: Exception) -> str:
     from amorsize.engine import failure
 
-    parts = {"the function": errand.func, "the initializer": errand.initializer, "initargs": errand.initargs}
+    parts: dict[str, object] = {"the function": errand.func}
+    if errand.guard is not None:
+        parts |= {"the initializer": errand.guard.initializer, "initargs": errand.guard.initargs}
     refused = [what for what, part in parts.items() if failure.refusal(part) is not None]
     what = refused[0] if len(refused) == 1 else "the function, or what it uses,"
     return (

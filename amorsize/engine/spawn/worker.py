@@ -160,14 +160,14 @@ class Worker:
             BaseException: what the initializer raises.
         """
         try:
-            func, star, guard, identify, initializer, initargs, kinds = load(content)
+            func, star, guard, identify, kinds = load(content)
             differs = digest is not None and identify((func, *kinds) if kinds else func) != digest
         except BaseException as error:  # of the import of a user's module, which may raise anything, or exit
             raise Stale(f"{type(error).__name__}: {error}", _lines_of(error)) from error
         if differs:
             raise Stale("its module, or what it uses, has changed since the caller loaded it", "")
-        if initializer is not None:
-            initializer(*initargs)
+        if guard is not None:
+            guard.prepare()
         return Work(func, ((),), star=star, guard=guard)
 
 
@@ -192,7 +192,7 @@ def _lines_of(error: BaseException) -> str:
 
 def _by_name(content: bytes) -> tuple[Any, ...]:
     func, star, identify = marshal.loads(content)
-    return found(func), star, None, identify and found(identify), None, (), ()
+    return found(func), star, None, identify and found(identify), ()
 
 
 _luggage: list[Luggage] = []

@@ -6,6 +6,7 @@ import select
 from typing import TYPE_CHECKING, Any
 
 from amorsize.engine import failure
+from amorsize.engine.guard import Guard
 from amorsize.engine.held import Held
 from amorsize.engine.message import READY, REFUSED, RESULTS, TASK
 from amorsize.engine.spawn import warm
@@ -22,7 +23,7 @@ WAKE_S = 0.1
 
 
 def feed(func: Callable[..., Any], items: Iterable[object], n_workers: int = 2, **errand: Any) -> list[Any]:
-    """Return the results, in order; `errand` goes to `Errand`."""
+    """Return the results, in order; `errand` goes to `hire`."""
     tasks = list(enumerate(items))
     workers = hire(func, n_workers, **errand)
     try:
@@ -37,9 +38,17 @@ def feed(func: Callable[..., Any], items: Iterable[object], n_workers: int = 2, 
     return [results[index] for index, _ in tasks]
 
 
-def hire(func: Callable[..., Any], n_workers: int = 2, **errand: Any) -> list[SpawnedWorker]:
-    """Hire workers for a function."""
-    return warm.hire(n_workers, Errand(func, **{"identify": likeness, **errand}), Held())
+def hire(
+    func: Callable[..., Any],
+    n_workers: int = 2,
+    initializer: Callable[..., object] | None = None,
+    initargs: tuple[object, ...] = (),
+    **errand: Any,
+) -> list[SpawnedWorker]:
+    """Hire workers for a function, which call an initializer first, where there is one."""
+    if initializer is not None:
+        errand["guard"] = Guard(initializer=initializer, initargs=initargs, prepared=set())
+    return warm.hire(n_workers, Errand(func=func, **{"identify": likeness, **errand}), Held())
 
 
 def heard(workers: list[SpawnedWorker]) -> list[tuple[SpawnedWorker, Message]]:

@@ -175,10 +175,10 @@ def test_what_fails_in_a_launch_leaves_nothing_behind(nth: int, monkeypatch: pyt
 
     monkeypatch.setattr(owner, name, fail)
     if name == "getcwd":  # the directory was deleted: none of our business
-        warm._end(warm.hire(1, Errand(abs), Held()))
+        warm._end(warm.hire(1, Errand(func=abs), Held()))
         return
     with pytest.raises(OSError, match="no room"):
-        warm.hire(2, Errand(abs), Held())
+        warm.hire(2, Errand(func=abs), Held())
 
 
 @pytest.mark.fault("R8", "R14")
@@ -194,7 +194,7 @@ def test_a_signal_in_the_middle_of_a_launch_leaves_nothing_behind(monkeypatch: p
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(KeyboardInterrupt):
-            warm.hire(2, Errand(abs), Held())
+            warm.hire(2, Errand(func=abs), Held())
     finally:
         signal.signal(signal.SIGINT, before)
 
