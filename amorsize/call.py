@@ -18,9 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from amorsize.advice import Adviser
-    from amorsize.engine.fed.feed import Feed
     from amorsize.engine.guard import Guard
-    from amorsize.engine.job import Job
+    from amorsize.engine.job import Outcome
     from amorsize.options import Options
     from amorsize.records import Plan, RunReport
     from amorsize.report.progress import Progress
@@ -73,7 +72,7 @@ class Call:
         self.func = func
         self.given = given
         self.timings = timings
-        self.jobs: "list[Job | Feed]" = []
+        self.jobs: "list[Outcome]" = []
         self.adviser: "Adviser | None" = None
         self.guard: "Guard | None" = None
         self.progress: "Progress | None" = None

@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from amorsize.advice import Adviser
-    from amorsize.engine.fed.feed import Feed
-    from amorsize.engine.job import Job
+    from amorsize.engine.job import Outcome
     from amorsize.inline import Timings
     from amorsize.records import Plan
 
@@ -33,7 +32,7 @@ def report_of(
     adviser: Adviser,
     n_items: int,
     timings: Timings,
-    jobs: Sequence[Job | Feed],
+    jobs: Sequence[Outcome],
     began_s: float,
     *,
     is_lazy: bool,
@@ -95,7 +94,7 @@ def _own_error() -> str:
     return f"nothing was learned from this call; please report why: {format_exc()}"
 
 
-def _seen_crowding(timings: Timings, jobs: Sequence[Job | Feed]) -> float | None:
+def _seen_crowding(timings: Timings, jobs: Sequence[Outcome]) -> float | None:
     """Return by how much processes made each other's items longer in this call; None where it does not tell."""
     for job in jobs:
         if job.plan.backend == "process":
@@ -125,7 +124,7 @@ def _run(adviser: Adviser, plan: Plan, predicted_s: float, measured_s: float) ->
 def _learn(
     adviser: Adviser,
     timings: Timings,
-    jobs: Sequence[Job | Feed],
+    jobs: Sequence[Outcome],
     run: Run | None,
     crowding: float | None,
     report: RunReport,
@@ -147,7 +146,7 @@ def _learn(
                 costs = costs.started(job.n_started, adviser.rss_bytes, job.start_s)
             elif job.plan.start_method == "spawn" and job.first_s is not None and job.first_s > WARM_S:
                 costs = costs.spawned(job.first_s)
-    taken = [(each.n_items, each.n_messages, each.seconds) for each in [job.taken for job in jobs] if each is not None]
+    taken = [(job.taken.n_items, job.taken.n_messages, job.taken.seconds) for job in jobs]
     send_s = believed_sending(adviser.profile, costs, taken)
     if send_s != seen.send_s:
         seen = seen.replace(send_s=send_s)
@@ -162,7 +161,7 @@ def _learn(
     adviser.knowledge.learn(seen if run is None else seen.ran(run), costs, report.measured_s)
 
 
-def _less_warm_up(seen: Profile, timings: Timings, jobs: Sequence[Job | Feed]) -> Profile:
+def _less_warm_up(seen: Profile, timings: Timings, jobs: Sequence[Outcome]) -> Profile:
     """Return what the caller has seen, less a first item so much longer than those of forked workers that it was a
     warm-up: what it has loaded, they found."""
     beside = [batch for job in jobs if job.plan.start_method == "fork" for batch in job.timings.batches]
@@ -170,7 +169,7 @@ def _less_warm_up(seen: Profile, timings: Timings, jobs: Sequence[Job | Feed]) -
     return seen if first_call_s is None else seen.without_items().replace(first_call_s=first_call_s)
 
 
-def _tells_nothing(adviser: Adviser, timings: Timings, jobs: Sequence[Job | Feed]) -> bool:
+def _tells_nothing(adviser: Adviser, timings: Timings, jobs: Sequence[Outcome]) -> bool:
     """Tell whether a call was too short to correct what is known.
 
     One that workers have run tells that they lose, which counts unless they were asked for, and that items are no

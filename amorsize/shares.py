@@ -15,8 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from amorsize.engine.fed.feed import Feed
-    from amorsize.engine.job import Job
+    from amorsize.engine.job import Outcome
     from amorsize.inline import Timings
 
 BUSY_OTHERS = 0.3
@@ -140,7 +139,7 @@ def lasting_share(share: float | None, known: float | None, alone_s: float) -> f
     return known
 
 
-def own_batches(job: Job | Feed, known: Profile) -> list[tuple[int, float]]:
+def own_batches(job: Outcome, known: Profile) -> list[tuple[int, float]]:
     """Return items and seconds of each range that workers have run, as if each had run alone.
 
     Threads that compute wait for the GIL and for cores: there an item's own seconds follow from its CPU time. Processes
@@ -156,7 +155,7 @@ def own_batches(job: Job | Feed, known: Profile) -> list[tuple[int, float]]:
     return [(n_items, seconds / share) for n_items, seconds in job.cpu_timings.batches]
 
 
-def seen_by_workers(job: Job | Feed, known: Profile, now_s: float) -> Profile:
+def seen_by_workers(job: Outcome, known: Profile, now_s: float) -> Profile:
     """Return what workers have shown of a function whose CPU share is known, or of one of which nothing is.
 
     Threads that wait tell the share, too: queueing for each other and for whom they ask, they take longer than one
@@ -174,5 +173,5 @@ def seen_by_workers(job: Job | Feed, known: Profile, now_s: float) -> Profile:
     return seen.replace(cpu_share=min(1.0, job.cpu_timings.total_s / job.timings.total_s))
 
 
-def _waits(job: Job | Feed, cpu_share: float | None) -> bool:
+def _waits(job: Outcome, cpu_share: float | None) -> bool:
     return (job.cores_used or 0.0) < WAITS_BELOW if cpu_share is None else cpu_share < WAITS_BELOW

@@ -72,7 +72,37 @@ class Taken:
         return now
 
 
-class Job:
+class Outcome:
+    """What has become of a run with workers, so far.
+
+    Attributes:
+        plan: how it was decided to run it.
+        timings: what caller and workers timed.
+        by_caller, by_workers: the same, of each, where workers are processes.
+        taken: what taking results over from workers has cost the caller, where it is told.
+        n_started: workers that were started.
+        start_s: seconds that starting them took, and for which the caller waited for their ends.
+        first_s: seconds from the first start of a fed worker until a first task was done, less its own; None before.
+        shortage: why not all workers could be started, in words; None where they could.
+        retreat: the reason for giving the workers up on the way; None where they stayed.
+        cpu_timings: the same ranges in CPU time, where threads ran them: they may have waited for one another.
+        cores_used: CPU seconds a second that the threads' items took, start and end included.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.timings, self.taken = Timings(), Taken()
+        self.by_caller, self.by_workers = Timings(), Timings()
+        self.n_started = 0
+        self.start_s = 0.0
+        self.first_s: float | None = None
+        self.shortage: str | None = None
+        self.retreat: str | None = None
+        self.cpu_timings: Timings | None = None
+        self.cores_used: float | None = None
+
+
+class Job(Outcome):
     """What a crew is to do, and what becomes of it.
 
     Args:
@@ -86,20 +116,10 @@ class Job:
         caller_may_run: False keeps every item out of the caller, even where no worker can be started.
 
     Attributes:
-        timings: what caller and workers timed.
-        by_caller, by_workers: the same, of each, where workers are processes.
-        taken: what taking results over from workers has cost the caller.
-        n_started: workers that were started.
-        start_s: seconds that starting them took, and for which the caller waited for their ends.
-        first_s: None: no fresh interpreter was launched.
-        shortage: why not all workers could be started, in words; None where they could.
         unlimit: gives the native threads back; called after a retreat, for a loop that had them before.
         progress: told how many items are done, of how many; None for nobody.
-        retreat: the reason for giving the workers up on the way; None where they stayed.
         left_behind: which threads were still in their items when the call ended, in words; None where none was.
         unsaid: that what items printed is lost, and why, in words; None where nothing is.
-        cpu_timings: the same ranges in CPU time, where threads ran them: they may have waited for one another.
-        cores_used: CPU seconds a second that the threads' items took, start and end included.
     """
 
     def __init__(
@@ -114,27 +134,18 @@ class Job:
         native_threads: int | None = None,
         caller_may_run: bool = True,
     ) -> None:
+        super().__init__(plan)
         self.work = work
         self.collector = collector
-        self.plan = plan
         self.decide = decide
         self.sizes = Range(plan.n_jobs, plan.chunksize, item_s)
         self.alone_s = alone_s
         self.native_threads = native_threads
         self.caller_may_run = caller_may_run
-        self.timings, self.taken = Timings(), Taken()
-        self.by_caller, self.by_workers = Timings(), Timings()
-        self.n_started = 0
-        self.first_s: float | None = None
-        self.start_s = 0.0
-        self.shortage: str | None = None
-        self.retreat: str | None = None
         self.unlimit: Callable[[], None] = _nothing
         self.progress: Callable[[int, int | None], None] | None = None
         self.left_behind: str | None = None
         self.unsaid: str | None = None
-        self.cpu_timings: Timings | None = None
-        self.cores_used: float | None = None
 
     def ran(self, n_items: int, seconds: float, by: Timings) -> None:
         """Note a range that has been run.

@@ -20,9 +20,9 @@ from amorsize.engine.fed.give import Giver
 from amorsize.engine.fed.link import wait_for
 from amorsize.engine.fed.table import Chair, Table
 from amorsize.engine.fed.take import Taker
+from amorsize.engine.job import Outcome
 from amorsize.engine.watch import Watch
 from amorsize.errors import WorkerDied
-from amorsize.inline import Timings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from amorsize.records import Plan
 
 
-class Feed:
+class Feed(Outcome):
     """One run of fed workers.
 
     Args:
@@ -42,35 +42,14 @@ class Feed:
         held: holds signal handlers back.
         decide: asked now and then whether the plan still holds; None where there is nothing to go back to.
         alone_s: seconds an item took while the caller computed alone; None where it did not.
-
-    Attributes:
-        timings: what workers have timed.
-        by_caller, by_workers: the same, of each: here the caller runs none.
-        taken: None: what sending costs is not told by those who work here.
-        n_started: workers that were started.
-        start_s: seconds that starting them took, and ending them.
-        first_s: seconds from the first start until a first task was done, less its own seconds; None before.
-        shortage: why not all workers could be started, in words; None where they could.
-        retreat: why the workers were given up on the way; None where they stayed.
-        cpu_timings: None: CPU time is not told by those who work here.
-        cores_used: None, as well.
     """
 
     def __init__(
         self, table: Table, plan: Plan, sizes: Range, held: Held, decide: Decide | None, alone_s: float | None
     ) -> None:
-        self.plan = plan
-        self.timings = self.by_workers = Timings()
-        self.by_caller = Timings()
-        self.taken = None
-        self.n_started = 0
-        self.start_s = 0.0
-        self.first_s: float | None = None
+        super().__init__(plan)
+        self.by_workers = self.timings
         self._began_s: float | None = None
-        self.shortage: str | None = None
-        self.retreat: str | None = None
-        self.cpu_timings: Timings | None = None
-        self.cores_used: float | None = None
         self._table = table
         self._held = held
         self._giver = Giver(table, sizes)
