@@ -14,30 +14,8 @@ import sys
 
 assert sys.platform == "linux"
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Protocol
 
-    class Counter(Protocol):
-        """A position shared over forks."""
-
-        def take(self, wanted: int) -> int:
-            """Return where the taken range starts, and advance by `wanted`; never the same item twice."""
-            ...
-
-        def close(self) -> None:
-            """Give the descriptor back."""
-
-
-def _open_position() -> int:
-    raw = os.memfd_create("amorsize-position")
-    try:
-        return os.open(f"/proc/self/fd/{raw}", os.O_RDWR | os.O_CLOEXEC)
-    finally:
-        os.close(raw)
-
-
-class OffsetCounter:
+class Counter:
     """A counter on the offset of a re-opened memory file.
 
     Raises:
@@ -47,22 +25,28 @@ class OffsetCounter:
     __slots__ = ("_fd",)
 
     def __init__(self) -> None:
-        self._fd = _open_position()
+        raw = os.memfd_create("amorsize-position")
+        try:
+            self._fd = os.open(f"/proc/self/fd/{raw}", os.O_RDWR | os.O_CLOEXEC)
+        finally:
+            os.close(raw)
 
     def take(self, wanted: int) -> int:
+        """Return where the taken range starts, and advance by `wanted`; never the same item twice."""
         return os.lseek(self._fd, wanted, os.SEEK_CUR) - wanted
 
     def close(self) -> None:
+        """Give the descriptor back."""
         os.close(self._fd)
 
 
-class LockedCounter:
+class LockedCounter(Counter):
     """A counter in a file, under a record lock that the kernel takes back from a killed process (0.8-1.2 us a take)."""
 
-    __slots__ = ("_fd",)
+    __slots__ = ()
 
     def __init__(self) -> None:
-        self._fd = _open_position()
+        super().__init__()
         os.pwrite(self._fd, bytes(8), 0)
 
     def take(self, wanted: int) -> int:
@@ -75,9 +59,6 @@ class LockedCounter:
         finally:
             fcntl.lockf(self._fd, fcntl.LOCK_UN)
         return start
-
-    def close(self) -> None:
-        os.close(self._fd)
 
 
 def offsets_are_serialised() -> bool:
@@ -98,4 +79,4 @@ def open_counter() -> Counter:
     Raises:
         OSError: where no memory file can be made.
     """
-    return OffsetCounter() if offsets_are_serialised() else LockedCounter()
+    return Counter() if offsets_are_serialised() else LockedCounter()

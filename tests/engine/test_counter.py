@@ -9,19 +9,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from amorsize.engine.counter import LockedCounter, OffsetCounter, offsets_are_serialised, open_counter
+from amorsize.engine.counter import Counter, LockedCounter, offsets_are_serialised, open_counter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from amorsize.engine.counter import Counter
 
 pytestmark = pytest.mark.needs_fork
 
 N_TAKERS = 4
 
 SERIALISED = pytest.param(
-    OffsetCounter,
+    Counter,
     marks=pytest.mark.skipif(
         not hasattr(os, "uname") or not offsets_are_serialised(), reason="this kernel's offsets are not atomic"
     ),
@@ -64,9 +62,9 @@ def takes_of_many(counter: Counter, n_items: int) -> list[int]:
     return sorted(struct.unpack(f"{len(content) // 8}q", content))
 
 
-@pytest.mark.parametrize(("kind", "n_items"), [(OffsetCounter, 400_000), (LockedCounter, 40_000)])
+@pytest.mark.parametrize(("kind", "n_items"), [(Counter, 400_000), (LockedCounter, 40_000)])
 def test_no_item_is_taken_twice_and_none_is_left_out(kind: Callable[[], Counter], n_items: int) -> None:
-    if kind is OffsetCounter and not offsets_are_serialised():
+    if kind is Counter and not offsets_are_serialised():
         pytest.skip("this kernel's offsets are not atomic")
     counter = kind()
     try:
@@ -99,7 +97,7 @@ def test_a_taker_that_is_killed_locks_nobody_out(kind: Callable[[], Counter]) ->
         counter.close()
 
 
-@pytest.mark.parametrize("kind", [OffsetCounter, LockedCounter])
+@pytest.mark.parametrize("kind", [Counter, LockedCounter])
 def test_a_take_starts_where_the_one_before_ended(kind: Callable[[], Counter]) -> None:
     counter = kind()
     try:
@@ -111,9 +109,9 @@ def test_a_take_starts_where_the_one_before_ended(kind: Callable[[], Counter]) -
 @pytest.mark.parametrize(
     ("release", "kind"),
     [
-        ("6.8.0-45-generic", OffsetCounter),
-        ("5.4.0", OffsetCounter),
-        ("3.14.0", OffsetCounter),
+        ("6.8.0-45-generic", Counter),
+        ("5.4.0", Counter),
+        ("3.14.0", Counter),
         ("3.10.0-1160.el7.x86_64", LockedCounter),
         ("4.4.0", LockedCounter),  # what gVisor calls itself
         ("unknown", LockedCounter),
