@@ -58,12 +58,11 @@ def _together(call: Call, plan: Plan, work: Work, results: list[object]) -> bool
         adviser.reconsider,
         known.item_s,
         alone_s(call.options, plan, call.timings.mean_s, known),
-        native_threads=native_threads(plan, known.cpu_share, capacity(perf_counter()).n_cores),
         caller_may_run=not call.options.isolate,
     )
     job.progress = call.progress
     try:
-        started = _limited(job, run)
+        started = _limited(job, run, native_threads(plan, known.cpu_share, capacity(perf_counter()).n_cores))
     except BaseException as error:
         collector.explain(error)
         _warn_of(adviser, job, error)
@@ -92,13 +91,13 @@ def _warn_of(adviser: Adviser, job: Job, error: BaseException | None = None) -> 
         adviser.warn(trouble, beside=error)
 
 
-def _limited(job: Job, run: Run) -> bool:
-    """Run a job while native threads leave the cores to its workers; tell whether any worker could be started."""
-    if job.native_threads is None:
+def _limited(job: Job, run: Run, n_threads: int | None) -> bool:
+    """Run a job while native libraries use so many threads in each worker; tell whether any worker could be started."""
+    if n_threads is None:
         return run(job)
     from amorsize.engine.native import limit
 
-    give_back = job.unlimit = limit(job.native_threads)
+    give_back = job.unlimit = limit(n_threads)
     try:
         return run(job)
     finally:

@@ -112,7 +112,6 @@ class Job(Outcome):
         decide: asked now and then whether the plan still holds; returns a new one where not.
         item_s: seconds an item is expected to take; None where nothing is known.
         alone_s: seconds an item took while the caller computed alone.
-        native_threads: how many threads of its own a native library may use in each worker; None for any number.
         caller_may_run: False keeps every item out of the caller, even where no worker can be started.
 
     Attributes:
@@ -131,7 +130,6 @@ class Job(Outcome):
         item_s: float | None,
         alone_s: float | None,
         *,
-        native_threads: int | None = None,
         caller_may_run: bool = True,
     ) -> None:
         super().__init__(plan)
@@ -140,7 +138,6 @@ class Job(Outcome):
         self.decide = decide
         self.sizes = Range(plan.n_jobs, plan.chunksize, item_s)
         self.alone_s = alone_s
-        self.native_threads = native_threads
         self.caller_may_run = caller_may_run
         self.unlimit: Callable[[], None] = _nothing
         self.progress: Callable[[int, int | None], None] | None = None
