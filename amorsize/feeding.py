@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from amorsize.engine.fed.source import Source
     from amorsize.engine.fed.table import Crew
     from amorsize.engine.held import Held
-    from amorsize.errors import BackendUnavailable
     from amorsize.inline import Work
     from amorsize.records import Plan
 
@@ -64,7 +63,7 @@ def fed_steps(
         raise
     except BaseException as error:
         if error is not sink.error:
-            if isinstance(error, (OSError, _unavailable())) and _is_in_the_way(error, feed):
+            if _is_in_the_way(error, feed):
                 _refuse(call, error, sink, results)
                 return False
             _attach_finished(error, sink, results)
@@ -82,20 +81,17 @@ def fed_steps(
     return False
 
 
-def _is_in_the_way(error: Exception, feed: Feed | None) -> bool:
+def _is_in_the_way(error: BaseException, feed: Feed | None) -> bool:
     """Tell whether no worker has started because of an error; before one was to, an OSError without the system's number
     is a signal handler's."""
+    from amorsize.errors import BackendUnavailable
+
+    if not isinstance(error, (OSError, BackendUnavailable)):
+        return False
     return getattr(error, "errno", None) is not None if feed is None else not feed.n_started
 
 
-def _unavailable() -> type[BackendUnavailable]:
-    """Return the class; asked for only where there is an exception, so that most calls need not load it."""
-    from amorsize.errors import BackendUnavailable
-
-    return BackendUnavailable
-
-
-def _refuse(call: Call, error: Exception, sink: Sink, results: list[object]) -> None:
+def _refuse(call: Call, error: BaseException, sink: Sink, results: list[object]) -> None:
     """Stay in the caller, as no worker could be started, or none could be sent the function.
 
     Raises:
