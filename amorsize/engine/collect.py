@@ -20,7 +20,24 @@ OF_INITIALIZER = "amorsize: raised by initializer"
 """Begins the note on what an initializer raised: no item is to blame for that."""
 
 
-class Collector:
+class Failures:
+    """Of all items that have failed the lowest, as in the plain loop.
+
+    Attributes:
+        failed_at: its index; None while none has failed.
+        error: what it failed with.
+    """
+
+    failed_at: int | None = None
+    error: BaseException | None = None
+
+    def fail(self, index: int, error: BaseException) -> None:
+        """Note that an item failed."""
+        if self.failed_at is None or index < self.failed_at:
+            self.failed_at, self.error = index, error
+
+
+class Collector(Failures):
     """The results of one `Work`: what the caller ran first, then ranges in any order.
 
     Args:
@@ -29,15 +46,11 @@ class Collector:
 
     Attributes:
         n_done: results in hand.
-        failed_at: the lowest index whose item failed; None while none has.
-        error: what it failed with.
     """
 
     def __init__(self, work: Work, head: list[object]) -> None:
         self.work = work
         self.head = head
-        self.error: BaseException | None = None
-        self.failed_at: int | None = None
         self._parts: dict[int, list[object]] = {}
         self._n_in_parts = 0
 
@@ -50,11 +63,6 @@ class Collector:
         if results:
             self._parts[start] = results
             self._n_in_parts += len(results)
-
-    def fail(self, index: int, error: BaseException) -> None:
-        """Note that an item failed; of several, the lowest counts, as in the plain loop."""
-        if self.failed_at is None or index < self.failed_at:
-            self.failed_at, self.error = index, error
 
     def first_missing(self, stop: int) -> int | None:
         """Return the lowest index below `stop` that has no result; None where all have."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from amorsize.engine.collect import Failures
 from amorsize.engine.guard import Failed
 
 TYPE_CHECKING = False
@@ -9,8 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-class Sink:
-    """Results as they come, and the first failure.
+class Sink(Failures):
+    """Results as they come, and the lowest failure.
 
     Args:
         first: index of the first item.
@@ -20,8 +21,6 @@ class Sink:
         goes_on: the same.
         ready: results for the consumer.
         n_out: results that were taken, and the items before the first.
-        error: the failure of the lowest item that failed; None while none has.
-        failed_at: its index.
         unsaid: that what items printed is lost, and why, in words; None where nothing is.
     """
 
@@ -29,8 +28,6 @@ class Sink:
         self.goes_on = goes_on
         self.n_out = first
         self.ready: list[object] = []
-        self.error: BaseException | None = None
-        self.failed_at: int | None = None
         self.unsaid: str | None = None
 
     def take(self) -> list[object]:
@@ -42,11 +39,6 @@ class Sink:
     def add(self, start: int, results: list[object]) -> None:
         """Take the results of the items `start`, `start + 1`, ..."""
         self.ready += results
-
-    def fail(self, index: int, error: BaseException) -> None:
-        """Note that an item failed; of several, the lowest counts, as in the plain loop."""
-        if self.failed_at is None or index < self.failed_at:
-            self.failed_at, self.error = index, error
 
     def survive(self, index: int, error: BaseException) -> bool:
         """Take an item's failure as its result, where the call is to go on; return whether it is."""
