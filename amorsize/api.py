@@ -190,15 +190,6 @@ def check_function(func: object) -> None:
         )
 
 
-def _attach(func: "Callable[..., Any]", options: "Mapping[str, object]") -> "Callable[..., Any]":
-    mapper = Mapper(func, options)
-    attributes = func.__dict__
-    for name in _OWN:
-        attributes[name] = getattr(mapper, name)
-    attributes["last_run"] = None
-    return func
-
-
 def _decorate(func: "Any", options: "Mapping[str, object]", caller_globals: "Mapping[str, object]") -> "Any":
     if isinstance(func, type):
         raise TypeError(
@@ -218,7 +209,8 @@ def _decorate(func: "Any", options: "Mapping[str, object]", caller_globals: "Map
             f"{func.__module__}.{func.__qualname__} belongs to another module, whose other users it would change: "
             f"use pmap({func.__name__}, items)"
         )
-    _attach(func, options)
+    mapper = Mapper(func, options)
+    func.__dict__.update({name: getattr(mapper, name) for name in _OWN}, last_run=None)
     place, _, _ = func.__qualname__.rpartition(".")
     if place and not place.endswith("<locals>"):
         from amorsize.methods import ParallelMethod

@@ -81,17 +81,13 @@ def _taught(report: RunReport, adviser: Adviser, learn: Callable[[], None]) -> R
             learn()
             complaint = adviser.knowledge.complaint
         except Exception:  # the results are there, and nobody is to lose them for it
-            complaint = _own_error()
+            from traceback import format_exc
+
+            complaint = f"nothing was learned from this call; please report why: {format_exc()}"
     if complaint is None:
         return report
     adviser.warn(complaint)
     return report.replace(warnings=tuple(adviser.warnings))
-
-
-def _own_error() -> str:
-    from traceback import format_exc
-
-    return f"nothing was learned from this call; please report why: {format_exc()}"
 
 
 def _seen_crowding(timings: Timings, jobs: Sequence[Outcome]) -> float | None:

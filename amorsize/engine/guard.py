@@ -58,7 +58,7 @@ def end_with(error: BaseException, results: Sequence[object], *, goes_on: bool) 
     Args:
         error: of an item, which may have them already, or from elsewhere: a signal's handler, say.
         results: of the first items.
-        goes_on: an item's exception is its result.
+        goes_on: an item's exception is its result, among these as well.
     """
     from amorsize.engine.collect import attach
     from amorsize.engine.finished import Finished
@@ -66,16 +66,8 @@ def end_with(error: BaseException, results: Sequence[object], *, goes_on: bool) 
     has_them = hasattr(type(error), "finished") or type(error.__dict__.get("finished")) is Finished
     if results and not has_them:
         attach(error, Finished([(0, results)]))
-    if goes_on:
-        settle_finished(error)
-
-
-def settle_finished(error: BaseException) -> None:
-    """Put exceptions in place of the items that had failed before a call ended with an error of its own."""
-    from amorsize.engine.finished import Finished
-
     finished = error.__dict__.get("finished")
-    if type(finished) is Finished:
+    if goes_on and type(finished) is Finished:
         error.__dict__["finished"] = finished.through(lambda results: settled(results, skips=False))
 
 
