@@ -123,6 +123,11 @@ class Work:
         self.guard = guard
         self.n_items = min(map(len, columns))
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether an item's exception is its result."""
+        return self.guard is not None and self.guard.goes_on
+
     def with_items(self, items: "Sequence[object]", first: int) -> "Work":
         """Return the same function with other items, which begin at index `first`; of several columns each item is a
         tuple already."""

@@ -76,13 +76,9 @@ def run_task(desk: Desk, work: Work, task: Message) -> None:
         desk.disown(error)
         desk.stop_timer()
         desk.print()
-        if not _goes_on(work):
+        if not work.goes_on:
             desk.failed_at = desk.position
         desk.report(error)
-
-
-def _goes_on(work: Work) -> bool:
-    return work.guard is not None and work.guard.goes_on
 
 
 def _publish(desk: Desk, work: Work) -> None:
@@ -90,7 +86,7 @@ def _publish(desk: Desk, work: Work) -> None:
     try:
         desk.publish()
     except Refused:
-        if not _goes_on(work):
+        if not work.goes_on:
             raise
         from amorsize.engine import failure
         from amorsize.engine.guard import Failed

@@ -159,6 +159,7 @@ class ThreadSeat:
         self._context = copy_context()
         self._ended = allocate_lock()
         self._ended.acquire()
+        self._failed_at: int | None = None
 
     def start(self) -> None:
         """Start the thread; raise OSError where that is not possible."""
@@ -192,13 +193,11 @@ class ThreadSeat:
         except BaseException as error:  # of an initializer: the caller's to raise
             self.link.post(LocalMessage(REFUSED, 0, error))
             return
-        failed_at: int | None = None
         while (task := self.link.tasks.get()) is not None and not self.link.is_dismissed:
-            if failed_at is None or task[0] < failed_at:  # as `serve.run_task` does
-                failed_at = self._run(*task) or failed_at
+            if self._failed_at is None or task[0] <= self._failed_at:  # as `serve.run_task` does
+                self._run(*task)
 
-    def _run(self, start: int, values: list[object] | None, count: int) -> int | None:
-        """Run a task; return the index of the item whose failure ends the call, plus one; None where none does."""
+    def _run(self, start: int, values: list[object] | None, count: int) -> None:
         results: list[object] = []
         began_s = perf_counter()
         work = self._work if values is None else self._work.with_items(values, start)
@@ -212,9 +211,8 @@ class ThreadSeat:
             self.link.post(LocalMessage(RESULTS, start, results, perf_counter() - began_s))
         if error is not None:
             self.link.post(LocalMessage(ERROR, start + len(results), error))
-            if work.guard is None or not work.guard.goes_on:
-                return start + len(results) + 1
-        return None
+            if not work.goes_on:
+                self._failed_at = start + len(results)
 
 
 class ThreadedCrew:
