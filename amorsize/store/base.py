@@ -11,8 +11,13 @@ class Patience:
     """How long one operation may still wait, all of its steps together."""
 
     def __init__(self, seconds: float, clock: Callable[[], float]) -> None:
+        self._seconds = seconds
         self._clock = clock
-        self._until = clock() + seconds
+        self.renew()
+
+    def renew(self) -> None:
+        """Begin another operation, which may wait for as long."""
+        self._until = self._clock() + self._seconds
 
     @property
     def left_s(self) -> float:

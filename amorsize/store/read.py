@@ -200,20 +200,18 @@ class Reader:
             raise FileNotFoundError(directory)
         self._directory = directory
         self._identity = identity
-        self._clock = clock
-        self._patience_s = patience_s
-        self._until_s = clock() + patience_s
-        self._connection = connect(directory, "ro", Patience(patience_s, clock))
+        self._patience = Patience(patience_s, clock)
+        self._connection = connect(directory, "ro", self._patience)
         try:
             try:
                 check_layout(self._connection)
             except StoreUnusable:  # a transaction of a killed process has to be undone first, by who may write
-                _undo(directory, Patience(patience_s, clock))
+                self._patience.renew()
+                _undo(directory, self._patience)
                 check_layout(self._connection)
         except BaseException:  # what is wrong with it, or Ctrl-C
             self._connection.close()
             raise
-        self._connection.set_progress_handler(lambda: self._clock() > self._until_s, _STEPS)
 
     @property
     def is_current(self) -> bool:
@@ -224,7 +222,7 @@ class Reader:
         """Return the facts of a key, None for a miss."""
         if not rows.is_key(key):
             return None
-        self._until_s = self._clock() + self._patience_s
+        self._patience.renew()
         try:
             found = self._connection.execute(_SELECT, (key,)).fetchall()
         except _sqlite3.DataError:  # longer than any row of ours
@@ -243,7 +241,7 @@ class Reader:
                     yield key, facts
 
     def _page(self, after: int) -> list[tuple[int, object]]:
-        self._until_s = self._clock() + self._patience_s
+        self._patience.renew()
         return ask(self._connection, _SELECT_KEYS, (after,))
 
     def close(self) -> None:
