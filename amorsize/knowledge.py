@@ -68,19 +68,6 @@ class Knowledge:
         has_run_here: whether the function has run in this process: its first call is behind it.
     """
 
-    __slots__ = (
-        "_cache",
-        "_costs_key",
-        "_directory",
-        "_kinds",
-        "_place",
-        "costs",
-        "function",
-        "has_run_here",
-        "is_hit",
-        "profile",
-    )
-
     def __init__(self, function: FunctionKey, kind: InputClass, place: Machine, *, cache: bool) -> None:
         self.function = function
         self._place = place

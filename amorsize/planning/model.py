@@ -64,29 +64,6 @@ class Model:
         worker_start_s: seconds that starting one worker process takes.
     """
 
-    __slots__ = (
-        "_costs",
-        "_cpu_share",
-        "_crowding",
-        "_first_call_s",
-        "_held_share",
-        "_is_spawned",
-        "_item_s",
-        "_lanes",
-        "_longest_s",
-        "_n_effective",
-        "_n_items",
-        "_n_resting",
-        "_n_warm",
-        "_physical_cores",
-        "_pool_item_s",
-        "_sd_s",
-        "caller_computes",
-        "decode_s",
-        "encode_s",
-        "worker_start_s",
-    )
-
     def __init__(
         self,
         profile: Profile,
