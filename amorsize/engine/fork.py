@@ -20,11 +20,13 @@ from amorsize.engine.watch import CELLS_PER_WORKER
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
-    from collections.abc import Callable
-    from typing import NoReturn
+    from collections.abc import Callable, Sequence
+    from typing import NoReturn, TypeAlias
 
     from amorsize.engine.held import Held
     from amorsize.engine.lifeline import Lifeline
+
+    Ends: TypeAlias = tuple[tuple[int, ...], tuple[int, ...]]  # descriptors of a line: the caller's, and the child's
 else:
     import _signal as signal  # the C half is loaded anyway; `signal` itself costs 3.3 ms
 
@@ -129,11 +131,10 @@ def start_workers(
             number += n_before
             serve(wire.Outbox(write_end, arena, cells, number * CELLS_PER_WORKER + 2), number)
 
-        def strange_to(number: int) -> list[int]:
-            return _strange_to(number, lines, workers)
-
+        strange = [fd for worker in workers for fd in worker.descriptors()]
+        ends = [((read_end,), (write_end, arena)) for read_end, write_end, arena in lines]
         try:
-            fork_children(live, len(lines), pids, lifeline, strange_to, held)
+            fork_children(live, ends, strange, pids, lifeline, held)
         except OSError as error:
             shortage = error
         finally:
@@ -168,33 +169,26 @@ def _open_lines(n_workers: int) -> tuple[list[tuple[int, int, int]], OSError | N
     return lines, None
 
 
-def _strange_to(number: int, lines: list[tuple[int, int, int]], workers: list[ForkedWorker]) -> list[int]:
-    strange = [fd for worker in workers for fd in worker.descriptors()]
-    for other, (read_end, *own) in enumerate(lines):
-        strange += [read_end] if other == number else [read_end, *own]
-    return strange
-
-
 def fork_children(
     serve: Callable[[int], None],
-    n_children: int,
+    lines: Sequence[Ends],
+    strange: Sequence[int],
     pids: list[int],
     lifeline: Lifeline,
-    strange_to: Callable[[int], list[int]],
     held: Held,
 ) -> None:
-    """Fork processes that run `serve` with their number and end. Where a signal's handler waits for its turn, the first
-    of them is the last.
+    """Fork a process for each line that runs `serve` with its number and ends. Where a signal's handler waits for its
+    turn, the first of them is the last.
 
     What the caller has forgotten and not yet collected is never collected in a child: it would be finalized twice.
 
     Args:
         serve: what they do.
-        n_children: how many.
+        lines: between caller and child. While a child held an end of one of its siblings', that one's end-of-file would
+            never come.
+        strange: descriptors that every child has to close.
         pids: their ids are added to it.
         lifeline: ends them with the caller.
-        strange_to: tells, in a child, which descriptors it has to close: while it held an end of one of its siblings',
-            that one's end-of-file would never come.
         held: holds signal handlers back.
 
     Raises:
@@ -203,14 +197,14 @@ def fork_children(
     collects = gc.isenabled()
     gc.disable()  # what others have registered for a fork runs in the child first
     try:
-        number = _fork(n_children, pids, held)
+        number = _fork(len(lines), pids, held)
         if number is not None:
             gc.freeze()
     finally:
         if collects:
             gc.enable()
     if number is not None:
-        _become_worker(serve, number, lifeline, strange_to, held)
+        _become_worker(serve, number, lines, strange, lifeline, held)
 
 
 def _fork(n_children: int, pids: list[int], held: Held) -> int | None:
@@ -250,12 +244,20 @@ def _fork_each(n_children: int, pids: list[int], held: Held) -> int | None:
 
 
 def _become_worker(
-    serve: Callable[[int], None], number: int, lifeline: Lifeline, strange_to: Callable[[int], list[int]], held: Held
+    serve: Callable[[int], None],
+    number: int,
+    lines: Sequence[Ends],
+    strange: Sequence[int],
+    lifeline: Lifeline,
+    held: Held,
 ) -> NoReturn:
     """Undo what a child must not share with its parent, serve, and leave without running the parent's exit code."""
     status = 1
     try:
-        for fd in strange_to(number):
+        not_ours = list(strange)
+        for other, (here, there) in enumerate(lines):
+            not_ours += here if other == number else here + there
+        for fd in not_ours:
             os.close(fd)
         lifeline.hold()  # which takes a descriptor
         _reset_signals(held)

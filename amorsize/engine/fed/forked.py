@@ -73,20 +73,16 @@ class ForkedCrew:
         pids: list[int] = []
         lines, shortage = _open_lines(n_workers)
 
-        def strange_to(number: int) -> list[int]:
-            strange = [fd for seat in self._seats for fd in seat.descriptors()]
-            for other, (here, there) in enumerate(lines):
-                strange += [here.detach()] if other == number else [here.detach(), there.detach()]
-            return strange
-
         def live(number: int) -> None:
             safety.cores_are_taken = True
             _, there = lines[number]
             there.setblocking(True)  # whatever `socket.setdefaulttimeout` says here, it waits for as long as it takes
             serve.serve(Link(there), self._work)
 
+        strange = [fd for seat in self._seats for fd in seat.descriptors()]
+        ends = [((here.fileno(),), (there.fileno(),)) for here, there in lines]
         try:
-            fork_children(live, len(lines), pids, self._lifeline, strange_to, self._held)
+            fork_children(live, ends, strange, pids, self._lifeline, self._held)
         except OSError as error:
             shortage = error
         finally:
