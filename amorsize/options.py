@@ -14,7 +14,6 @@ from amorsize.record import Record
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from types import TracebackType
     from typing import Literal, Self, TypeVar
 
     from amorsize.protocols import Backend, Chunksize, NJobs, OnError, StartMethod
@@ -160,9 +159,7 @@ class config:  # noqa: N801 - a context manager that reads like a function, as c
         self._token = _within.set({**(_within.get() or {}), **self._options})
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: "TracebackType | None"
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         _within.reset(self._token)
 
 

@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
     from collections.abc import Callable
-    from types import FrameType, TracebackType
+    from types import FrameType
 
     Came = list[tuple[int, FrameType | None]]  # signals, and where they came
 else:
@@ -102,9 +102,7 @@ class Held:
         self._before = [(number, handler) for number, handler in self._before if handler is not None]
         self._depth = 1
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._depth -= 1
         if self._depth:
             return

@@ -70,9 +70,9 @@ class Link:
 
     Args:
         end: a connected socket; non-blocking for the caller, blocking (or with a timeout) for the worker.
-        dumps: pickles for the other side; None for `encoding.pickled`.
 
     Attributes:
+        dumps: pickles for the other side; None for `encoding.pickled`.
         at_end: the other side has closed its end, or was silent for as long as the socket's timeout.
         broken: what the system said when it took no more of what the caller sends; None while it does.
     """
@@ -80,9 +80,9 @@ class Link:
     has_arrived = False  # nothing is ever here but in the socket
     __slots__ = ("_at", "_filled", "_frame", "_parts", "_sending", "_unparsed", "at_end", "broken", "dumps", "end")
 
-    def __init__(self, end: socket.socket, dumps: Dumps | None = None) -> None:
+    def __init__(self, end: socket.socket) -> None:
         self.end = end
-        self.dumps = dumps
+        self.dumps: Dumps | None = None
         self.at_end = False
         self.broken: OSError | None = None
         self._sending: deque[memoryview] = deque()

@@ -106,9 +106,9 @@ class Worker:
         except OSError as error:
             self._refuse(message, error)
             return
-        self._begin(self._work, message)
+        self._begin(message)
 
-    def _begin(self, work: Work, message: Message) -> None:
+    def _begin(self, message: Message) -> None:
         self._desk.failed_at = None
         self.link.send(READY, message.count)
 
@@ -127,7 +127,7 @@ class Worker:
         except BaseException as error:  # of an initializer, say; SystemExit included: the caller is to raise it
             self._refuse(message, error)
         if self._work is not None:
-            self._begin(self._work, message)
+            self._begin(message)
 
     def _refuse(self, message: Message, error: BaseException) -> None:
         """Have the caller raise why a call cannot begin, and run nothing of it."""
