@@ -103,6 +103,11 @@ def first_look_pays(func: object, timings: Timings, n_left: int | None, results:
     return gain_s >= needed_s and gain_s - n_saved * taking_over_s(result) >= needed_s
 
 
+def look_pays(serial_s: float) -> bool:
+    """Tell whether a first look pays for work that is known to take so many seconds on one core."""
+    return serial_s * (1 - 1 / n_usable_cores()) >= LOOK_PAYS_S
+
+
 def _missed_share(share: float, item_s: float, result: object) -> float:
     """Return the share of a loop's time that workers would have saved; 0 where that cannot be told.
 
@@ -128,14 +133,6 @@ def _missed_before(func: object, timings: Timings, seen_s: float) -> float:
     _missed_s[id(func)] = before_s + seen_s
     timings.missed_s = seen_s
     return before_s
-
-
-_writing_s: float | None = None
-
-
-def look_pays(serial_s: float) -> bool:
-    """Tell whether a first look pays for work that is known to take so many seconds on one core."""
-    return serial_s * (1 - 1 / n_usable_cores()) >= LOOK_PAYS_S
 
 
 def lately_s(timings: Timings) -> float:
@@ -186,6 +183,9 @@ def is_large(result: object) -> bool:
     kind = type(result)
     is_flat = kind is bytes or kind is bytearray or (kind.__module__, kind.__name__) == ("numpy", "ndarray")
     return is_flat and sys.getsizeof(result) >= LARGE_BYTES
+
+
+_writing_s: float | None = None
 
 
 def _written_s() -> float:
