@@ -115,8 +115,8 @@ class Alternative(Record):
 
     backend: str
     n_jobs: int
-    chunksize: int | None
-    predicted_s: float | None
+    chunksize: int | None = None
+    predicted_s: float | None = None
     why_not: str
 
 

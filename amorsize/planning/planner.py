@@ -236,7 +236,7 @@ def _worker_plan(way: Way, rated: list[Way], model: Model, item_s: float, n_item
     rejected = _rejected([each for each in rated if each != way], best_s)
     if limits.no_processes is not None:
         most, why_not = limits.n_jobs_ceiling, limits.no_processes
-        rejected += (Alternative(backend="process", n_jobs=most, chunksize=None, predicted_s=None, why_not=why_not),)
+        rejected += (Alternative(backend="process", n_jobs=most, why_not=why_not),)
     if n_items is None:
         serial_s = predicted_s = None
         reason = f"items of {span(item_s)}, nobody knows how many: {workers(backend, n_jobs)} them"
@@ -245,7 +245,7 @@ def _worker_plan(way: Way, rated: list[Way], model: Model, item_s: float, n_item
         asked = limits.forces_workers
         reason = ("as asked for, " if asked else "") + _compared(n_items, item_s, way)
         why_not = "workers were asked for" if asked else "predicted to take longer"
-        rejected += (Alternative(backend="serial", n_jobs=1, chunksize=None, predicted_s=serial_s, why_not=why_not),)
+        rejected += (Alternative(backend="serial", n_jobs=1, predicted_s=serial_s, why_not=why_not),)
     return Plan(
         backend=backend,
         n_jobs=n_jobs,
@@ -264,9 +264,7 @@ def _rejected(rated: list[Way], best_s: float) -> tuple[Alternative, ...]:
     whys = {True: "predicted to take longer", False: "gains too little"}
     return tuple(
         [
-            Alternative(
-                backend=backend, n_jobs=n_jobs, chunksize=None, predicted_s=seconds, why_not=whys[seconds >= best_s]
-            )
+            Alternative(backend=backend, n_jobs=n_jobs, predicted_s=seconds, why_not=whys[seconds >= best_s])
             for seconds, n_jobs, backend in rated
         ]
     )

@@ -65,9 +65,7 @@ def choose_pool_plan(
     low_s = max(profile.bound_s(-STANDARD_ERRORS), min(shortest_s, item_s))
     if n_items * low_s - model.pool_s(low_s, n_jobs, chunksize) <= START_MARGIN * start_s:
         return loop_plan(f"no clear gain ({told})", n_items, serial_s, _rejected(rated))
-    loop = Alternative(
-        backend="serial", n_jobs=1, chunksize=None, predicted_s=serial_s, why_not="predicted to take longer"
-    )
+    loop = Alternative(backend="serial", n_jobs=1, predicted_s=serial_s, why_not="predicted to take longer")
     return Plan(
         backend="process",
         n_jobs=n_jobs,
