@@ -46,7 +46,11 @@ def inheritance() -> tuple[object, ...]:
     everywhere = os.getpid(), _stack_size(), blocked_signals()
     if sys.platform != "linux":
         return everywhere
-    return *everywhere, frozenset(os.sched_getaffinity(0)), os.getpriority(os.PRIO_PROCESS, 0), _policy()
+    try:
+        policy = os.sched_getscheduler(0)
+    except OSError:  # of a C library that does not have it
+        policy = None
+    return *everywhere, frozenset(os.sched_getaffinity(0)), os.getpriority(os.PRIO_PROCESS, 0), policy
 
 
 def blocked_signals() -> frozenset[int]:
@@ -64,12 +68,3 @@ def _stack_size() -> int:
     asked, again = tee(map(stack_size, (0,)))
     size, _ = next(zip(asked, map(stack_size, again), strict=False))
     return size
-
-
-def _policy() -> int | None:
-    if sys.platform != "linux":
-        return None
-    try:
-        return os.sched_getscheduler(0)
-    except OSError:  # of a C library that does not have it
-        return None

@@ -110,7 +110,8 @@ def _travelling(error: BaseException) -> bytes | None:
     for reduced in (error, _AsItIs(error)):
         try:
             pickled = encoding.pickled(reduced, None)
-            if _is_same(pickle.loads(pickled), error):
+            rebuilt = pickle.loads(pickled)
+            if type(rebuilt) is type(error) and _words(rebuilt) == _words(error):
                 return pickled
         except REFUSALS:  # its __reduce__ or __init__ may raise anything; a RemoteError tells of it then
             continue
@@ -125,10 +126,6 @@ class _AsItIs:
 
     def __reduce__(self) -> tuple[object, ...]:
         return made_anew, (type(self._error), self._error.args, self._error.__dict__)
-
-
-def _is_same(error: BaseException, original: BaseException) -> bool:
-    return type(error) is type(original) and _words(error) == _words(original)
 
 
 def _words(error: BaseException) -> tuple[str, str]:

@@ -107,8 +107,8 @@ class Crew:
                     return
             elif failed_s is None:
                 failed_s = now
-            elif now - failed_s > GRACE_S and not self._is_anyone_below():
-                return
+            elif now - failed_s > GRACE_S and not any(hand.is_below(self.cut) for hand in self._hands):
+                return  # whoever is left is in an item that the plain loop would not have run
 
     def stop(self) -> None:
         """Have no further item started, and give those under way their time; a second Ctrl-C shortens it."""
@@ -147,10 +147,6 @@ class Crew:
             )
         job.timings, job.cpu_timings = self._walls, self._cpus
         job.cores_used = self._cpus.total_s / elapsed_s
-
-    def _is_anyone_below(self) -> bool:
-        """Tell whether a thread is in an item that the plain loop would have run, too."""
-        return any(hand.is_below(self.cut) for hand in self._hands)
 
     def _reconsider(self, now: float) -> None:
         """Ask, once all threads are up, whether the plan still holds; stop feeding them where it does not."""

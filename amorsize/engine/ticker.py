@@ -108,9 +108,5 @@ def advance_ticking(
         size = advance(work, results, timings, size, until_s)
     finally:
         share = ticker.stop()
-    return size, share if timings.window is before or _computed(timings) >= UNDISTURBED else None
-
-
-def _computed(timings: Timings) -> float:
     seconds, cpu_s, _ = timings.window or (1.0, 1.0, 1.0)
-    return cpu_s / seconds
+    return size, share if timings.window is before or cpu_s >= UNDISTURBED * seconds else None

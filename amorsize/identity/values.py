@@ -30,23 +30,16 @@ MAX_INT_BITS = 1024
 def value_token(value: object, deep: int = MAX_DEPTH) -> object:
     """Return a hashable stand-in for a value, of nothing but what `marshal` knows."""
     if type(value) is int:
-        return _int_token(value)
+        bits = value.bit_length()
+        return value if bits <= MAX_INT_BITS else ("int", bits)
     if type(value) is str or type(value) is bytes:
-        return _text_token(value)
+        n = len(value)
+        return value if n <= MAX_TEXT else (type(value).__name__, n, value[:_TEXT_END], value[-_TEXT_END:])
     if type(value) in PLAIN:
         return value
     if type(value) in CONTAINERS and isinstance(value, list | tuple | dict | set | frozenset | bytearray):
         return _container_token(value, deep)
     return (type(value).__qualname__,)
-
-
-def _int_token(value: int) -> object:
-    bits = value.bit_length()
-    return value if bits <= MAX_INT_BITS else ("int", bits)
-
-
-def _text_token(text: str | bytes) -> object:
-    return text if len(text) <= MAX_TEXT else (type(text).__name__, len(text), text[:_TEXT_END], text[-_TEXT_END:])
 
 
 def _container_token(
