@@ -104,8 +104,7 @@ class Contract:
 
     def pmap_apart(self, func: Callable[..., Any], *iterables: Iterable[Any], **more: Any) -> list[Any]:
         """Run a function over items, none of them in the caller where there are processes."""
-        options: dict[str, Any] = {**self.apart, **more}
-        return amorsize.pmap(func, *iterables, **options)
+        return self.pmap(func, *iterables, **{**self.apart, **more})
 
     def pimap(self, func: Callable[..., Any], *iterables: Iterable[Any], **more: Any) -> Stream[Any]:
         """Return the results of a function as they come from the backend."""
@@ -114,8 +113,7 @@ class Contract:
 
     def pimap_apart(self, func: Callable[..., Any], *iterables: Iterable[Any], **more: Any) -> Stream[Any]:
         """Return the results as they come, no item run in the caller where there are processes."""
-        options: dict[str, Any] = {**self.apart, **more}
-        return amorsize.pimap(func, *iterables, **options)
+        return self.pimap(func, *iterables, **{**self.apart, **more})
 
     @pytest.fixture
     def calls(self, tmp_path: Path) -> Calls:
