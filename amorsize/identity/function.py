@@ -58,9 +58,7 @@ _MAX_VALUES = 3
 _MAX_KEYS = 1024
 
 # What these assign to an object stays as it is afterwards.
-_CONSTRUCTORS = frozenset({"__init__", "__new__", "__post_init__", "__setstate__"})
-
-_UNREADABLE = ("?",)  # stands for what fails when it is looked at
+CONSTRUCTORS = frozenset({"__init__", "__new__", "__post_init__", "__setstate__"})
 
 _keys: dict[tuple[str, bytes], FunctionKey] = {}
 
@@ -137,7 +135,7 @@ class Walk:
 
     def _unread(self, _reached: object) -> object:
         """Return what stands for something that fails when it is looked at."""
-        return _UNREADABLE
+        return ("?",)
 
     def _read(self, reached: object, facts: CodeFacts, owner: type | None) -> None:
         if type(reached) is FunctionType:
@@ -226,7 +224,7 @@ class Walk:
 
     def _read_code(self, function: FunctionType, facts: CodeFacts, owner: type | None) -> None:
         self.tokens.append(facts.digest)
-        self.written |= facts.globals_written if function.__name__ in _CONSTRUCTORS else facts.written
+        self.written |= facts.globals_written if function.__name__ in CONSTRUCTORS else facts.written
         self.globals_written |= facts.globals_written
         for name, value in named_in(function.__globals__, facts):
             if name not in facts.globals_written and name not in self.late_globals:
@@ -254,7 +252,7 @@ class Walk:
         if origin is None:
             for name, value in named_in(module.__dict__, facts):
                 is_imported = type(value) is ModuleType and f"{module.__name__}.{name}" in facts.imports
-                if not is_imported:  # or it was there only once the code had run; it is read anyway
+                if not (is_imported or self._is_kept(module, name)):  # what is imported is read anyway
                     self._meet(facts, name, value)
 
     def _read_class(self, kind: type, facts: CodeFacts) -> None:
@@ -271,12 +269,14 @@ class Walk:
             self.tokens.append(self._enqueue(NO_FACTS, type(kind), None))
 
     def _meet_attribute(self, facts: CodeFacts, name: str, value: object, kind: type) -> None:
-        """Take in an attribute of a class; one that is no method or property may be state, kept when first needed."""
-        if not hasattr(type(value), "__get__"):
-            if name in self.late_state:
-                return
-            self.state_met.add(name)
-        self._meet(facts, name, value, kind)
+        """Take in an attribute of a class."""
+        if hasattr(type(value), "__get__") or not self._is_kept(kind, name):
+            self._meet(facts, name, value, kind)
+
+    def _is_kept(self, _holder: object, name: str) -> bool:
+        """Tell whether an attribute is state that the code assigns, such as what it makes when that is first needed."""
+        self.state_met.add(name)
+        return name in self.late_state
 
     def _read_object(self, value: object, facts: CodeFacts, owner: type | None) -> None:
         """Read what is neither function, class nor module: its type, its name if it has one, and what it wraps."""

@@ -2,7 +2,8 @@
 
 A profile may be shared by functions that differ a little; a worker must not run one that differs at all. So this digest
 takes in what `function_key` leaves out: long texts and large containers, what containers hold that the code may change,
-and what the objects in them hold. What the code itself assigns (a counter, a lazily made client) still does not count.
+and what the objects in them hold. What the code itself assigns (a counter, a lazily made client) still does not count,
+on the object that it is assigned on.
 
 What can be sent and not be compared is unlike anything, also itself; what can be neither (a lock) is not looked into.
 Equal things may be told apart (a set of texts, whose order changes with the hash seed): the function then travels as
@@ -17,11 +18,12 @@ from _blake2 import blake2b
 from itertools import islice
 
 from amorsize.identity.code import NO_FACTS, CodeFacts, code_facts
-from amorsize.identity.function import Walk
+from amorsize.identity.function import CONSTRUCTORS, Walk
 from amorsize.identity.loads import (
     FunctionType,
     MethodType,
     ModuleType,
+    cells,
     inner_parts,
     instance_attributes,
     is_class,
@@ -30,6 +32,7 @@ from amorsize.identity.loads import (
 )
 from amorsize.identity.naming import own_name
 from amorsize.identity.origin import library, module_library
+from amorsize.identity.stores import SELF, stores
 from amorsize.identity.unchanged import while_unchanged
 from amorsize.identity.values import (
     CONTAINERS,
@@ -48,6 +51,8 @@ if TYPE_CHECKING:
     from collections import deque
     from collections.abc import Callable, Iterator
     from typing import Any
+
+    from amorsize.identity.loads import Named
 else:
     from _collections import deque  # the C half is all that is needed; `collections` itself costs 2 ms
 
@@ -87,20 +92,25 @@ def likeness(func: object) -> str:
 class _State(Walk):
     """One walk over all that a function reaches, and what that holds."""
 
-    __slots__ = ()
+    __slots__ = ("called", "stored")
     most = _MAX_REACHED
+
+    def __init__(self, func: object) -> None:
+        self.called: dict[int, set[str]] = {}  # id of an object -> what the code calls it
+        self.stored: set[tuple[object, str]] = set()  # that, its class or its id; what the code assigns
+        super().__init__(func)
 
     def _walk(self, func: object) -> None:
         """Read what is reached by name; then the methods that the code names of all classes met, whose objects it may
         have been given by anybody."""
         super()._walk(func)
-        written = self.written.copy()
+        stored = self.stored.copy()
         n_read = 0
         while n_read < len(self.queue):
             n_read = len(self.queue)
             self._meet_methods()
             self._follow(n_read)
-        self.written = written  # by the others it is not known that they are called
+        self.stored = stored  # by the others it is not known that they are called
 
     def _meet_methods(self) -> None:
         reached = [each for each, _, _ in self.queue]
@@ -114,18 +124,41 @@ class _State(Walk):
 
     def written_down(self) -> bytes:
         """Return everything that counts as bytes."""
-        unread = self.written - self.globals_met  # what an attribute is called may be a global's name, too
-        values = [(name, _token(value)) for _, name, value in self.values if name not in unread]
-        return written((self.tokens, values))
+        return written((self.tokens, [(name, _token(value)) for _, name, value in self.values]))
 
     def _unread(self, reached: object) -> object:
         return _content(reached)
 
+    def _is_kept(self, holder: object, name: str) -> bool:
+        """Tell whether the code assigns this attribute of this object itself, as far as is known."""
+        if not super()._is_kept(holder, name):
+            return False
+        said = (id(holder), *type(holder).__mro__, *self.called.get(id(holder), ()))
+        return any((each, name) in self.stored for each in said)
+
     def _meet(self, facts: CodeFacts, name: str, value: object, owner: type | None = None) -> None:
+        if type(value) not in PLAIN:
+            self.called.setdefault(id(value), set()).add(name)
         super()._meet(facts, name, value, owner)
         if type(value) is FunctionType:
-            for attribute, held in named_in(value.__dict__, facts):
-                self._meet(NO_FACTS, attribute, held)
+            self._meet_all_of(value, named_in(value.__dict__, facts))
+
+    def _meet_all_of(self, holder: object, named: Named) -> None:
+        for name, held in named:
+            if not self._is_kept(holder, name):
+                self._meet(NO_FACTS, name, held)
+
+    def _read_function(self, function: FunctionType, owner: type | None) -> None:
+        for name, value in cells(function):
+            self.called.setdefault(id(value), set()).add(name)
+        super()._read_function(function, owner)
+
+    def _read_code(self, function: FunctionType, facts: CodeFacts, owner: type | None) -> None:
+        super()._read_code(function, facts, owner)
+        if function.__name__ in CONSTRUCTORS or facts.written <= facts.globals_written:
+            return  # nearly always: to read instructions takes 3 ms the first time
+        mine = owner if owner is None or not _takes_class(function, owner) else id(owner)
+        self.stored |= {(mine if called == SELF else called, name) for called, name in stores(function.__code__)}
 
     def _enqueue(self, facts: CodeFacts, value: object, owner: type | None) -> int:
         place = super()._enqueue(facts, value, owner)
@@ -158,9 +191,15 @@ class _State(Walk):
         for base, copy_of in _PLAIN_COPIES.items():
             if base in type(value).__mro__:
                 self.tokens.append(_content(copy_of(value)))
-        for name, held in sorted(instance_attributes(value), key=lambda named: named[0]):
-            if name not in self.written:
-                self._meet(NO_FACTS, name, held)
+        self._meet_all_of(value, sorted(instance_attributes(value), key=lambda named: named[0]))
+
+    def _read_attributes(self, value: object, *, is_root: bool) -> None:
+        """Leave that to `_read_object`: all that an object holds counts, not only code."""
+
+
+def _takes_class(function: FunctionType, owner: type) -> bool:
+    """Tell whether a method is given the class instead of an object."""
+    return any(type(base.__dict__.get(function.__name__)) is classmethod for base in owner.__mro__)
 
 
 def _leaves(container: object, deep: int, most: int) -> Iterator[object]:

@@ -58,6 +58,7 @@ _MOVES = {
 
 # What an instruction does with the name that it has. Newer Pythons have one for two local variables.
 _VERBS = {
+    "COPY": "copy",
     "DELETE_SUBSCR": "item",
     "IMPORT_FROM": "from",
     "IMPORT_NAME": "import",

@@ -207,6 +207,89 @@ def test_an_object_that_fails_when_looked_at_is_like_itself() -> None:
     assert likeness(shy) == likeness(shy)
 
 
+STORING = """
+import sys
+
+class Settings:
+    width = 1
+
+class Shape:
+    def resize(self, x):
+        self.width = HERE.width * x
+        self.inner.width = x
+        return self
+
+    @classmethod
+    def count(cls):
+        cls.n_calls += 1
+
+class Stats:
+    n_calls = 0
+
+HERE, SETTINGS, STATS = sys.modules[__name__], Settings(), Stats()
+SETTINGS.width = width = Shape.n_calls = 1
+SHAPE = Shape()
+SHAPE.inner = Shape()
+
+def by_item(item):
+    item.width = SETTINGS.width
+    return item
+
+def by_made(x):
+    made = Shape()
+    made.width = Settings.width
+    made.width += HERE.width * x
+    return made
+
+def by_helper(x):
+    return by_item(Shape())
+
+def by_method(x):
+    return SETTINGS.width, SHAPE.resize(x)
+
+def counted(x):
+    STATS.n_calls += SETTINGS.width
+    Shape.count()
+    SHAPE.resize(x)
+    counted.width = x
+"""
+
+
+@pytest.fixture
+def storing(monkeypatch: pytest.MonkeyPatch) -> Any:
+    module = types.ModuleType("work")
+    monkeypatch.setitem(sys.modules, "work", module)
+    exec(STORING, vars(module))
+    return module
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("by_item", "SETTINGS.width = 2"),
+        ("by_made", "Settings.width = 2"),
+        ("by_made", "width = 2"),
+        ("by_helper", "SETTINGS.width = 2"),
+        ("by_method", "SETTINGS.width = 2"),
+        ("by_method", "width = 2"),
+        ("counted", "SETTINGS.width = 2"),
+        ("counted", "SHAPE.n_calls = 2"),
+    ],
+)
+def test_state_counts_where_an_attribute_of_another_object_is_assigned(storing: Any, name: str, change: str) -> None:
+    func = vars(storing)[name]
+    before = likeness(func)
+    assert likeness(func) == before
+    exec(change, vars(storing))
+    assert likeness(func) != before
+
+
+def test_what_is_assigned_by_the_name_of_its_object_or_by_a_method_does_not_count(storing: Any) -> None:
+    before = likeness(storing.counted)
+    storing.counted(2)
+    assert likeness(storing.counted) == before
+
+
 REACHING = """
 import collections
 import math
