@@ -33,6 +33,8 @@ def leave(call: Call, plan: Plan, work: Work, results: list[object]) -> bool:
         from amorsize.engine.fed.source import Sliced
         from amorsize.feeding import drained, fed_steps
     except OSError as error:  # no descriptor is left to load it with
+        if error.errno is None:  # a signal handler's
+            raise
         call.refuse(f"no worker could be started: {error}")
         return False
     source = Sliced(work, len(results), inherited=takes_itself)

@@ -77,6 +77,8 @@ def _no_spawn() -> str | None:
     try:
         from amorsize.engine.spawn import launch
     except OSError as error:  # no descriptor is left to load it with
+        if error.errno is None:  # a signal handler's
+            raise
         return f"no interpreter can be launched ({error})"
     return None if n_warm("spawn") else launch.refusal()
 

@@ -45,8 +45,9 @@ if sys.platform == "linux":
             if os.stat("/proc/self/task").st_nlink > LINKS_OF_NONE + idle:
                 for thread in os.listdir("/proc/self/task")[: MOST_ASKED + idle]:
                     clock_gettime(~int(thread) << 3 | THREADS_CPU_CLOCK)
-        except OSError:  # no such folder, or one has just ended: what the others use counts at the next tick
-            return
+        except OSError as error:  # no such folder, or one has just ended: what the others use counts at the next tick
+            if error.errno is None:  # a signal handler's
+                raise
 
 else:
 

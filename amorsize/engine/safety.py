@@ -149,9 +149,12 @@ def _threads_of_surviving_pools() -> int:
     caller."""
     try:
         with open("/proc/self/maps", "rb") as maps:
-            files = {line.rpartition(b"/")[2] for line in maps if b".so" in line}
-    except OSError:
+            lines = maps.readlines()
+    except OSError as error:
+        if error.errno is None:  # a signal handler's
+            raise
         return 0
+    files = {line.rpartition(b"/")[2] for line in lines if b".so" in line}
     n_pools = sum(any(pool in name for pool in POOLS_THAT_SURVIVE) for name in files)
     return n_pools * ((os.cpu_count() or 1) - 1)
 

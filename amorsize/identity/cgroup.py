@@ -22,7 +22,9 @@ def read_text(path: str) -> str | None:
     try:
         with open(path, "rb", buffering=0) as file:  # closed by itself where Ctrl-C comes in between
             return (file.read(1 << 16) or b"").decode("ascii", "replace")
-    except OSError:  # it may vanish, or refuse, between opening and reading, too
+    except OSError as error:  # it may vanish, or refuse, between opening and reading, too
+        if error.errno is None:  # a signal handler's
+            raise
         return None
 
 

@@ -29,6 +29,10 @@ class StoreError(Exception):
     """Something about the database on disk, in words; only who asks for all of it, or for its end, is told."""
 
 
+class StoreMissing(StoreError):
+    """There is no database yet."""
+
+
 class StoreLocked(StoreError):
     """Another process holds the database for longer than we wait."""
 

@@ -17,7 +17,7 @@ import time
 from _thread import allocate_lock
 
 from amorsize.store import place, rows
-from amorsize.store.base import Patience, StoreError, StoreForeign, StoreLocked, StoreUnusable
+from amorsize.store.base import Patience, StoreError, StoreForeign, StoreLocked, StoreMissing, StoreUnusable
 from amorsize.store.read import Reader
 from amorsize.store.where import temporary_directory
 
@@ -164,11 +164,10 @@ class DiskStore:
                 facts = reader.get(key)
                 if facts is not None:
                     known[key] = facts
-        except (OSError, StoreError):  # nothing there, or nothing that may be read: a miss; `_write` says why
+        except BaseException as error:  # Ctrl-C, too: no descriptor outlives the call that it ends
             self._close_reader()
-        except BaseException:  # Ctrl-C: no descriptor outlives the call that it ends
-            self._close_reader()
-            raise
+            if not isinstance(error, StoreError) and getattr(error, "errno", None) is None:
+                raise  # else nothing is there, or nothing that may be read: a miss; `_write` says why
         return self._merged(known, keys) if self._waiting else known
 
     def _merged(self, known: dict[str, Facts], keys: Collection[str]) -> dict[str, Facts]:
@@ -186,7 +185,7 @@ class DiskStore:
         end."""
         try:
             reader = Reader(self.path, self._clock, _ASKED_S)
-        except FileNotFoundError:
+        except StoreMissing:
             return {}
         except OSError as exc:
             raise StoreUnusable(str(exc)) from exc

@@ -86,10 +86,13 @@ def network_file_system(directory: str) -> str | None:
         return None
     device = f"{os.major(st_dev)}:{os.minor(st_dev)}"
     try:
-        with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as mounts:
-            kinds = [line.partition(" - ")[2].split(" ")[0] for line in mounts if line.split(" ")[2] == device]
-    except OSError:
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as file:
+            mounts = file.readlines()
+    except OSError as error:
+        if error.errno is None:  # a signal handler's
+            raise
         return None  # no /proc: nothing tells
+    kinds = [line.partition(" - ")[2].split(" ")[0] for line in mounts if line.split(" ")[2] == device]
     return next((kind for kind in kinds if kind in _NETWORK), None)
 
 
@@ -207,7 +210,9 @@ def _device(path: str) -> int:
     while True:
         try:
             return os.stat(path).st_dev
-        except OSError:  # not there, or not to be looked at
+        except OSError as error:  # not there, or not to be looked at
+            if error.errno is None:  # a signal handler's
+                raise
             if path == os.path.dirname(path):
                 return 0
             path = os.path.dirname(path)

@@ -13,7 +13,7 @@ import sys
 from _blake2 import blake2b
 
 from amorsize.store import place, rows
-from amorsize.store.base import Patience, StoreForeign, StoreLocked, StoreUnusable
+from amorsize.store.base import Patience, StoreForeign, StoreLocked, StoreMissing, StoreUnusable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -190,14 +190,14 @@ class Reader:
         patience_s: how long each look may wait for others.
 
     Raises:
-        FileNotFoundError: where there is no database yet.
+        StoreMissing: where there is no database yet.
         StoreError: where there is nothing that may be read; by the methods too.
     """
 
     def __init__(self, directory: str, clock: Callable[[], float], patience_s: float = LOOKUP_S) -> None:
         identity = place.check(directory)
         if identity is None:
-            raise FileNotFoundError(directory)
+            raise StoreMissing(directory)
         self._directory = directory
         self._identity = identity
         self._patience = Patience(patience_s, clock)

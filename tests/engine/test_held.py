@@ -8,14 +8,19 @@ import os
 import signal
 import sys
 import threading
+from itertools import count
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import amorsize
+from amorsize.clocks import count_now
 from amorsize.engine.held import Held
+from amorsize.engine.safety import _threads_of_surviving_pools
+from amorsize.identity.cgroup import read_text
 from amorsize.store.disk import DiskStore
+from amorsize.store.place import network_file_system
 from amorsize.testing import Holdings
 
 if TYPE_CHECKING:
@@ -349,6 +354,39 @@ def test_ctrl_c_at_any_moment_of_a_look_into_the_store_leaves_nothing_open(every
         assert not Holdings.now().beyond(before), f"at moment {moment}"
         moment += every
     assert n_interrupted
+
+
+LOOKS: dict[str, Callable[[], object]] = {
+    "count": count_now,
+    "kernel file": lambda: read_text("/proc/self/status"),
+    "no kernel file": lambda: read_text("/proc/self/none"),
+    "file systems": lambda: network_file_system("/proc"),
+    "pools": _threads_of_surviving_pools,
+    "store": lambda: DiskStore(os.path.expanduser("~/timings")).read(["key"]),
+}
+"""What a call looks at, where nothing that it misses is an error."""
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # a signal right after `open`: closed by itself
+@pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
+def test_a_timeout_of_the_program_s_own_comes_out_of_a_look_at_any_moment(
+    look: Callable[[], object], home: Path
+) -> None:
+    def end(*_: object) -> None:
+        raise TimeoutError("the program's own")
+
+    DiskStore(str(home / "timings")).update({"key": lambda _: {"count": 1}})
+    signal.signal(signal.SIGINT, end)
+    lost: list[int] = []
+    for moment in count(1):
+        try:
+            if moment > interrupting_at(moment, look):
+                break
+            lost.append(moment)
+        except TimeoutError:
+            continue
+    gc.collect()  # of SQLite's connections, which refer to themselves
+    assert lost == []
 
 
 def test_in_another_thread_it_holds_nothing_and_returns() -> None:
