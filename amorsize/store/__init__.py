@@ -1,1 +1,1 @@
-"""How is it kept? One dictionary of facts per key, in memory or on disk; what the facts mean is not known here."""
+"""How is it kept? One dictionary of facts per key, on disk; what the facts mean is not known here."""
