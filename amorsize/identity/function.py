@@ -97,10 +97,6 @@ def function_key(func: object) -> FunctionKey:
 class Walk:
     """One walk over all that a function reaches."""
 
-    __slots__ = (
-        "globals_met", "globals_written", "late_globals", "late_state", "places", "queue", "root_is_read", "state_met",
-        "tokens", "values", "written",
-    )  # fmt: skip
     most = _MAX_REACHED
 
     def __init__(self, func: object) -> None:

@@ -112,11 +112,6 @@ def walked(func: object, items: Iterable[object]) -> tuple[list[FunctionType], l
 class _Walk:
     """One walk; `own` tells whether the user's code holds a value, and not an object of a library."""
 
-    __slots__ = (
-        "context", "found", "functions", "handles", "home", "kinds", "locals", "objects", "queue", "seen",
-        "thread_handles", "writes",
-    )  # fmt: skip
-
     most = _MAX_SEEN
 
     def __init__(self, root: object, path: str = "", kinds: Iterable[type] = ()) -> None:
@@ -263,7 +258,6 @@ class _Walk:
 class _ItemWalk(_Walk):
     """A walk over what an item holds; what its class may do is not known to be done to it."""
 
-    __slots__ = ()
     most = _MAX_SEEN_OF_AN_ITEM
 
     def _read_class(self, kind: type, facts: CodeFacts) -> None:

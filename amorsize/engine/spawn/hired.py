@@ -45,11 +45,6 @@ class SpawnedWorker:
         is_outdated: it has loaded what has changed since, or was launched otherwise than one would be now.
     """
 
-    __slots__ = (
-        "_around", "_files", "_has_run_initializer", "_hired_s", "_is_closed", "_is_refused", "_key", "_owner",
-        "_packed", "_place", "_rests_since_s", "is_outdated", "link", "process",
-    )  # fmt: skip
-
     def __init__(self, end: socket.socket, process: ChildProcess, lifeline: int | None) -> None:
         self.link = Line(end, IDLE_S)
         self.process = process
