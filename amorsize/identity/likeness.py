@@ -92,7 +92,6 @@ def likeness(func: object) -> str:
 class _State(Walk):
     """One walk over all that a function reaches, and what that holds."""
 
-    __slots__ = ("called", "stored")
     most = _MAX_REACHED
 
     def __init__(self, func: object) -> None:
@@ -242,11 +241,8 @@ def _is_whole(value: object, deep: int) -> bool:
         return True
     if type(value) not in CONTAINERS:
         return deep < MAX_DEPTH  # inside a container: it was met on its own
-    if (
-        not isinstance(value, dict | list | tuple | set | frozenset | bytearray)
-        or len(value) > MAX_ELEMENTS
-        or not deep
-    ):
+    assert isinstance(value, dict | list | tuple | set | frozenset | bytearray)
+    if len(value) > MAX_ELEMENTS or not deep:
         return False
     inside = (part for pair in value.items() for part in pair) if isinstance(value, dict) else iter(value)
     return all(_is_whole(element, deep - 1) for element in inside)
