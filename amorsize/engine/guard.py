@@ -47,6 +47,8 @@ def _arrived(packed: bytes) -> Failed:
 
 def settled(results: list[object], *, skips: bool) -> list[object]:
     """Return the results with exceptions in place of those that failed, or without those."""
+    if Failed not in set(map(type, results)):
+        return results
     if skips:
         return [result for result in results if type(result) is not Failed]
     return [result.error if type(result) is Failed else result for result in results]
@@ -120,13 +122,20 @@ class Guard(Record):
             results: grow by each result as soon as it is there.
             star: items are tuples of arguments.
         """
-        call = (lambda arguments: func(*arguments)) if star else func
+        call: Callable[..., object] = (lambda arguments: func(*arguments)) if star else func
+        tries = bool(self.retries and self.retry_on) or self.seed is not None
+        # Whatever the item raises is its result: that was asked for.
+        caught: tuple[type[Exception], ...] = (Exception,) if self.goes_on else ()
         self.prepare()
         with _Numbers(self.seed, seeds_numpy=self.seeds_numpy) as numbers:
             for index, item in enumerate(items, first):
-                results.append(self._result(call, item, index, numbers))
+                try:
+                    result = self._tried(call, item, index, numbers) if tries else call(item)
+                except caught as error:
+                    result = Failed(error)
+                results.append(result)
 
-    def _result(self, call: Callable[..., object], item: object, index: int, numbers: _Numbers) -> object:
+    def _tried(self, call: Callable[..., object], item: object, index: int, numbers: _Numbers) -> object:
         for _ in range(self.retries if self.retry_on else 0):
             numbers.begin(index)
             try:
@@ -136,12 +145,7 @@ class Guard(Record):
             except self.retry_on:
                 continue
         numbers.begin(index)
-        if not self.goes_on:
-            return call(item)
-        try:
-            return call(item)
-        except Exception as error:  # whatever the item raises is its result: that was asked for
-            return Failed(error)
+        return call(item)
 
     def prepare(self) -> None:
         """Call the initializer where this process and thread have not in this call."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import random
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -105,6 +106,22 @@ def test_results_are_settled_as_asked() -> None:
     error = ValueError("no")
     assert settled([1, Failed(error), 3], skips=False) == [1, error, 3]
     assert settled([1, Failed(error), 3], skips=True) == [1, 3]
+
+
+def n_calls(options: dict[str, Any], n_items: int) -> int:
+    """Return how many calls of Python functions the items of a builtin make."""
+    guard, made = guard_of(**options), []
+    sys.setprofile(lambda _, event, __: made.append(event))
+    try:
+        run(guard, abs, [-1] * n_items)
+    finally:
+        sys.setprofile(None)
+    return made.count("call")
+
+
+@pytest.mark.parametrize("options", [{"on_error": "return"}, {"on_error": "skip"}, {"initializer": int}])
+def test_an_item_that_is_neither_seeded_nor_tried_again_costs_no_call_but_its_own(options: dict[str, Any]) -> None:
+    assert n_calls(options, 100) == n_calls(options, 1)
 
 
 def test_an_exception_that_an_item_returns_is_a_result_like_any_other() -> None:
