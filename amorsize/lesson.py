@@ -70,6 +70,8 @@ def report_of(
         serial_s=timings.total_s + sum(seconds for job in jobs for _, seconds in own_batches(job, adviser.profile)),
         warnings=tuple(adviser.warnings),
     )
+    if adviser.knowledge.is_hit and _tells_nothing(adviser, timings, jobs):
+        return report
     run = None if predicted_s is None else _run(adviser, plan, predicted_s, now_s - adviser.chosen_at_s)
     return _taught(report, adviser, lambda: _learn(adviser, timings, jobs, run, crowding, report))
 
@@ -127,8 +129,6 @@ def _learn(
 ) -> None:
     """Keep what caller and workers have timed; a run that was given up on tells of the machine, not the
     function."""
-    if adviser.knowledge.is_hit and _tells_nothing(adviser, timings, jobs):
-        return
     seen, costs = adviser.seen(timings), adviser.knowledge.costs
     share = lasting_share(seen.cpu_share, adviser.knowledge.profile.cpu_share, timings.total_s)
     if share != seen.cpu_share:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from time import perf_counter, time
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +64,18 @@ def test_a_short_run_that_nobody_asked_for_may_show_that_workers_lose(home: Path
 def test_a_run_that_was_or_should_have_been_longer_is_kept(options: dict[str, Any], home: Path) -> None:
     assert is_kept(options, TINY_S, LONG_S)
     assert is_kept(options, LONG_S, TINY_S)
+
+
+def test_a_call_that_teaches_nothing_leaves_signals_alone(home: Path) -> None:
+    look_up(abs, [1], cache=True).learn(Profile.of([(10, 1e-6)], time(), starts_cold=False), Costs(), 0.0)
+    asked: set[str] = set()
+    sys.setprofile(lambda _, event, called: asked.add(called.__name__) if event == "c_call" else None)
+    try:
+        amorsize.pmap(abs, [1, 2, 3])
+    finally:
+        sys.setprofile(None)
+    assert "perf_counter" in asked
+    assert not asked & {"signal", "getsignal"}
 
 
 def test_an_error_of_ours_while_learning_costs_nobody_the_results(monkeypatch: pytest.MonkeyPatch) -> None:
