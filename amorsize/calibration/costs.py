@@ -132,10 +132,12 @@ class Costs(Record):
         }
 
     @classmethod
-    def from_facts(cls, facts: object) -> Costs | None:
+    def from_facts(cls, facts: Any) -> Costs | None:  # Any: whatever the store held
         """Return the costs that these facts tell; None for anything else, however it was damaged or planted."""
         try:
-            return _from_facts(facts)
+            flat = facts["crowding"]
+            pairs = tuple(zip(flat[::2], flat[1::2], strict=True))
+            return cls(crowding=pairs, **{name: facts[name] for name in _PRICES}) if type(flat) is list else None
         except (KeyError, TypeError, ValueError):
             return None  # a store may hold anything: what does not read as costs is a miss
 
@@ -162,11 +164,3 @@ def _step(ratio: float) -> float:
 
 def _price(seconds: float) -> float:
     return min(max(seconds, MIN_COST_S), MAX_COST_S)
-
-
-def _from_facts(facts: Any) -> Costs:  # Any: whatever the store held
-    flat = facts["crowding"]
-    if type(flat) is not list:
-        raise TypeError(f"crowding must be a list, got {flat!r}")
-    pairs = tuple(zip(flat[::2], flat[1::2], strict=True))
-    return Costs(crowding=pairs, **{name: facts[name] for name in _PRICES})
