@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from math import ceil, log, sqrt
 
-SHORTEST_S, LONGEST_S = 0.5e-3, 2e-3
+SHORTEST_RANGE_S, LONGEST_RANGE_S = 0.5e-3, 2e-3
 """Shortest and longest range worth taking, in seconds, while much is left: taking and publishing one costs ~10 us on
 each side. With half of the shortest, jobs of a few ms pay 4 % for that; with more, their workers idle at the end. With
 the shortest throughout, jobs of 150 ms take 2 to 5 % longer than with the longest; with twice that, as long."""
@@ -29,7 +29,7 @@ SHARES_LEFT = 2
 def target_s(n_jobs: int, left_s: float) -> float:
     """Return the seconds of work that one range should hold where `n_jobs` processes take ranges, and so much work is
     left."""
-    return max(SHORTEST_S, TARGET_PER_JOB_S * n_jobs, min(LONGEST_S, left_s / (STEPS * n_jobs)))
+    return max(SHORTEST_RANGE_S, TARGET_PER_JOB_S * n_jobs, min(LONGEST_RANGE_S, left_s / (STEPS * n_jobs)))
 
 
 def range_size(item_s: float | None, n_left: int, n_jobs: int, chunksize: int | None) -> int:
@@ -47,10 +47,10 @@ def range_size(item_s: float | None, n_left: int, n_jobs: int, chunksize: int | 
         return 1
     size = n_left // (SHARES_LEFT * n_jobs)
     seconds = item_s * n_left / (STEPS * n_jobs)  # as `target_s`, which takes twice as long
-    if seconds > LONGEST_S:
-        seconds = LONGEST_S
-    if seconds < SHORTEST_S:
-        seconds = SHORTEST_S
+    if seconds > LONGEST_RANGE_S:
+        seconds = LONGEST_RANGE_S
+    if seconds < SHORTEST_RANGE_S:
+        seconds = SHORTEST_RANGE_S
     if seconds < TARGET_PER_JOB_S * n_jobs:
         seconds = TARGET_PER_JOB_S * n_jobs
     if size * item_s > seconds:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amorsize.planning.chunks import SHORTEST_S, target_s
+from amorsize.planning.chunks import SHORTEST_RANGE_S, target_s
 from amorsize.planning.model import SUPERVISES_FROM_S
 from benchmarks.simulation import Prices, efficiency, makespan_s
 
@@ -72,7 +72,7 @@ def test_slower_starts_never_help(n_items: int, n_jobs: int, item_s: float, star
 
 def test_a_caller_that_computes_waits_for_a_worker_that_comes_too_late() -> None:
     prices = Prices(start_s=1 * MS, begin_s=9 * MS, leave_s=2 * MS, reap_s=1 * MS)
-    assert makespan_s([SHORTEST_S] * 2, 2, prices) == pytest.approx(12 * MS)
+    assert makespan_s([SHORTEST_RANGE_S] * 2, 2, prices) == pytest.approx(12 * MS)
 
 
 def test_a_worker_starts_before_the_caller_is_through_with_all_starts() -> None:

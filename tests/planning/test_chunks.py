@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amorsize.planning.chunks import LONGEST_S, fixed_size, range_size, target_s
+from amorsize.planning.chunks import LONGEST_RANGE_S, fixed_size, range_size, target_s
 
 seconds = st.floats(0, 1e7)
 
@@ -36,7 +36,7 @@ def test_a_range_keeps_within_the_size_asked_for(
 @given(st.floats(1e-8, 1e-4), st.integers(1, 64))
 def test_with_much_left_a_range_lasts_as_long_as_it_should(item_s: float, n_jobs: int) -> None:
     size = range_size(item_s, 10**12, n_jobs, None)
-    assert LONGEST_S - item_s <= size * item_s <= LONGEST_S * (1 + 1e-9)
+    assert LONGEST_RANGE_S - item_s <= size * item_s <= LONGEST_RANGE_S * (1 + 1e-9)
 
 
 @given(st.floats(1e-8, 1e-4), st.integers(1, 10**7), st.integers(1, 256))
