@@ -44,8 +44,7 @@ def fed_steps(
     """
     from amorsize.engine.fed.sink import OrderedSink, Sink
 
-    n_left = source.n_left()
-    n_items = None if n_left is None else source.n_taken + n_left
+    n_items = None if (n_left := source.n_left()) is None else source.n_taken + n_left
     sink = (OrderedSink if ordered else Sink)(source.n_taken, goes_on=call.goes_on)
     feed: Feed | None = None
     try:
@@ -57,8 +56,9 @@ def fed_steps(
                 results += sink.take()
                 call.tell(sink.n_out, n_items)
                 yield
-        _raise_failure(sink, source, results)
-        _warn_of(call, feed, sink)
+        if _is_refused(call, feed, sink, results):
+            return False
+        _end(call, feed, sink, source, results)
     except (GeneratorExit, Raised):
         raise
     except BaseException as error:
@@ -128,12 +128,26 @@ def _warn_of(call: Call, feed: Feed, sink: Sink) -> None:
         call.known_adviser.warn(trouble)
 
 
-def _raise_failure(sink: Sink, source: Source, results: list[object]) -> None:
-    """Raise the failure, if there was one, with what is known about it and the finished results on it."""
+def _is_refused(call: Call, feed: Feed, sink: Sink, results: list[object]) -> bool:
+    """Stay in the caller where workers cannot run the function, and have begun nothing of what is left.
+
+    Raises:
+        BackendUnavailable: where workers were asked for.
+    """
+    if sink.error is None or not isinstance(sink.error, _unavailable()) or not feed.gives_back():
+        return False
+    call.jobs[:] = [job for job in call.jobs if job is not feed]
+    _refuse(call, sink.error, sink, results)
+    return True
+
+
+def _end(call: Call, feed: Feed, sink: Sink, source: Source, results: list[object]) -> None:
+    """Raise the failure, if there was one, with what is known about it and the finished results on it; else warn."""
     from amorsize.engine.collect import name_iterable
 
     error = sink.error
     if error is None:
+        _warn_of(call, feed, sink)
         return
     if error is source.error:
         name_iterable(error, source.n_taken)
@@ -215,6 +229,7 @@ def _spawned_crew(work: Work, held: Held) -> Crew[Any]:
     from amorsize.engine.spawn.crew import SpawnedCrew
     from amorsize.engine.spawn.errand import Errand
     from amorsize.engine.spawn.names import is_named
+    from amorsize.identity.foreign import foreign, otherwise
     from amorsize.identity.likeness import likeness
     from amorsize.identity.loads import kinds_of
 

@@ -130,8 +130,7 @@ def _leave(
     else:
         source = Sliced(work, rows.n_done, inherited=plan.start_method == "fork")
     is_done = yield from fed_steps(call, plan, work, source, results, ordered=ordered)
-    if isinstance(source, Sliced):
-        rows.rows = source.rest()
+    rows.rows = source.rest()
     rows.n_done = source.n_taken
     return is_done
 

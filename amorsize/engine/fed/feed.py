@@ -74,6 +74,22 @@ class Feed(Outcome):
         self.plan = plan
         self._table.rules = self._table.rules.replace(n_jobs=plan.n_jobs)
 
+    def gives_back(self) -> bool:
+        """Give the source back all that is not done, where workers have refused all of that; tell whether they have."""
+        table, source = self._table, self._table.source
+        tasks = sorted([*table.refused, *table.again], key=lambda task: task.start)
+        n_refused = sum([task.stop - task.start for task in tasks])
+        n_out = table.sink.n_out
+        if (
+            not table.refused
+            or tasks[0].start != n_out
+            or n_refused != source.n_taken - n_out
+            or source.error is not None
+        ):
+            return False
+        source.give_back(tasks)
+        return True
+
     def step(self) -> None:
         """Give out tasks, wait until something arrives, and take it in.
 

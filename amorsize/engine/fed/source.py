@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import islice
+from itertools import chain, islice
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +27,13 @@ if TYPE_CHECKING:
 
         def n_left(self) -> int | None:
             """Return how many items are left; None where nobody knows."""
+
+        def give_back(self, tasks: list[Task]) -> None:
+            """Take back the latest items that were given out, in order."""
+
+        def rest(self) -> Iterator[object]:
+            """Return an iterator over what was not taken."""
+            ...
 
         def item(self, task: Task, index: int) -> object:
             """Return one item of a task, for a message."""
@@ -97,8 +104,10 @@ class Sliced:
     def n_left(self) -> int | None:
         return self._work.n_items - self.n_taken
 
+    def give_back(self, tasks: list[Task]) -> None:
+        self.n_taken = tasks[0].start
+
     def rest(self) -> Iterator[object]:
-        """Return an iterator over what was not taken."""
         return iter(self._work.batch(self.n_taken, self._work.n_items))
 
     def item(self, task: Task, index: int) -> object:
@@ -136,6 +145,13 @@ class Pulled:
 
     def n_left(self) -> int | None:
         return 0 if self._is_over else None
+
+    def give_back(self, tasks: list[Task]) -> None:
+        self.n_taken, self._is_over = tasks[0].start, False
+        self._rows = chain(*[task.values or () for task in tasks], self._rows)
+
+    def rest(self) -> Iterator[object]:
+        return self._rows
 
     def item(self, task: Task, index: int) -> object:
         return (task.values or ())[index - task.start]

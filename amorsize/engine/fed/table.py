@@ -134,6 +134,7 @@ class Table:
     Attributes:
         chairs: workers and their tasks.
         again: tasks that were given out and are to be given out again.
+        refused: tasks of workers that cannot run the function: none of their items has begun.
         failed_s: when the first failure was noted, on the clock of `time.monotonic`.
         n_lost_early: workers that have died before they could run the function.
     """
@@ -145,6 +146,7 @@ class Table:
         self.rules = rules
         self.chairs: list[Chair] = []
         self.again: deque[Task] = deque()
+        self.refused: list[Task] = []
         self.failed_s = inf
         self.n_lost_early = 0
 

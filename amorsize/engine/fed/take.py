@@ -98,6 +98,7 @@ class Taker:
             chair.seat.answer(message)
         except BaseException as error:  # of an initializer, SystemExit included: the caller's to raise
             lowest = min([task.start for task in chair.tasks], default=self._table.source.n_taken)
+            self._table.refused += chair.tasks
             chair.tasks.clear()
             self._table.give_up(lowest, error)
 
@@ -178,12 +179,12 @@ class Taker:
         """End the workers whose items the plain loop would not have reached.
 
         They may finish what they were at when the failure came, for a while, and begin nothing more; those below a
-        failure are waited for.
+        failure are waited for. So are those who have still to say whether they can run the function, where one cannot.
         """
         table = self._table
         failed_at = table.sink.failed_at or 0
         patience_is_over = isinstance(table.sink.error, WorkerDied) and waited_s > LOWER_GRACE_S
-        for chair in [chair for chair in table.chairs if chair.tasks]:
+        for chair in [chair for chair in table.chairs if chair.tasks and (chair.is_ready or not table.refused)]:
             task = chair.tasks[0]
             is_out_of_time = waited_s > GRACE_S or task is not chair.spared
             if patience_is_over or (task.start > failed_at and is_out_of_time):

@@ -749,6 +749,44 @@ def test_what_a_worker_refuses_ends_the_call() -> None:
     assert isinstance(office.sink.error, SystemExit)
 
 
+@pytest.mark.parametrize("items", [range(10), list(range(10))])
+def test_what_all_workers_refuse_is_given_back(items: Iterable[object]) -> None:
+    office = Office(items)
+    office.step()
+    for worker in (office[1], office[0]):
+        worker.sends = [Sent(REFUSED, 0, 0, KeyError("no such function"))]
+    office.step()
+    assert office.feed.is_over
+    assert office.source.n_taken > 0
+    assert office.feed.gives_back()
+    assert office.source.n_taken == 0
+    assert [int(item) for item in office.source.rest()] == list(range(10))
+
+
+def test_what_one_worker_refuses_is_not_given_back_where_another_may_have_begun_something() -> None:
+    office = Office(range(10))
+    office.step()
+    office[0].sends = [Sent(REFUSED, 0, 0, KeyError("no such function"))]
+    office.step()
+    office.run()
+    assert not office.feed.gives_back()
+    assert isinstance(office.sink.error, KeyError)
+
+
+def test_those_who_have_still_to_accept_or_refuse_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("amorsize.engine.fed.take.GRACE_S", -1.0)
+    office = Office(range(10))
+    office.step()
+    office.table.chairs[1].is_ready = False
+    office[0].sends = [Sent(REFUSED, 0, 0, KeyError("no such function"))]
+    office.step()
+    assert not office.feed.is_over
+    office[1].sends = [Sent(REFUSED, 0, 0, KeyError("no such function"))]
+    office.step()
+    assert office.feed.is_over
+    assert office.feed.gives_back()
+
+
 def test_the_idle_are_released_and_the_others_ended() -> None:
     office = Office(range(2), n_jobs=2)
     office.step()
