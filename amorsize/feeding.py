@@ -234,6 +234,13 @@ def _spawned_crew(work: Work, held: Held) -> Crew[Any]:
     from amorsize.identity.loads import kinds_of
 
     guard = None if work.guard is None else work.guard.replace(prepared=set())  # the same for every call
-    kinds = tuple(filter(is_named, kinds_of(work.sample())))
-    errand = Errand(func=work.func, star=work.star, guard=guard, identify=likeness, kinds=kinds)
+    errand = Errand(
+        func=work.func,
+        star=work.star,
+        guard=guard,
+        identify=likeness,
+        kinds=tuple(filter(is_named, kinds_of(work.sample()))),
+        foreign=lambda: foreign(work.func, tuple(dict.fromkeys(map(type, work.sample())))),
+        otherwise=otherwise,
+    )
     return SpawnedCrew(errand, held)

@@ -2,6 +2,7 @@
 
     function.py   function_key: a function and everything that its code reaches, as one digest
     likeness.py   likeness: whether two processes have the same function, state included
+    foreign.py    foreign: what a program may have set in libraries that a function uses
     reach.py      reach: live handles that a second process must not share
     inputs.py     input_class: what kind of item
     machine.py    machine, capacity: what this computer is, and how much of it is ours

@@ -12,6 +12,7 @@ import asyncio
 import ctypes
 import functools
 import gc
+import importlib
 import itertools
 import multiprocessing
 import os
@@ -212,6 +213,53 @@ def test_what_cannot_be_sent_to_fresh_interpreters_stays_a_loop_unless_they_were
     with pytest.raises(BackendUnavailable) as caught:
         pmap(absolute, range(2_000), start_method="spawn", backend="process")
     assert caught.value.finished == {}  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[types.ModuleType]:
+    """Return an installed package whose tax the program has set."""
+    package = tmp_path / "site-packages" / "shop_with_taxes"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("from . import config\n\ndef price(n):\n    return n * config.TAX\n")
+    (package / "config.py").write_text("TAX = 1\n")
+    monkeypatch.syspath_prepend(package.parent)
+    module = importlib.import_module(package.name)
+    module.config.TAX = 2
+    yield module
+    for name in [name for name in sys.modules if name.partition(".")[0] == package.name]:
+        del sys.modules[name]
+
+
+@pytest.mark.fault("R21")
+@pytest.mark.parametrize("make", [lambda n: range(n), lambda n: iter(range(n))])
+def test_what_a_program_has_set_in_a_library_keeps_its_function_in_the_caller(
+    shop: types.ModuleType, make: Callable[[int], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(errors, "_warned", set())
+
+    def price(n: int) -> Any:  # Any: what another module returns
+        for _ in range(20_000):
+            pass
+        return shop.price(n)
+
+    with pytest.warns(AmorsizeWarning, match=r"shop_with_taxes\.config\.TAX was set after its import"):
+        assert pmap(price, make(2_000), start_method="spawn") == [2 * n for n in range(2_000)]
+    with pytest.raises(BackendUnavailable, match=r"shop_with_taxes\.config\.TAX was set after its import"):
+        pmap(price, range(20), start_method="spawn", backend="process")
+
+
+@pytest.mark.fault("R21")
+def test_what_an_initializer_sets_in_a_library_is_found_there(shop: types.ModuleType) -> None:
+    found = pmap(
+        shop.price,
+        range(20),
+        start_method="spawn",
+        backend="process",
+        isolate=True,
+        initializer=setattr,
+        initargs=(shop.config, "TAX", 2),
+    )
+    assert found == [2 * n for n in range(20)]
 
 
 # ---- the caller's own garbage

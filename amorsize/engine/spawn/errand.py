@@ -61,6 +61,8 @@ class Errand(Record):
         identify: names a function by everything that decides what it does; can be pickled by its name. What it says in
             the worker of the function found there must equal what it says here.
         kinds: classes of items, which must be the same there, too.
+        foreign: returns what libraries hold here that it uses, as marshal knows it; None for nothing.
+        otherwise: tells in the worker what of that is not so there, or None; can be looked up by its name.
     """
 
     func: Callable[..., object]
@@ -68,6 +70,8 @@ class Errand(Record):
     guard: Guard | None = None
     identify: Callable[[Any], str] | None = None
     kinds: tuple[type, ...] = ()
+    foreign: Callable[[], Any] | None = None
+    otherwise: Callable[[Any], str | None] | None = None
 
     @property
     def initializer(self) -> Callable[..., object] | None:
@@ -84,12 +88,13 @@ class Packed:
         content: what the worker rebuilds.
         is_named: content is nothing but names; else it is pickled.
         digest: what `identify` says here; None where nothing is to be compared.
-        key: names content and digest; equal keys mean the same function.
+        foreign: the name of what tells whether libraries are as here, and what they hold; None where they hold nothing.
+        key: names these three; equal keys mean the same function.
         modules: names of those whose classes and functions travel as code, from now on also in items.
         classes: which classes went along as code, as `by_value` names them.
     """
 
-    __slots__ = ("_next", "classes", "content", "digest", "errand", "is_named", "key", "modules", "step")
+    __slots__ = ("_next", "classes", "content", "digest", "errand", "foreign", "is_named", "key", "modules", "step")
 
     def __init__(self, errand: Errand, step: int | None = None) -> None:
         """Pack an errand, at the step that has served before where none is named.
@@ -108,7 +113,9 @@ class Packed:
         identify = errand.identify
         what = (errand.func, *errand.kinds) if errand.kinds else errand.func
         self.digest = identify(what) if identify is not None and self.step != ALL_MODULES else None
-        self.key = blake2b(self.content + (self.digest or "").encode(), digest_size=16).digest()
+        held = errand.foreign() if errand.foreign is not None else ()
+        self.foreign = (name_of(errand.otherwise), held) if held else None
+        self.key = blake2b(self.content + marshal.dumps((self.digest, self.foreign), 2), digest_size=16).digest()
 
     def _name(self) -> bytes:
         """Return what a function is remembered by: a partial or a wrapper together with what it calls."""

@@ -11,6 +11,7 @@ from amorsize.engine.spawn import launch, surroundings
 from amorsize.engine.spawn.by_value import Luggage
 from amorsize.engine.spawn.errand import user_modules
 from amorsize.engine.spawn.line import Line
+from amorsize.engine.spawn.stale import STALE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -71,7 +72,8 @@ class SpawnedWorker:
             return
         self._key, self._around = packed.key, around
         self._has_run_initializer |= packed.errand.initializer is not None
-        self.link.set_up(marshal.dumps((around, packed.key, packed.digest, content, packed.is_named), 2))
+        told = around, packed.key, packed.digest, packed.foreign, content, packed.is_named
+        self.link.set_up(marshal.dumps(told, 2))
 
     def answer(self, refused: Message) -> None:
         """Send the function in another way to a worker that has refused it, and the tasks so far once more: it has
@@ -82,7 +84,7 @@ class SpawnedWorker:
             BaseException: what the initializer raised.
         """
         self._key = b""
-        packed = self._packed.next_step() if refused.count and self._packed is not None else None
+        packed = self._packed.next_step() if refused.count == STALE and self._packed is not None else None
         if packed is not None:
             self.send(packed, surroundings.here())
             return

@@ -18,6 +18,7 @@ from amorsize.engine.fed import serve
 from amorsize.engine.fed.link import Link
 from amorsize.engine.message import AGAIN, READY, REFUSED, REST, SETUP, TASK, UNREAD
 from amorsize.engine.spawn.names import found
+from amorsize.engine.spawn.stale import FINAL, Foreign, Stale, lines_of
 from amorsize.engine.spawn.surroundings import enter, take_over
 from amorsize.inline import Work
 
@@ -35,10 +36,6 @@ if TYPE_CHECKING:
 else:
     import _signal as signal  # the C half is loaded anyway; `signal` itself costs 3.3 ms
     import _socket as socket  # the C half is all that is needed; `socket` itself costs 5 ms
-
-FINAL, STALE = 0, 1
-"""In `count` of a REFUSED message: nothing will help; or another way to send the function may."""
-
 
 LINGER_S = 0.05
 """For so long a worker that is to rest stays in the caller's directory: the next call may come at once, and finds it
@@ -114,16 +111,16 @@ class Worker:
 
     def _set_up(self, message: Message) -> None:
         self._wake()
-        surroundings, key, digest, content, is_named = message.load()
+        surroundings, key, digest, foreign, content, is_named = message.load()
         self._around = surroundings
         try:
             take_over(surroundings)
             if key != self._key:
                 self._work, self._key = None, b""
-                self._work = self._rebuilt(_by_name if is_named else encoding.unpickled, content, digest)
+                self._work = self._rebuilt(_by_name if is_named else encoding.unpickled, content, digest, foreign)
                 self._key = key
         except Stale as stale:
-            self.link.send(REFUSED, message.count, STALE, 0.0, marshal.dumps(stale.args))
+            self.link.send(REFUSED, message.count, stale.way, 0.0, marshal.dumps(stale.args))
         except BaseException as error:  # of an initializer, say; SystemExit included: the caller is to raise it
             self._refuse(message, error)
         if self._work is not None:
@@ -152,42 +149,26 @@ class Worker:
             enter(os.path.abspath(os.sep))
         self.link.end.settimeout(self._idle_s)
 
-    def _rebuilt(self, load: Callable[[bytes], Any], content: bytes, digest: object) -> Work:
+    def _rebuilt(self, load: Callable[[bytes], Any], content: bytes, digest: object, foreign: Any) -> Work:
         """Return the work of an errand, once the initializer has run.
 
         Raises:
-            Stale: where it cannot be rebuilt, or what is found here is not what the caller has.
+            Stale: where it cannot be rebuilt, or what is found here, or libraries hold, is not what the caller has.
             BaseException: what the initializer raises.
         """
         try:
             func, star, guard, identify, kinds = load(content)
             differs = digest is not None and identify((func, *kinds) if kinds else func) != digest
         except BaseException as error:  # of the import of a user's module, which may raise anything, or exit
-            raise Stale(f"{type(error).__name__}: {error}", _lines_of(error)) from error
+            raise Stale(f"{type(error).__name__}: {error}", lines_of(error)) from error
         if differs:
             raise Stale("its module, or what it uses, has changed since the caller loaded it", "")
         if guard is not None:
             guard.prepare()
+        changed = None if foreign is None else found(foreign[0])(foreign[1])
+        if changed is not None:
+            raise Foreign(f"{changed} was set after its import; an initializer could set it there, too", "")
         return Work(func, ((),), star=star, guard=guard)
-
-
-class Stale(Exception):
-    """Tell that the function found or made here is not the caller's: why, and the lines of a traceback or nothing."""
-
-
-def _lines_of(error: BaseException) -> str:
-    """Return which lines of the user's own an exception came through, as a traceback names them.
-
-    Without `traceback`, which takes 5 ms to load: mostly, another way to send the function helps.
-    """
-    lines, step = "", error.__traceback__
-    while step is not None:
-        code = step.tb_frame.f_code
-        is_user_s = not step.tb_frame.f_globals.get("__name__", "").startswith(("amorsize.engine.", "importlib."))
-        if is_user_s:
-            lines += f'  File "{code.co_filename}", line {step.tb_lineno}, in {code.co_name}\n'
-        step = step.tb_next
-    return lines
 
 
 def _by_name(content: bytes) -> tuple[Any, ...]:

@@ -157,7 +157,14 @@ def test_a_worker_that_dies_in_its_only_task_is_told_of(tmp_path: Path) -> None:
 def set_up(caller: Link, func: Callable[..., object], directory: str | None) -> None:
     packed = Packed(Errand(func=func))
     path, arguments, _, *rest = surroundings.here()
-    setup = ((path, arguments, directory, *rest), packed.key, packed.digest, packed.content, packed.is_named)
+    setup = (
+        (path, arguments, directory, *rest),
+        packed.key,
+        packed.digest,
+        packed.foreign,
+        packed.content,
+        packed.is_named,
+    )
     caller.send(SETUP, 0, 1, 0.0, marshal.dumps(setup, 2))
 
 

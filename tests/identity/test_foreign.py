@@ -1,0 +1,129 @@
+"""What a program sets in a library that a function uses is seen; what the library's own code keeps is not."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from amorsize.identity.foreign import foreign, otherwise
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SHOP = """
+from . import config
+from .config import options
+
+n_calls, hook, nothing = 0, None, float("nan")
+
+class Cart:
+    rate = 1
+    def __init__(self, n):
+        self.n = n
+    @property
+    def total(self):
+        return self.n * config.TAX * self.rate
+
+def price(n):
+    global n_calls
+    n_calls += 1
+    return Cart(n).total * options.rates.tax, nothing
+
+def hooked(n):
+    return hook(n)
+"""
+
+CONFIG = """
+TAX = 1
+
+class Options:
+    def __init__(self):
+        self.rates = self
+        self.tax = 1
+
+options = Options()
+"""
+
+
+def imported_anew() -> Any:
+    """Import the package as a fresh interpreter would."""
+    for name in ("shop", "shop.config"):
+        sys.modules.pop(name, None)
+    return importlib.import_module("shop")
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    package = tmp_path / "site-packages" / "shop"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text(SHOP)
+    (package / "config.py").write_text(CONFIG)
+    monkeypatch.syspath_prepend(package.parent)
+    yield imported_anew()
+    del sys.modules["shop"], sys.modules["shop.config"]
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ("config.TAX = 2", "shop.config.TAX"),
+        ("config.TAX = [2]", "shop.config.TAX"),
+        ("options.tax = 2", "shop.options.rates.tax"),
+        ("Cart.rate = 2", "shop.Cart.rate"),
+        ("Cart.total = property(MINE)", "shop.Cart.total"),
+        ("hook = MINE", "shop.hook"),
+        ("price = MINE", "shop.price"),
+        ("pass", None),
+    ],
+)
+def test_what_the_program_has_set_is_named(shop: Any, change: str, name: str | None) -> None:
+    def priced(n: int) -> Any:
+        return shop.hooked(n), shop.price(n)
+
+    price = shop.price
+    vars(shop)["MINE"] = lambda cart: cart
+    exec(change, vars(shop))
+    held = [foreign(func) for func in ((priced,) if change.startswith(("hook", "price")) else (priced, price))]
+    imported_anew()
+    assert [otherwise(each) for each in held] == [name] * len(held)
+
+
+def test_what_methods_of_items_use_is_seen(shop: Any) -> None:
+    def total(cart: Any) -> Any:
+        return cart.total
+
+    shop.config.TAX = 2
+    held = foreign(total, (shop.Cart,))
+    imported_anew()
+    assert otherwise(held) == "shop.config.TAX"
+
+
+def test_what_the_code_that_is_read_assigns_itself_does_not_count(shop: Any) -> None:
+    shop.price(1)
+    held = foreign(shop.price)
+    imported_anew()
+    assert otherwise(held) is None
+
+
+@pytest.mark.parametrize("name", ["time.time", "json.dumps"])
+def test_code_of_the_program_in_the_place_of_the_standard_library_s_is_seen(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def work(n: int) -> Any:
+        return json.dumps(n), time.time(), sys.stdout, sys.path
+
+    assert otherwise(foreign(work)) is None
+    with monkeypatch.context() as patched:
+        patched.setattr(name, lambda *_: 0.0)
+        held = foreign(work)
+    assert otherwise(held) == name
+
+
+def test_a_module_that_cannot_be_imported_again_is_not_compared() -> None:
+    assert otherwise((("no_such_module", "TAX", 1),)) is None
