@@ -134,10 +134,15 @@ def _is_refused(call: Call, feed: Feed, sink: Sink, results: list[object]) -> bo
     Raises:
         BackendUnavailable: where workers were asked for.
     """
-    if sink.error is None or not isinstance(sink.error, _unavailable()) or not feed.gives_back():
+    error = sink.error
+    if error is None:
+        return False
+    from amorsize.errors import BackendUnavailable
+
+    if not isinstance(error, BackendUnavailable) or not feed.gives_back():
         return False
     call.jobs[:] = [job for job in call.jobs if job is not feed]
-    _refuse(call, sink.error, sink, results)
+    _refuse(call, error, sink, results)
     return True
 
 
