@@ -11,6 +11,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, TypeAlias
 
     # by `_SETTINGS`, each None where it is that of a new process; then the locale
@@ -31,103 +32,52 @@ OF_THE_PROGRAM = frozenset(("call", "log"))
 
 def here() -> Settings:
     """Describe this process; 6 us where NumPy and `decimal` are loaded."""
-    return *[None if (found := ask()) == new else found for ask, _, new in _SETTINGS], _locale()
+    asked = [(_found(name, getter, ask), new) for name, getter, ask, _, new in _SETTINGS]
+    return *[None if found == new else found for found, new in asked], _locale()
 
 
 def take_over(settings: Settings) -> None:
     """Make this process like the one described."""
     *wanted, locale = settings
-    for each, (ask, set_it, new) in zip(wanted, _SETTINGS, strict=True):
-        each, found = (new if value is None else value for value in (each, ask()))
+    for each, (name, getter, ask, set_it, new) in zip(wanted, _SETTINGS, strict=True):
+        each, found = (new if value is None else value for value in (each, _found(name, getter, ask)))
         if each != found:
-            set_it(each)
+            __import__(name)
+            set_it(sys.modules[name], each)
     if locale is not None and locale != _locale():
         import _locale as c_half
 
         c_half.setlocale(c_half.LC_ALL, locale)
 
 
-def _context() -> tuple[Any, ...] | None:
-    """Return the context of this thread; None where nothing can have changed it."""
-    decimal: Any = sys.modules.get("decimal")
-    if not hasattr(decimal, "getcontext"):
-        return None
+def _found(name: str, getter: str, ask: Callable[[Any], Any]) -> Any:
+    """Return a setting; None where nothing can have changed it: its module is not there, or not all of it."""
+    module = sys.modules.get(name)
+    return ask(module) if hasattr(module, getter) else None
+
+
+def _context(decimal: Any) -> tuple[Any, ...]:
+    """Return the context of this thread."""
     found = decimal.getcontext()
     traps = sorted(signal.__name__ for signal, is_on in found.traps.items() if is_on)
     return found.prec, found.rounding, found.Emin, found.Emax, found.capitals, found.clamp, traps
 
 
-def _set_context(wanted: tuple[Any, ...]) -> None:
-    import decimal
-
-    precision, rounding, lowest, highest, capitals, clamp, traps = wanted
-    decimal.setcontext(
-        decimal.Context(
-            prec=precision,
-            rounding=rounding,
-            Emin=lowest,
-            Emax=highest,
-            capitals=capitals,
-            clamp=clamp,
-            traps=[getattr(decimal, name) for name in traps],
-        )
-    )
+def _set_context(decimal: Any, wanted: tuple[Any, ...]) -> None:
+    *numbers, traps = wanted
+    decimal.setcontext(decimal.Context(*numbers, traps=[getattr(decimal, name) for name in traps]))
 
 
-def _errors() -> dict[str, str] | None:
-    """Return what NumPy does about errors; None where nothing can have changed it, or only the program knows."""
-    numpy: Any = sys.modules.get("numpy")
-    if not hasattr(numpy, "geterr"):
-        return None
+def _errors(numpy: Any) -> dict[str, str] | None:
+    """Return what NumPy does about errors; None where only the program knows."""
     found: dict[str, str] = dict(numpy.geterr())
     return None if OF_THE_PROGRAM & set(found.values()) else found
 
 
-def _set_errors(wanted: Any) -> None:
-    import numpy
-
-    numpy.seterr(**wanted)
-
-
-def _printing() -> dict[str, object] | None:
-    """Return how NumPy prints; None where nothing can have changed it."""
-    numpy: Any = sys.modules.get("numpy")
-    if not hasattr(numpy, "get_printoptions"):
-        return None
+def _printing(numpy: Any) -> dict[str, object]:
+    """Return how NumPy prints."""
     found = numpy.get_printoptions()
     return {name: found[name] for name in NEW_PRINTING}
-
-
-def _set_printing(wanted: Any) -> None:
-    import numpy
-
-    numpy.set_printoptions(**wanted)
-
-
-def _field_chars() -> int | None:
-    """Return how long a field may be; None where nothing can have changed it."""
-    csv: Any = sys.modules.get("_csv")
-    limit: int | None = csv.field_size_limit() if hasattr(csv, "field_size_limit") else None
-    return limit
-
-
-def _set_field_chars(wanted: int) -> None:
-    import _csv
-
-    _csv.field_size_limit(wanted)
-
-
-def _timeout_s() -> float | None:
-    """Return for how long new sockets wait; None for ever."""
-    socket: Any = sys.modules.get("_socket")
-    timeout_s: float | None = socket.getdefaulttimeout() if hasattr(socket, "getdefaulttimeout") else None
-    return timeout_s
-
-
-def _set_timeout_s(wanted: float | None) -> None:
-    import _socket
-
-    _socket.setdefaulttimeout(wanted)
 
 
 def _locale() -> str | None:
@@ -139,11 +89,24 @@ def _locale() -> str | None:
     return c_half.setlocale(c_half.LC_ALL, None)
 
 
-_SETTINGS: tuple[tuple[Any, Any, Any], ...] = (
-    (_context, _set_context, NEW_CONTEXT),
-    (_errors, _set_errors, NEW_ERRORS),
-    (_printing, _set_printing, NEW_PRINTING),
-    (_field_chars, _set_field_chars, NEW_FIELD_CHARS),
-    (_timeout_s, _set_timeout_s, None),
+_SETTINGS: tuple[tuple[str, str, Callable[[Any], Any], Callable[[Any, Any], object], Any], ...] = (
+    ("decimal", "getcontext", _context, _set_context, NEW_CONTEXT),
+    ("numpy", "geterr", _errors, lambda numpy, wanted: numpy.seterr(**wanted), NEW_ERRORS),
+    ("numpy", "get_printoptions", _printing, lambda numpy, wanted: numpy.set_printoptions(**wanted), NEW_PRINTING),
+    (
+        "_csv",
+        "field_size_limit",
+        lambda csv: csv.field_size_limit(),
+        lambda csv, wanted: csv.field_size_limit(wanted),
+        NEW_FIELD_CHARS,
+    ),
+    (
+        "_socket",
+        "getdefaulttimeout",
+        lambda socket: socket.getdefaulttimeout(),
+        lambda socket, wanted: socket.setdefaulttimeout(wanted),
+        None,
+    ),
 )
-"""What tells each, what sets it, and what it is in a new process."""
+"""Of each the module, what the module has where it is loaded, what tells it, what sets it, and what it is in a new
+process."""
