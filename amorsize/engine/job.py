@@ -139,7 +139,7 @@ class Job(Outcome):
         self.sizes = Range(plan.n_jobs, plan.chunksize, item_s)
         self.alone_s = alone_s
         self.caller_may_run = caller_may_run
-        self.unlimit: Callable[[], None] = _nothing
+        self.unlimit: Callable[[], None] = lambda: None
         self.progress: Callable[[int, int | None], None] | None = None
         self.left_behind: str | None = None
         self.unsaid: str | None = None
@@ -154,7 +154,3 @@ class Job(Outcome):
         """
         self.timings.add(n_items, seconds)
         by.add(n_items, seconds)
-
-
-def _nothing() -> None:
-    """Give nothing back: nothing was limited."""

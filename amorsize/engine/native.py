@@ -16,14 +16,10 @@ def limit(n_threads: int) -> Callable[[], None]:
     try:
         import threadpoolctl
     except ImportError:
-        return _nothing
+        return lambda: None
     found = [pool for pool in threadpoolctl.threadpool_info() if pool["num_threads"] > n_threads]
     if not found:
-        return _nothing
+        return lambda: None
     limits = threadpoolctl.threadpool_limits(limits={pool["prefix"]: n_threads for pool in found})
     restore: Callable[[], None] = limits.restore_original_limits
     return restore
-
-
-def _nothing() -> None:
-    """Give nothing back."""
