@@ -124,7 +124,7 @@ class Mapper:
             >>> score.explain([1, 2, 3]).backend
             'serial'
         """
-        from amorsize.forecast import explain
+        from amorsize.advice.forecast import explain
 
         return explain(self._func, iterables, self.given(options))
 
@@ -137,7 +137,7 @@ class Mapper:
         Example:
             >>> n_records = score.forget()
         """
-        from amorsize.forget import forget
+        from amorsize.advice.forget import forget
         from amorsize.identity.function import function_key
 
         return forget(function_key(self._func).name)

@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from amorsize.advice import Adviser
+    from amorsize.advice.adviser import Adviser
     from amorsize.call import Call
     from amorsize.engine.job import Job
     from amorsize.inline import Work
@@ -44,11 +44,11 @@ def leave(call: Call, plan: Plan, work: Work, results: list[object]) -> bool:
 def _together(call: Call, plan: Plan, work: Work, results: list[object]) -> bool:
     """Run what is left with forked workers or threads, which take their items themselves."""
     run = uncollected(lambda: _runner(plan))  # 1 ms less where it is loaded now
-    from amorsize.clearance import native_threads
+    from amorsize.advice.clearance import native_threads
+    from amorsize.advice.plans import alone_s
     from amorsize.engine.collect import Collector
     from amorsize.engine.job import Job
     from amorsize.identity.machine import capacity
-    from amorsize.plans import alone_s
 
     adviser = call.known_adviser
     collector = Collector(work, results)

@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from amorsize.advice import Adviser
+    from amorsize.advice.adviser import Adviser
     from amorsize.engine.guard import Guard
     from amorsize.engine.job import Outcome
     from amorsize.options import Options
@@ -79,7 +79,7 @@ class Call:
         self.is_lazy = False
         self._options: "Options | None" = None
         self.size = size
-        self.look_at_s = 0.0 if "amorsize.advice" in sys.modules else FIRST_LOOK_S
+        self.look_at_s = 0.0 if "amorsize.advice.adviser" in sys.modules else FIRST_LOOK_S
         if any(given) or "amorsize.options" in sys.modules:
             self.look_at_s = self._first_look_s()
             self._prepare(self.options)
@@ -234,7 +234,7 @@ class Call:
             self.look_at_s = NEVER
             return None
         if self.adviser is None and self.look_at_s:
-            from amorsize.worth import first_look_pays
+            from amorsize.advice.worth import first_look_pays
 
             if not first_look_pays(self.func, self.timings, n_left, results):
                 self._look_later()
@@ -248,8 +248,8 @@ class Call:
     def _informed(self, sample: "Sample") -> "Adviser":
         """Return the adviser, who is told at first what is known about the function with such items."""
         if self.adviser is None:
-            from amorsize.advice import Adviser
-            from amorsize.knowledge import look_up
+            from amorsize.advice.adviser import Adviser
+            from amorsize.advice.knowledge import look_up
 
             known = look_up(self.func, sample(), cache=self.options.cache)
             self.adviser = Adviser(self.func, self.options, known)
@@ -286,7 +286,7 @@ class Call:
     def report(self, n_items: int) -> "RunReport":
         """Return what happened, and have it learned."""
         if self.adviser is not None:
-            from amorsize.lesson import report_of
+            from amorsize.advice.lesson import report_of
 
             return report_of(self.adviser, n_items, self.timings, self.jobs, self.began_s, is_lazy=self.is_lazy)
         from amorsize.record import report_of_loop

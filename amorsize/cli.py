@@ -10,15 +10,16 @@ import argparse
 import os
 import sys
 
-from amorsize import __version__, cache_commands
-from amorsize.terminal import Failure, answer, tell
+from amorsize import __version__
+from amorsize.commands import cache
+from amorsize.commands.terminal import Failure, answer, tell
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import TypeAlias
 
-    from amorsize.terminal import Answer
+    from amorsize.commands.terminal import Answer
 
     Command: TypeAlias = Callable[[argparse.Namespace], Answer]
     Commands: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -67,21 +68,21 @@ def _parser() -> argparse.ArgumentParser:
         made.set_defaults(command=command)
         return made
 
-    cache = commands.add_parser("cache", help="Look at what is kept, drop it, or carry it", allow_abbrev=False)
-    actions = cache.add_subparsers(metavar="ACTION", required=True)
-    add(actions, "info", cache_commands.info, "Show where the cache is, its size and whether it can be used")
-    add(actions, "list", cache_commands.listing, "Show a line for each function, kind of input and machine")
-    show = add(actions, "show", cache_commands.show, "Show everything that is kept under a key")
+    about = commands.add_parser("cache", help="Look at what is kept, drop it, or carry it", allow_abbrev=False)
+    actions = about.add_subparsers(metavar="ACTION", required=True)
+    add(actions, "info", cache.info, "Show where the cache is, its size and whether it can be used")
+    add(actions, "list", cache.listing, "Show a line for each function, kind of input and machine")
+    show = add(actions, "show", cache.show, "Show everything that is kept under a key")
     show.add_argument("key", metavar="KEY", help="the key that `amorsize cache list` shows, or its beginning")
-    clear = add(actions, "clear", cache_commands.clear, "Drop what is kept about one function, or everything")
+    clear = add(actions, "clear", cache.clear, "Drop what is kept about one function, or everything")
     clear.add_argument("function", metavar="FUNC", nargs="?", help="module:function; without it, everything goes")
-    prune = add(actions, "prune", cache_commands.prune, "Drop what was not used for long")
+    prune = add(actions, "prune", cache.prune, "Drop what was not used for long")
     prune.add_argument("--older-than", metavar="AGE", type=_age, required=True, help="such as 30d, 12h or 2w")
-    export = add(actions, "export", cache_commands.export, "Write what is kept into a file")
+    export = add(actions, "export", cache.export, "Write what is kept into a file")
     export.add_argument("file", metavar="FILE", help="to be made, or replaced")
-    bring = add(actions, "import", cache_commands.bring, "Keep what a file tells of functions not known here")
+    bring = add(actions, "import", cache.bring, "Keep what a file tells of functions not known here")
     bring.add_argument("file", metavar="FILE", help="that `amorsize cache export` has written")
-    add(actions, "path", cache_commands.path, "Show the cache's directory")
+    add(actions, "path", cache.path, "Show the cache's directory")
     add(commands, "doctor", _doctor, "Show what this machine offers, what limits it, and what to do about that")
     explain = add(
         commands, "explain", _explain, "Show what is known of a function, and how it would run; never calls it"
@@ -115,22 +116,22 @@ def _age(text: str) -> int:
 
 
 def _doctor(_options: argparse.Namespace) -> Answer:
-    from amorsize.doctor import examine
+    from amorsize.commands.doctor import examine
     from amorsize.report.diagnosis import describe
 
-    seen = examine(cache_commands.state())
+    seen = examine(cache.state())
     return seen, describe(seen)
 
 
 def _explain(options: argparse.Namespace) -> Answer:
     from time import time
 
-    from amorsize.explain import NotFound, look_ahead
+    from amorsize.commands.explain import NotFound, look_ahead
     from amorsize.report.outlook import describe_outlook
 
     module, name = options.function
     try:
-        outlook = look_ahead(module, name, options.items, cache_commands.kept())
+        outlook = look_ahead(module, name, options.items, cache.kept())
     except NotFound as error:
         raise Failure(str(error)) from error
     for warning in outlook.warnings:

@@ -103,7 +103,7 @@ def _refuse(call: Call, error: BaseException, sink: Sink, results: list[object])
     if call.options.forces_workers:
         _attach_finished(error, sink, results)
         raise error
-    from amorsize.clearance import note_unsendable
+    from amorsize.advice.clearance import note_unsendable
 
     note_unsendable(call.func, str(error))
     call.refuse(str(error))
@@ -184,11 +184,11 @@ def _feed(call: Call, plan: Plan, work: Work, source: Source, sink: Sink) -> Fee
     """Return a run of workers that the caller feeds; it is to be closed."""
     from time import monotonic
 
+    from amorsize.advice.plans import alone_s
     from amorsize.engine.fed.feed import Feed
     from amorsize.engine.fed.table import Rules, Table
     from amorsize.engine.held import Held
     from amorsize.engine.job import Range
-    from amorsize.plans import alone_s
 
     held, options = Held(), call.options
     rules = Rules(

@@ -14,6 +14,7 @@ from math import ceil
 from time import perf_counter
 from typing import Generic, TypeVar
 
+from amorsize.advice.trial import take_sample, try_items
 from amorsize.calibration.costs import Costs, Unmeasured
 from amorsize.calibration.facts import SHORTEST_S
 from amorsize.engine import pools, safety
@@ -28,15 +29,14 @@ from amorsize.planning.pool import choose_pool_plan
 from amorsize.planning.words import items as counted
 from amorsize.planning.words import span
 from amorsize.report.text import if_known, named, size
-from amorsize.trial import take_sample, try_items
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
+    from amorsize.advice.trial import Trial
     from amorsize.records import Plan
-    from amorsize.trial import Trial
 
 X = TypeVar("X")
 

@@ -67,14 +67,14 @@ def _is_plain() -> bool:
     """Whether nothing was set for all calls, and no earlier one has loaded what decides."""
     # Of a module that another thread is just loading there may be nothing yet; nothing was set by it, either.
     is_configured = getattr(sys.modules.get("amorsize.options"), "is_configured", None)
-    return "amorsize.advice" not in sys.modules and (is_configured is None or not is_configured())
+    return "amorsize.advice.adviser" not in sys.modules and (is_configured is None or not is_configured())
 
 
 def _looks_ahead(work: Work) -> bool:
     """Whether the first look of a process comes before its first item: there are few, and they are long."""
-    if not 1 < work.n_items <= FEW or "amorsize.advice" in sys.modules:
+    if not 1 < work.n_items <= FEW or "amorsize.advice.adviser" in sys.modules:
         return False
-    from amorsize.ahead import are_long
+    from amorsize.advice.ahead import are_long
 
     return are_long(work.func, work.n_items)
 
@@ -94,6 +94,6 @@ def _alone(work: Work, results: "list[object]", timings: Timings) -> int:
 
 
 def _look_pays(work: Work, results: "list[object]", timings: Timings) -> bool:
-    from amorsize.worth import first_look_pays
+    from amorsize.advice.worth import first_look_pays
 
     return first_look_pays(work.func, timings, work.n_items - len(results), results)

@@ -29,8 +29,8 @@ LOADING, ITEMS, REST = "loading modules", "items in the caller", "the rest"
 PARTS = (
     (ITEMS, "amorsize.inline", "Work.run"),
     (ITEMS, "amorsize.engine.rows", "Rows.run"),
-    ("looking up", "amorsize.knowledge", "look_up"),
-    ("deciding", "amorsize.advice", "Adviser.choose"),
+    ("looking up", "amorsize.advice.knowledge", "look_up"),
+    ("deciding", "amorsize.advice.adviser", "Adviser.choose"),
     ("starting workers", "amorsize.engine.supervise", "Crew.start"),
     ("starting workers", "amorsize.engine.thread", "Crew.start"),
     ("starting workers", "amorsize.engine.fed.feed", "Feed._staff"),
@@ -42,7 +42,7 @@ PARTS = (
     ("taking results over", "amorsize.engine.fed.take", "Taker.hear"),
     ("ending workers", "amorsize.engine.supervise", "Crew._ended"),
     ("ending workers", "amorsize.engine.fed.feed", "Feed.close"),
-    ("learning", "amorsize.lesson", "report_of"),
+    ("learning", "amorsize.advice.lesson", "report_of"),
 )
 """What begins each part: its name, a module, and a function of it."""
 

@@ -188,7 +188,7 @@ def _know_nothing() -> None:
     """Empty this process's memory of earlier calls, and what it would write at its exit into homes that are gone; end
     workers that rest."""
     amorsize.shutdown()
-    knowledge = sys.modules.get("amorsize.knowledge")
+    knowledge = sys.modules.get("amorsize.advice.knowledge")
     if knowledge is None:
         return
     for name, memo in vars(knowledge).items():

@@ -20,9 +20,9 @@ import pytest
 
 import amorsize
 from amorsize import parallelizable, pmap, pstarmap
+from amorsize.advice.knowledge import look_up
 from amorsize.calibration.costs import Costs
 from amorsize.calibration.profile import Profile
-from amorsize.knowledge import look_up
 
 
 @parallelizable

@@ -20,13 +20,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import amorsize.feeding
-from amorsize import AmorsizeWarning, errors, knowledge, parallelizable, pmap
+from amorsize import AmorsizeWarning, errors, parallelizable, pmap
+from amorsize.advice import knowledge
+from amorsize.advice.shares import CpuShare
 from amorsize.calibration.costs import Costs
 from amorsize.call import Call
 from amorsize.engine.job import Job
 from amorsize.identity.machine import capacity
 from amorsize.inline import advance
-from amorsize.shares import CpuShare
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -17,13 +17,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import amorsize
-from amorsize import cli, exchange, knowledge
+from amorsize import cli
+from amorsize.advice import knowledge
+from amorsize.advice.knowledge import Knowledge
 from amorsize.calibration.costs import Costs
 from amorsize.calibration.profile import Profile
 from amorsize.calibration.runs import Run
+from amorsize.commands import exchange
 from amorsize.identity.function import function_key
 from amorsize.identity.machine import capacity, machine
-from amorsize.knowledge import Knowledge
 from amorsize.records import FunctionKey, InputClass, Machine
 from amorsize.store.disk import DiskStore
 from amorsize.store.parcel import pack
@@ -589,7 +591,7 @@ def test_an_error_of_amorsize_itself_is_not_told_as_the_user_s(
     written("planned_work", SQUARE.format(options="", seed=107))
     explained("planned_work", capsys=capsys)
     learn(key_of("planned_work"))
-    monkeypatch.setattr("amorsize.advice.plan_for", lambda *_: min(()))
+    monkeypatch.setattr("amorsize.advice.adviser.plan_for", lambda *_: min(()))
     with pytest.raises(ValueError, match="empty"):
         cli.main(["explain", "planned_work:square"])
 
@@ -674,7 +676,7 @@ def test_ctrl_c_ends_without_a_word(written: Callable[[str, str], None], printed
 
 
 def test_python_m_amorsize_tells_its_version_and_loads_nothing_heavy(fresh_python: Callable[..., str]) -> None:
-    heavy = "'diskcache', 'psutil', 'multiprocessing', 'json', '_sqlite3', 'amorsize.knowledge', 'amorsize.call'"
+    heavy = "'diskcache', 'psutil', 'multiprocessing', 'json', '_sqlite3', 'amorsize.advice.knowledge', 'amorsize.call'"
     loaded = f"""
 import sys
 from amorsize.cli import main

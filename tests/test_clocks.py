@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from amorsize import clearance, clocks, short
+from amorsize import clocks, short
+from amorsize.advice import clearance
 from amorsize.clocks import count_now
 from amorsize.inline import TELLING_S, all_threads_s
 
@@ -35,7 +36,7 @@ def test_a_module_that_another_thread_is_loading_is_not_there_yet(
     spec = ModuleSpec(module, None)
     spec._initializing = True  # type: ignore[attr-defined]  # as the import system marks it, for the same question
     monkeypatch.setitem(sys.modules, module, module_from_spec(spec))
-    monkeypatch.delitem(sys.modules, "amorsize.advice", raising=False)
+    monkeypatch.delitem(sys.modules, "amorsize.advice.adviser", raising=False)
     assert ask() == answer
 
 

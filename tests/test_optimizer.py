@@ -13,13 +13,13 @@ import pytest
 
 import amorsize
 from amorsize import optimizer
+from amorsize.advice.trial import Trial
 from amorsize.calibration.costs import Costs
 from amorsize.calibration.profile import Profile
 from amorsize.engine import pools
 from amorsize.identity import machine
 from amorsize.optimizer import OptimizationResult, advise, measured
 from amorsize.records import Capacity, Plan
-from amorsize.trial import Trial
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

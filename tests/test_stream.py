@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import amorsize.stream
-from amorsize import BackendUnavailable, WorkerDied, advice, knowledge, parallelizable, pimap, pmap
+from amorsize import BackendUnavailable, WorkerDied, parallelizable, pimap, pmap
+from amorsize.advice import adviser, knowledge
+from amorsize.advice.shares import CpuShare
 from amorsize.call import Call
 from amorsize.engine.rows import Rows
 from amorsize.inline import Timings
 from amorsize.records import Capacity
-from amorsize.shares import CpuShare
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -413,7 +414,7 @@ def test_workers_start_early_where_as_many_items_of_a_stream_come_as_so_far(
 ) -> None:
     monkeypatch.setattr(knowledge, "_costs", {})  # what other tests have learned of a busy machine
     monkeypatch.setattr(
-        advice, "capacity", lambda *_, **__: Capacity(n_cores=2, rss_bytes=20 * 2**20)
+        adviser, "capacity", lambda *_, **__: Capacity(n_cores=2, rss_bytes=20 * 2**20)
     )  # nor their memory
     stream = Spun(n_come)
     assert (asked_after(20, stream, n_jobs=2) is not None) is is_parallel
@@ -495,9 +496,9 @@ def test_a_stream_is_pulled_no_further_ahead_than_its_buffer_allows() -> None:
 
 def test_a_stream_of_unknown_length_gets_more_threads_the_longer_it_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a function that waits, the first items justify two threads; a second of them as many as can wait at once."""
-    from amorsize.advice import Adviser
+    from amorsize.advice.adviser import Adviser
+    from amorsize.advice.knowledge import look_up
     from amorsize.inline import Timings
-    from amorsize.knowledge import look_up
     from amorsize.options import Options
 
     def look(share: CpuShare, _timings: object) -> None:
@@ -519,9 +520,9 @@ def test_a_stream_of_unknown_length_gets_more_threads_the_longer_it_lasts(monkey
 
 def test_a_long_list_as_a_stream_is_not_kept_back_to_find_out_about_the_gil() -> None:
     """Nobody would run the ticker that the loop in `pmap` waits for."""
-    from amorsize.advice import Adviser
+    from amorsize.advice.adviser import Adviser
+    from amorsize.advice.knowledge import look_up
     from amorsize.inline import Timings
-    from amorsize.knowledge import look_up
     from amorsize.options import Options
 
     timings = Timings()

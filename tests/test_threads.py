@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import amorsize
-from amorsize import AmorsizeWarning, advice, knowledge, parallelizable, pmap
+from amorsize import AmorsizeWarning, parallelizable, pmap
+from amorsize.advice import adviser, knowledge
+from amorsize.advice.shares import CpuShare
 from amorsize.engine import bare, safety, thread, ticker
 from amorsize.inline import advance as advance_alone
 from amorsize.planning import threads
-from amorsize.shares import CpuShare
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -346,7 +347,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[float | None]:
     monkeypatch.setattr(ticker, "advance_ticking", advance)
     amorsize.shutdown()  # fresh interpreters that are warm would start as quickly as threads
     monkeypatch.setattr(knowledge, "_costs", {})  # as would those of which other tests have learned
-    monkeypatch.setattr(advice, "TICKER_FROM_S", 0.0)
+    monkeypatch.setattr(adviser, "TICKER_FROM_S", 0.0)
     monkeypatch.setattr(threads, "TICKER_SHARE", 1.0)
     monkeypatch.setattr(CpuShare, "look", computes)  # on a busy machine it may look as if it waited
     return shares
@@ -388,8 +389,8 @@ def test_a_ticker_that_could_not_tell_makes_the_next_less_likely(
         untold.append(n_untold)
         return True
 
-    monkeypatch.setattr(advice, "worth_a_ticker", is_worth_it)
-    monkeypatch.setattr(advice.Adviser, "_n_untold", 0)
+    monkeypatch.setattr(adviser, "worth_a_ticker", is_worth_it)
+    monkeypatch.setattr(adviser.Adviser, "_n_untold", 0)
     told[:] = [0.02, None]
     for _ in range(3):
         burn.pmap(LONG_ENOUGH)

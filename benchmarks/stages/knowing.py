@@ -9,7 +9,8 @@ from functools import partial
 from time import time
 from typing import TYPE_CHECKING
 
-from amorsize import knowledge, pmap, whereabouts
+from amorsize import pmap
+from amorsize.advice import knowledge, whereabouts
 from amorsize.calibration.costs import Costs
 from amorsize.calibration.profile import Profile
 from amorsize.engine import supervise

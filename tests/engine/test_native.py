@@ -11,8 +11,9 @@ import pytest
 pytest.importorskip("numpy")
 threadpoolctl = pytest.importorskip("threadpoolctl")
 
-from amorsize import advice, pmap
-from amorsize.clearance import native_threads
+from amorsize import pmap
+from amorsize.advice import adviser
+from amorsize.advice.clearance import native_threads
 from amorsize.engine.native import limit
 from amorsize.identity.machine import capacity
 from amorsize.records import Plan
@@ -86,7 +87,7 @@ def test_a_short_run_is_limited_as_well() -> None:
 def test_workers_run_with_fewer_native_threads_and_the_caller_gets_its_own_back(
     options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(advice, "capacity", lambda now_s, **_: capacity(now_s).replace(n_cores=2))
+    monkeypatch.setattr(adviser, "capacity", lambda now_s, **_: capacity(now_s).replace(n_cores=2))
     assert all(set(found) == {1} for found in pmap(lambda _: pools(), range(4), n_jobs=2, **options))
     assert set(pools()) == {2}
 

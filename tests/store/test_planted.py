@@ -320,7 +320,7 @@ def test_a_plant_at_a_name_of_the_store_s_own_goes_and_what_it_leads_to_stays(
 
 LIES = """
 import amorsize
-from amorsize import knowledge, whereabouts
+from amorsize.advice import knowledge, whereabouts
 from amorsize.store.disk import DiskStore
 
 def triangle(n):

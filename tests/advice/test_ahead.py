@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from amorsize import ahead, whereabouts, worth
-from amorsize.ahead import are_long
+from amorsize.advice import ahead, whereabouts, worth
+from amorsize.advice.ahead import are_long
 from amorsize.inline import FEW
 from amorsize.store.long import note_long, read_long
 

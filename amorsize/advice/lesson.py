@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import sqrt
 from time import perf_counter, time
 
+from amorsize.advice.shares import lasting_share, own_batches, seen_by_workers
 from amorsize.calibration.crowding import believed_crowding, seen_crowding, seen_lag
 from amorsize.calibration.front import front_of
 from amorsize.calibration.profile import Profile
@@ -16,13 +17,12 @@ from amorsize.planning.planner import NOTHING_KNOWN
 from amorsize.planning.streams import believed_length
 from amorsize.planning.words import span
 from amorsize.records import RunReport
-from amorsize.shares import lasting_share, own_batches, seen_by_workers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from amorsize.advice import Adviser
+    from amorsize.advice.adviser import Adviser
     from amorsize.engine.job import Outcome
     from amorsize.inline import Timings
     from amorsize.records import Plan

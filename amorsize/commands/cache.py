@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from amorsize.terminal import Failure, tell
+from amorsize.commands.terminal import Failure, tell
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
+    from amorsize.commands.terminal import Answer
     from amorsize.records import Facts
     from amorsize.report.diagnosis import StoreState
     from amorsize.report.kept import Kept
     from amorsize.store.disk import DiskStore
-    from amorsize.terminal import Answer
 
 
 def info(_options: argparse.Namespace) -> Answer:
@@ -56,7 +56,7 @@ def path(_options: argparse.Namespace) -> Answer:
 
 
 def clear(options: argparse.Namespace) -> Answer:
-    from amorsize.forget import drop
+    from amorsize.advice.forget import drop
     from amorsize.store.long import forget_long
 
     store, name = _store(), options.function
@@ -103,7 +103,7 @@ def _require_known(name: str, names: set[str]) -> None:
 
 
 def export(options: argparse.Namespace) -> Answer:
-    from amorsize.exchange import export_to
+    from amorsize.commands.exchange import export_to
 
     whole = entries()
     try:
@@ -114,7 +114,7 @@ def export(options: argparse.Namespace) -> Answer:
 
 
 def bring(options: argparse.Namespace) -> Answer:
-    from amorsize.exchange import import_from
+    from amorsize.commands.exchange import import_from
     from amorsize.store.parcel import Damaged
 
     entries()  # what is damaged is not replaced
@@ -137,8 +137,8 @@ def bring(options: argparse.Namespace) -> Answer:
 
 
 def _store() -> DiskStore:
-    from amorsize.knowledge import open_store
-    from amorsize.whereabouts import directory
+    from amorsize.advice.knowledge import open_store
+    from amorsize.advice.whereabouts import directory
 
     where = directory()
     if where is None:
@@ -175,11 +175,11 @@ def kept() -> list[Kept]:
 
 def state() -> StoreState:
     """Return what there is to say about the store itself."""
+    from amorsize.advice.whereabouts import directory
     from amorsize.report.diagnosis import StoreState
     from amorsize.report.kept import kept_in
     from amorsize.store.attempt import obstacle
     from amorsize.store.base import StoreError
-    from amorsize.whereabouts import directory
 
     if directory() is None:
         return StoreState(directory=None)

@@ -9,25 +9,25 @@ from __future__ import annotations
 from math import sqrt
 from time import perf_counter, time
 
+from amorsize.advice.clearance import how_to_start, n_waiting, no_threads, prices, sends_items, shared_handle, unlike
+from amorsize.advice.plans import pause_s, plan_for
+from amorsize.advice.shares import CpuShare
 from amorsize.calibration.front import is_expected
 from amorsize.calibration.profile import Profile
-from amorsize.clearance import how_to_start, n_waiting, no_threads, prices, sends_items, shared_handle, unlike
 from amorsize.identity.machine import HAS_GIL, capacity
 from amorsize.inline import TELLING_S
 from amorsize.planning.model import NATIVE_FROM
 from amorsize.planning.planner import STANDARD_ERRORS, loop_plan
 from amorsize.planning.threads import TICKER_FROM_S, UNDISTURBED, worth_a_ticker
-from amorsize.plans import pause_s, plan_for
-from amorsize.shares import CpuShare
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from amorsize.advice.knowledge import Knowledge
+    from amorsize.advice.plans import Told
     from amorsize.inline import Timings
-    from amorsize.knowledge import Knowledge
     from amorsize.options import Options
-    from amorsize.plans import Told
     from amorsize.records import Evidence, Plan, Reach
 
     Sample = Callable[[], Sequence[object]]

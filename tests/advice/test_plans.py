@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from amorsize import plans
+from amorsize.advice import plans
 from amorsize.calibration.costs import Costs
 from amorsize.calibration.profile import Profile
 from amorsize.options import Options
@@ -14,7 +14,7 @@ from amorsize.planning.planner import loop_plan
 from amorsize.records import Alternative, Capacity, Plan
 
 if TYPE_CHECKING:
-    from amorsize.plans import Known, Told
+    from amorsize.advice.plans import Known, Told
 
 PROFILE = Profile.of([(1, 0.001)] * 10, 1.0, starts_cold=False)
 KNOWN = (PROFILE, Costs(), Capacity(n_cores=4), Options())

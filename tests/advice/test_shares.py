@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from amorsize import pmap
+from amorsize.advice.shares import SPINS_S, CpuShare, lasting_share, own_batches, queued_s, seen_by_workers
 from amorsize.calibration.profile import Profile
 from amorsize.engine import bare
 from amorsize.engine.collect import Collector
@@ -14,7 +15,6 @@ from amorsize.engine.job import Job
 from amorsize.inline import Timings, Work
 from amorsize.planning.model import NATIVE_FROM
 from amorsize.records import Plan
-from amorsize.shares import SPINS_S, CpuShare, lasting_share, own_batches, queued_s, seen_by_workers
 
 
 def timed(seconds: float, cpu_s: float, process_s: float | None = None) -> Timings:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from amorsize import AmorsizeWarning, knowledge, parallelizable, pmap, whereabouts
+from amorsize import AmorsizeWarning, parallelizable, pmap
+from amorsize.advice import knowledge, whereabouts
 from amorsize.calibration.costs import Costs
 from amorsize.calibration.profile import Profile
 

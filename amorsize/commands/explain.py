@@ -7,13 +7,13 @@ import warnings
 from contextlib import redirect_stdout
 from importlib import import_module
 
-from amorsize.advice import Adviser
+from amorsize.advice.adviser import Adviser
+from amorsize.advice.knowledge import Knowledge
 from amorsize.errors import AmorsizeWarning, BackendUnavailable
 from amorsize.identity.function import function_key
 from amorsize.identity.machine import machine
 from amorsize.identity.origin import library
 from amorsize.inline import Timings
-from amorsize.knowledge import Knowledge
 from amorsize.options import resolve
 from amorsize.records import InputClass
 from amorsize.report.outlook import Forecast, Outlook

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from math import inf
 
-from amorsize.clearance import sends_items
+from amorsize.advice.clearance import sends_items
 from amorsize.identity.machine import HAS_GIL
 from amorsize.planning.limits import MOST_THREADS, Limits
 from amorsize.planning.planner import choose_plan

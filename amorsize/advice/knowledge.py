@@ -14,6 +14,7 @@ import sys
 from _blake2 import blake2b
 from time import time
 
+from amorsize.advice.whereabouts import directory
 from amorsize.calibration.costs import Costs
 from amorsize.calibration.profile import Profile
 from amorsize.errors import warn_once
@@ -22,7 +23,6 @@ from amorsize.identity.function import function_key
 from amorsize.identity.inputs import input_class
 from amorsize.identity.machine import machine
 from amorsize.store.where import may_hold_rows, seems_closed
-from amorsize.whereabouts import directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -25,8 +25,8 @@ def explain(
 
 
 def _plan(func: Callable[..., object], work: Work | None, given: Sequence[Mapping[str, object]]) -> Plan:
-    from amorsize.advice import Adviser
-    from amorsize.knowledge import look_up
+    from amorsize.advice.adviser import Adviser
+    from amorsize.advice.knowledge import look_up
     from amorsize.options import resolve
 
     options, sample = resolve(*given), work.sample() if work is not None and work.n_items else ()

@@ -5,8 +5,8 @@ Like all that is loaded before a first item, it does without `__future__`: see `
 
 import sys
 
+from amorsize.advice.whereabouts import directory
 from amorsize.store.long import LONG_S, read_long
-from amorsize.whereabouts import directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ def are_long(func: "Callable[..., object]", n_items: int) -> bool:
         _read[where] = read_long(where)
     if not _read[where]:
         return False
+    from amorsize.advice.worth import look_pays
     from amorsize.identity.naming import function_name
-    from amorsize.worth import look_pays
 
     try:
         item_s = _read[where].get(function_name(func), 0.0)

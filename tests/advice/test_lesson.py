@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import amorsize
-from amorsize import AmorsizeWarning, lesson
-from amorsize.advice import Adviser
+from amorsize import AmorsizeWarning
+from amorsize.advice import lesson
+from amorsize.advice.adviser import Adviser
+from amorsize.advice.knowledge import look_up
+from amorsize.advice.lesson import report_of
 from amorsize.calibration.costs import Costs
 from amorsize.calibration.profile import Profile
 from amorsize.engine.collect import Collector
 from amorsize.engine.job import Job, Taken
 from amorsize.identity.machine import capacity
 from amorsize.inline import Timings, Work
-from amorsize.knowledge import look_up
-from amorsize.lesson import report_of
 from amorsize.options import Options
 from amorsize.planning.planner import loop_plan
 from amorsize.records import Evidence, Plan

@@ -7,9 +7,8 @@ import sys
 
 import pytest
 
-from amorsize import worth
-from amorsize.inline import Timings
-from amorsize.worth import (
+from amorsize.advice import worth
+from amorsize.advice.worth import (
     DEAR_S,
     LARGE_BYTES,
     LARGE_SHARE,
@@ -23,6 +22,7 @@ from amorsize.worth import (
     saved_share,
     taking_over_s,
 )
+from amorsize.inline import Timings
 
 
 def timed(n_items: int, seconds: float, cpu_s: float | None = None) -> Timings:
