@@ -11,7 +11,8 @@ import sqlite3
 import sys
 import threading
 import types
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import pytest
 
@@ -264,3 +265,15 @@ def test_a_timer_of_the_users_own_goes_on_in_the_caller_and_harms_no_worker(alar
     n_ticks = len(alarm)
     while len(alarm) == n_ticks:
         sum(range(1000))
+
+
+def read_patched(path: str) -> tuple[str, int]:
+    with open(path, encoding="utf-8") as file:
+        return file.read(), whose(20_000)
+
+
+@pytest.mark.parametrize("given", [{}, pytest.param({"backend": "process", "n_jobs": 2}, marks=pytest.mark.needs_fork)])
+def test_a_mock_in_the_place_of_open_is_for_items_only(given: Any) -> None:
+    with mock.patch("builtins.open", mock.mock_open(read_data="text")):
+        results = pmap(read_patched, ["nowhere"] * 200, **given)
+    assert {text for text, _ in results} == {"text"}

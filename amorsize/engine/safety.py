@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from _contextvars import ContextVar
+from _io import FileIO  # a test may have put a mock in the place of `open`
 from time import perf_counter, sleep
 
 from amorsize.engine import alive, bare
@@ -148,8 +149,8 @@ def _threads_of_surviving_pools() -> int:
     """Return how many threads the loaded pools that survive a fork may have started: one a core each, less the
     caller."""
     try:
-        with open("/proc/self/maps", "rb") as maps:
-            lines = maps.readlines()
+        with FileIO("/proc/self/maps") as maps:
+            lines = maps.readall().splitlines()
     except OSError as error:
         if error.errno is None:  # a signal handler's
             raise

@@ -11,6 +11,7 @@ A hint and no more: one that is planted, or out of date, costs a look. It is onl
 """
 
 import os
+from _io import FileIO  # a test may have put a mock in the place of `open`
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ _CAREFULLY = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # no l
 def read_long(directory: str) -> dict[str, float]:
     """Return the seconds of an item by the name of the function; nothing where the file cannot be read."""
     try:
-        with open(f"{directory}/{_FILE}", "rb", buffering=0, opener=_open) as file:
+        with FileIO(f"{directory}/{_FILE}", opener=_open) as file:
             text = (file.read(MOST_BYTES) or b"").decode("utf-8", "replace")
     except OSError:
         return {}
@@ -72,7 +73,7 @@ def forget_long(directory: str, name: str | None = None) -> None:
 def _write(directory: str, known: "Mapping[str, float]") -> None:
     text = "".join(f"{seconds:.3g} {name}\n" for name, seconds in known.items() if seconds >= LONG_S).encode()
     try:
-        with open(f"{directory}/{_FILE}", "wb", buffering=0, opener=_open) as file:
+        with FileIO(f"{directory}/{_FILE}", "w", opener=_open) as file:
             file.write(text[-MOST_BYTES:])
     except OSError:  # full, or read-only by now: the next process runs one item more alone
         return

@@ -11,6 +11,7 @@ import os
 import stat
 import sys
 import time
+from _io import FileIO  # a test may have put a mock in the place of `open`
 
 from amorsize.store.base import StoreForeign, StoreLocked, StoreUnusable
 
@@ -86,8 +87,8 @@ def network_file_system(directory: str) -> str | None:
         return None
     device = f"{os.major(st_dev)}:{os.minor(st_dev)}"
     try:
-        with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as file:
-            mounts = file.readlines()
+        with FileIO("/proc/self/mountinfo") as file:
+            mounts = file.readall().decode("utf-8", "replace").splitlines()
     except OSError as error:
         if error.errno is None:  # a signal handler's
             raise

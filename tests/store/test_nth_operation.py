@@ -11,6 +11,7 @@ import os
 import sqlite3
 import sys
 from contextlib import suppress
+from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -126,7 +127,7 @@ def ration(monkeypatch: pytest.MonkeyPatch) -> Ration:
     for module in (base, disk, place, read, safe_disk):
         if hasattr(module, "os"):
             monkeypatch.setattr(module, "os", system)
-    monkeypatch.setattr(place, "open", ration.counted("open", open), raising=False)
+    monkeypatch.setattr(place, "FileIO", ration.counted("open", FileIO))
     monkeypatch.setattr(read, "_sqlite3", StandIn(sqlite3, {"connect": connect}))
     monkeypatch.setattr("diskcache.core.sqlite3", StandIn(sqlite3, {"connect": connect}))
     fcntl = pytest.importorskip("fcntl")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from _io import FileIO  # a test may have put a mock in the place of `open`
 
 from amorsize.engine import alive
 from amorsize.engine.spawn import settings
@@ -70,7 +71,7 @@ def _umask() -> int | None:
     """
     if sys.platform == "linux" and alive.n_native() != 1:
         try:
-            with open("/proc/self/status", "rb", buffering=0) as status:
+            with FileIO("/proc/self/status") as status:
                 return int(status.read(1 << 16).partition(UMASK_FIELD)[2].split(None, 1)[0], 8)
         except (OSError, ValueError, IndexError):
             return None
