@@ -6,6 +6,7 @@ import contextlib
 import contextvars
 import functools
 import os
+import random
 import signal
 import socket
 import sys
@@ -30,7 +31,7 @@ from amorsize.identity.machine import capacity
 from amorsize.inline import advance
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from amorsize.records import RunReport
@@ -187,7 +188,7 @@ def test_a_live_socket_keeps_the_call_in_the_loop_and_is_named() -> None:
         assert left.fileno() > 0
         return whose(n)
 
-    with left, right, pytest.warns(AmorsizeWarning, match=r"left \(socket\.socket\).*Open it inside"):
+    with left, right, pytest.warns(AmorsizeWarning, match=r"left \(socket\.socket\).*Open or make it inside"):
         assert set(pmap(ask, [20_000] * 300)) == {os.getpid()}
 
 
@@ -203,9 +204,29 @@ def test_a_cached_connection_keeps_the_call_in_the_loop_and_is_named() -> None:
         assert connect().fileno() > 0
         return whose(n)
 
-    with left, right, pytest.warns(AmorsizeWarning, match=r"connect\(\) \(socket\.socket\).*Open it inside"):
+    with left, right, pytest.warns(AmorsizeWarning, match=r"connect\(\) \(socket\.socket\).*Open or make it inside"):
         assert set(ask.pmap([20_000] * 300)) == {os.getpid()}
     assert "connect() (socket.socket), which two workers must not share" in report(ask).reason
+
+
+chance = random.Random()
+
+
+def drawn(_: int) -> tuple[int, float]:
+    return whose(20_000), chance.random()
+
+
+@pytest.mark.fault("R21")
+@pytest.mark.parametrize("items", [range(200), iter(range(200))], ids=["sized", "stream"])
+def test_a_random_generator_that_all_items_draw_from_keeps_the_call_in_the_loop(
+    items: Iterable[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(errors, "_warned", set())
+    chance.seed(1)
+    with pytest.warns(AmorsizeWarning, match=r"chance \(random\.Random\), which two workers must not share"):
+        found = pmap(drawn, items)
+    chance.seed(1)
+    assert found == [(os.getpid(), chance.random()) for _ in found]
 
 
 @parallelizable

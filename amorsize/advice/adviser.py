@@ -276,7 +276,7 @@ class Adviser:
         if handle is None or sample is None:
             return None
         self.stays = handle
-        self.warn(f"{name} runs as a plain loop: {handle}. Open it inside the function to run in parallel.")
+        self.warn(f"{name} runs as a plain loop: {handle}. Open or make it inside the function to run in parallel.")
         return handle
 
     def stay(self, why: str) -> None:

@@ -1,4 +1,5 @@
 """Know a live handle by its type: something that a second process, or a second thread, must not use at the same time.
+So it is with a random generator: of two copies, both would draw the same numbers.
 
 Libraries are recognised by name, so that none of them is imported. Modules, loggers, standard streams and what
 multiprocessing makes to be shared are no handles; what an `lru_cache` or a `threading.local` holds may be one.
@@ -69,6 +70,9 @@ _LOCKS = {
     "threading": "_RLock Condition Semaphore Event Barrier",
 }
 
+# What draws random numbers from a state of its own. What a library keeps in its objects it may never draw from again.
+_GENERATORS = {"numpy": "Generator RandomState", "random": "Random", "torch": "Generator"}
+
 # Not looked into: they hold locks or streams of their own and know what to do in a second process.
 _OPAQUE = frozenset({"logging", "multiprocessing", "weakref", "_weakref", "_frozen_importlib", "_thread", "threading"})
 
@@ -84,13 +88,17 @@ _NO_DESCRIPTORS = frozenset({-1, 0, 1, 2})
 # Types remembered. One costs 0.1 KB; judging one takes 2 to 10 us.
 _MAX_TYPES = 4096
 
-HANDLE, LOCK, OPAQUE, ORDINARY, CACHE, LOCAL = "handle", "lock", "opaque", "ordinary", "cache", "local"
+HANDLE, LOCK, GENERATOR = "handle", "lock", "generator"
+OPAQUE, ORDINARY, CACHE, LOCAL = "opaque", "ordinary", "cache", "local"
+
+OWN = frozenset({LOCK, GENERATOR})  # handles where the user's own code holds them
 
 _judged: dict[type, str] = {}
 
 
 def judge(kind: type) -> str:
-    """Tell what objects of a type are: HANDLE, LOCK, CACHE, LOCAL, OPAQUE (not to be looked into) or ORDINARY."""
+    """Tell what objects of a type are: HANDLE, LOCK, GENERATOR, CACHE, LOCAL, OPAQUE (not to be looked into) or
+    ORDINARY."""
     known = _judged.get(kind)
     if known is None:
         if len(_judged) >= _MAX_TYPES:
@@ -105,6 +113,8 @@ def _judge(kind: type) -> str:
         return HANDLE
     if any(name in _LOCKS.get(package, "").split() for package, name in packages):
         return LOCK
+    if any(name in _GENERATORS.get(package, "").split() for package, name in packages):
+        return ORDINARY if ("random", "SystemRandom") in packages else GENERATOR
     for place in packages:
         if place in _KEEPERS:
             return _KEEPERS[place]
@@ -129,7 +139,10 @@ def of_threads(local: object) -> Named:
 
 
 def is_live(handle: object) -> bool:
-    """Tell whether a handle is still in use: not closed, not ended, not a standard stream, not in memory only."""
+    """Tell whether a handle is still in use: not closed, not ended, not a standard stream, not in memory only; nor the
+    generator behind the functions of `random`, which each process seeds anew."""
+    if handle is getattr(sys.modules.get("random"), "_inst", None):
+        return False
     if any(handle is getattr(sys, name) for name in ("stdin", "stdout", "stderr", "__stdout__", "__stderr__")):
         return False
     try:

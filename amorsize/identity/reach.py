@@ -13,7 +13,7 @@ from _contextvars import ContextVar, copy_context
 from itertools import islice
 
 from amorsize.identity.code import NO_FACTS, CodeFacts, code_facts
-from amorsize.identity.handles import CACHE, HANDLE, LOCAL, LOCK, OPAQUE, cached, is_live, judge, of_threads, type_name
+from amorsize.identity.handles import CACHE, HANDLE, LOCAL, OPAQUE, OWN, cached, is_live, judge, of_threads, type_name
 from amorsize.identity.loads import (
     FunctionType,
     MethodType,
@@ -239,13 +239,13 @@ class _Walk:
         if own:
             self.objects.append((path, value, facts))
         verdict = judge(type(value))
-        if verdict == HANDLE or (verdict == LOCK and own):
+        if verdict == HANDLE or (verdict in OWN and own):
             if is_live(value):
                 self.found[id(value)] = f"{path} ({type_name(value)})"
         elif verdict == LOCAL:
             self.meet(path, type(value), facts, steps, own=own)
             self.locals.append((path, of_threads(value), own))
-        elif verdict not in (LOCK, OPAQUE):
+        elif verdict != OPAQUE and verdict not in OWN:
             own = own and module_library(type(value).__module__) is None
             if own:
                 self.meet(path, type(value), facts, steps, own=own)

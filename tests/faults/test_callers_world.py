@@ -170,7 +170,7 @@ def test_a_global_handle_keeps_a_call_in_the_loop_with_one_warning_that_names_it
     assert set(pmap(uses_it, LONG)) == {os.getpid()}  # silently: a warning would be an error here
     (warning,) = told
     assert f"it uses {handle}, which two workers must not share" in str(warning.message)
-    assert "Open it inside the function" in str(warning.message)
+    assert "Open or make it inside the function" in str(warning.message)
 
 
 @pytest.mark.fault("R21")

@@ -10,6 +10,7 @@ import json
 import logging
 import multiprocessing
 import queue
+import random
 import select
 import socket
 import sqlite3
@@ -98,6 +99,18 @@ def test_a_temporary_file_is_found_inside_its_wrapper() -> None:
 )
 def test_what_threads_share_is_a_handle(make: Callable[[], object], name: str) -> None:
     assert handles_of(make()) == (f"HELD ({name})",)
+
+
+class Dice(random.Random):
+    pass
+
+
+def test_a_random_generator_is_a_handle() -> None:
+    assert handles_of(random.Random(1)) == ("HELD (random.Random)",)
+    assert len(handles_of({"dice": Dice(1)})) == 1
+    numpy_random = pytest.importorskip("numpy.random")
+    assert handles_of(numpy_random.default_rng(1)) == ("HELD (numpy.random._generator.Generator)",)
+    assert handles_of(numpy_random.RandomState(1)) == ("HELD (numpy.random.mtrand.RandomState)",)
 
 
 def test_an_event_loop_is_a_handle_until_it_is_closed() -> None:
@@ -195,6 +208,8 @@ def cached(x: object) -> object:
         logging.StreamHandler(),
         urllib.request,
         threading.local(),
+        random.SystemRandom(),
+        random.choice,
         Unusable(),
         [1, "a", None],
         object(),
@@ -215,13 +230,14 @@ def test_what_multiprocessing_makes_to_be_shared_is_no_handle() -> None:
         shared.close()
 
 
-def test_a_lock_inside_a_library_s_object_is_the_library_s_affair() -> None:
+@pytest.mark.parametrize("held", [threading.Lock(), random.Random(1)], ids=["lock", "generator"])
+def test_a_lock_or_generator_inside_a_library_s_object_is_the_library_s_affair(held: object) -> None:
     kind = type("Model", (), {"__module__": "lib"})
     sys.modules["lib"] = module = ModuleType("lib")
     module.__file__ = "/somewhere/site-packages/lib.py"
     try:
         model: Any = kind()
-        model.lock = threading.Lock()
+        model.held = held
         assert handles_of(model) == ()
     finally:
         del sys.modules["lib"]
