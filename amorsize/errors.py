@@ -34,13 +34,25 @@ class AmorsizeError(Exception):
     """
 
     def __reduce__(self) -> tuple[object, ...]:
-        return made_anew, (type(self), self.args, self.__dict__)
+        return made_anew, (type(self), self.args, self.__dict__, {})
 
 
-def made_anew(kind: type[BaseException], arguments: tuple[object, ...], attributes: dict[str, object]) -> BaseException:
-    """Return an exception as it was, without a call of its `__init__`."""
+def made_anew(
+    kind: type[BaseException], arguments: tuple[object, ...], attributes: dict[str, object], fields: dict[str, object]
+) -> BaseException:
+    """Return an exception as it was, without a call of its `__init__`.
+
+    Args:
+        kind: its type.
+        arguments: its `args`.
+        attributes: its `__dict__`.
+        fields: what its classes keep beside that.
+    """
     made = kind.__new__(kind, *arguments)
+    BaseException.args.__set__(made, arguments)  # type: ignore[attr-defined]  # a descriptor
     made.__dict__.update(attributes)
+    for name, value in fields.items():
+        BaseException.__setattr__(made, name, value)
     return made
 
 

@@ -10,6 +10,7 @@ import pickle
 import re
 import signal
 import traceback
+from types import MemberDescriptorType
 
 from amorsize.engine import encoding
 from amorsize.engine.collect import add_note
@@ -105,7 +106,8 @@ def _rebuilt(link: Link, traceback_text: str) -> BaseException:
 def _travelling(error: BaseException) -> bytes | None:
     """Return the pickled exception, or None where no way to pickle it gives the same one back.
 
-    What `__init__` makes of other arguments than `args` is not made again: type, `args` and `__dict__` say it all.
+    What `__init__` makes of other arguments than `args` is not made again: type, `args`, `__dict__` and the fields of
+    its classes say it all.
     """
     for reduced in (error, _AsItIs(error)):
         try:
@@ -125,12 +127,21 @@ class _AsItIs:
         self._error = error
 
     def __reduce__(self) -> tuple[object, ...]:
-        return made_anew, (type(self._error), self._error.args, self._error.__dict__)
+        return made_anew, (type(self._error), self._error.args, self._error.__dict__, _fields(self._error))
 
 
-def _words(error: BaseException) -> tuple[str, str]:
-    """Return what an exception says, without the places in memory of what it names."""
-    return ADDRESS.sub("", str(error)), ADDRESS.sub("", repr(error.args))
+def _words(error: BaseException) -> list[str]:
+    """Return what an exception says, and what its fields hold, without the places in memory of what that names."""
+    return [ADDRESS.sub("", text) for text in (str(error), repr(error.args), _repr(_fields(error)))]
+
+
+def _fields(error: BaseException) -> dict[str, object]:
+    """Return what an exception holds outside of its `__dict__` and can be sent: slots, `errno`, `filename`."""
+    # What lacked an attribute may be of any size, and the parts of a group are its `args`.
+    bases = [base for base in type(error).__mro__ if base not in (AttributeError, BaseExceptionGroup)]
+    slots = [named for base in bases for named in base.__dict__.items() if type(named[1]) is MemberDescriptorType]
+    found = {name: getattr(error, name, None) for name, _ in slots if name[:2] != "__"}
+    return {name: value for name, value in found.items() if value is not None and refusal(value) is None}
 
 
 def _repr(value: object) -> str:

@@ -143,6 +143,31 @@ def test_an_exception_whose_init_takes_other_arguments_comes_back_as_itself() ->
     assert (type(back), str(back)) == (TwoArguments, "localhost:80")
 
 
+class NotThere(OSError):
+    def __init__(self, path: str) -> None:
+        super().__init__(2, "not there", path)
+        self.wanted = path
+
+
+class Coded(Exception):
+    __slots__ = ("code", "lock")
+
+    def __init__(self, code: int) -> None:
+        super().__init__("failed")
+        self.code = code
+        self.lock = threading.Lock()
+
+
+@pytest.mark.fault("R4")
+def test_what_an_exception_keeps_beside_its_attributes_comes_along() -> None:
+    gone, coded = travelled(NotThere("file")), travelled(Coded(7))
+    assert isinstance(gone, NotThere)
+    assert isinstance(coded, Coded)
+    assert (gone.errno, gone.filename, gone.wanted, gone.args) == (2, "file", "file", (2, "not there"))
+    assert str(gone) == "[Errno 2] not there: 'file'"
+    assert (coded.code, str(coded)) == (7, "failed")
+
+
 @pytest.mark.fault("R4")
 def test_an_exception_whose_init_changes_its_message_keeps_it() -> None:
     assert str(travelled(Prefixed("x"))) == "pre x"
