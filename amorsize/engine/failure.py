@@ -121,13 +121,16 @@ def _travelling(error: BaseException) -> bytes | None:
 
 
 class _AsItIs:
-    """Pickles as the exception that it holds, and is rebuilt without a call of `__init__`."""
+    """Pickles as the exception that it holds, and is rebuilt without a call of `__init__`; so are those of a group."""
 
     def __init__(self, error: BaseException) -> None:
         self._error = error
 
     def __reduce__(self) -> tuple[object, ...]:
-        return made_anew, (type(self._error), self._error.args, self._error.__dict__, _fields(self._error))
+        error, arguments = self._error, self._error.args
+        if isinstance(error, BaseExceptionGroup):
+            arguments = error.message, [_AsItIs(inner) for inner in error.exceptions]
+        return made_anew, (type(error), arguments, error.__dict__, _fields(error))
 
 
 def _words(error: BaseException) -> list[str]:

@@ -245,6 +245,18 @@ def test_an_exception_group_comes_back_whole() -> None:
     assert [type(inner) for inner in back.exceptions] == [ValueError, KeyError]
 
 
+@pytest.mark.fault("R4")
+def test_a_group_keeps_exceptions_whose_init_takes_other_arguments() -> None:
+    back = travelled(
+        ExceptionGroup("all", [TwoArguments("a", 1), ExceptionGroup("some", [NotThere("file"), ValueError(2)])])
+    )
+    assert isinstance(back, ExceptionGroup)
+    first, rest = back.exceptions
+    assert (type(first), str(first)) == (TwoArguments, "a:1")
+    assert isinstance(rest, ExceptionGroup)
+    assert [str(inner) for inner in rest.exceptions] == ["[Errno 2] not there: 'file'", "2"]
+
+
 @pytest.mark.fault("R3")
 @pytest.mark.parametrize(
     ("value", "path", "type_name"),
