@@ -20,15 +20,19 @@ if TYPE_CHECKING:
 
 CODE_TYPE = type((lambda: None).__code__)
 
-# (opcodes that load a constant), then one each. `import opcode` has them too, but costs 0.7 ms in a fresh process: as
-# much as everything else here together. A test holds this table equal to that module; a newer Python asks it.
-_Opcodes = tuple[frozenset[int], int, int, int, int, int, int, int]
+# (opcodes that load a constant), (a global), then one each. `import opcode` has them too, but costs 0.7 ms in a fresh
+# process: as much as all else here together. A test holds this table equal to that module; a newer Python asks it.
+_Opcodes = tuple[frozenset[int], frozenset[int], int, int, int, int, int, int, int, int]
 _OPCODES: dict[tuple[int, int], _Opcodes] = {
-    (3, 11): (frozenset({100, 172}), 144, 97, 138, 95, 60, 108, 90),
-    (3, 12): (frozenset({100, 121, 172}), 144, 97, 138, 95, 60, 108, 90),
-    (3, 13): (frozenset({83, 103, 240}), 71, 113, 109, 108, 39, 75, 114),
+    (3, 11): (frozenset({100, 172}), frozenset({101, 116}), 116, 144, 97, 138, 95, 60, 108, 90),
+    (3, 12): (frozenset({100, 121, 172}), frozenset({101, 116, 175}), 116, 144, 97, 138, 95, 60, 108, 90),
+    (3, 13): (frozenset({83, 103, 240}), frozenset({90, 91, 92}), 91, 71, 113, 109, 108, 39, 75, 114),
 }
-_NAMED = ("EXTENDED_ARG", "STORE_GLOBAL", "STORE_DEREF", "STORE_ATTR", "STORE_SUBSCR", "IMPORT_NAME", "STORE_NAME")
+_FROM_GLOBALS = ("LOAD_NAME", "LOAD_GLOBAL", "LOAD_FROM_DICT_OR_GLOBALS")  # of them 3.11 has two
+_NAMED = (
+    "LOAD_GLOBAL", "EXTENDED_ARG", "STORE_GLOBAL", "STORE_DEREF", "STORE_ATTR", "STORE_SUBSCR", "IMPORT_NAME",
+    "STORE_NAME",
+)  # fmt: skip
 
 # What a class body stores about itself that decides nothing; the last one's order changes with the hash seed.
 _IDLE_NAMES = frozenset({"__doc__", "__firstlineno__", "__qualname__", "__module__", "__static_attributes__"})
@@ -50,11 +54,13 @@ def _read_opcodes() -> _Opcodes:
     import opcode
 
     number = opcode.opmap
-    extended, to_global, to_cell, to_attribute, to_item, imported, to_name = (number[name] for name in _NAMED)
-    return frozenset(opcode.hasconst), extended, to_global, to_cell, to_attribute, to_item, imported, to_name
+    of_global, extended, to_global, to_cell, to_attribute, to_item, imported, to_name = map(number.__getitem__, _NAMED)
+    loading = frozenset(number[name] for name in _FROM_GLOBALS if name in number)
+    constant = frozenset(opcode.hasconst)
+    return constant, loading, of_global, extended, to_global, to_cell, to_attribute, to_item, imported, to_name
 
 
-_CONSTANT, _EXTENDED, _TO_GLOBAL, _TO_CELL, _TO_ATTRIBUTE, _TO_ITEM, _IMPORT, _TO_NAME = (
+_CONSTANT, _LOADING, _OF_GLOBAL, _EXTENDED, _TO_GLOBAL, _TO_CELL, _TO_ATTRIBUTE, _TO_ITEM, _IMPORT, _TO_NAME = (
     sys.implementation.name == "cpython" and _OPCODES.get(sys.version_info[:2])
 ) or _read_opcodes()
 
@@ -66,6 +72,7 @@ class CodeFacts:
         code: the code object; held, so that its id stays its own.
         digest: 16 bytes over everything that decides what it computes.
         names: every global or attribute name in it, in order of appearance, `__dunder__` names left out.
+        globals_read: names of the globals that it loads, and of those that a class body in it may.
         imports: names of the modules that it imports itself, and of what it imports from them; dots before those of its
             own package.
         globals_written: names of the globals that it assigns.
@@ -76,7 +83,8 @@ class CodeFacts:
     """
 
     __slots__ = (
-        "code", "digest", "globals_written", "imports", "mutates", "names", "unsteady", "values_seen", "written",
+        "code", "digest", "globals_read", "globals_written", "imports", "mutates", "names", "unsteady", "values_seen",
+        "written",
     )  # fmt: skip
 
     def __init__(self, code: CodeType) -> None:
@@ -85,6 +93,7 @@ class CodeFacts:
         plain = [name for name in code.co_names if not (name[:2] == "__" == name[-2:])]
         self.names: tuple[str, ...] = tuple(dict.fromkeys(plain + [name for inner in nested for name in inner.names]))
         self.imports: set[str] = {name for inner in nested for name in inner.imports}
+        self.globals_read: set[str] = {name for inner in nested for name in inner.globals_read}
         self.globals_written: set[str] = {name for inner in nested for name in inner.globals_written}
         self.written: set[str] = {name for inner in nested for name in inner.written}
         self.mutates: bool = not _MUTATORS.isdisjoint(self.names) or any(inner.mutates for inner in nested)
@@ -121,7 +130,11 @@ class CodeFacts:
 
     def _note(self, operation: int, operand: int) -> None:
         code = self.code
-        if operation == _TO_GLOBAL:
+        if operation in _LOADING:
+            self.globals_read.add(
+                code.co_names[operand >> (operation == _OF_GLOBAL)]
+            )  # its lowest bit says: to call it
+        elif operation == _TO_GLOBAL:
             self.globals_written.add(code.co_names[operand])
             self.written.add(code.co_names[operand])
         elif operation == _TO_ATTRIBUTE:

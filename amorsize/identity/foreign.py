@@ -14,8 +14,16 @@ from __future__ import annotations
 import sys
 
 from amorsize.identity.code import CodeFacts, code_facts
-from amorsize.identity.function import CONSTRUCTORS, Walk, function_key
-from amorsize.identity.loads import FunctionType, ModuleType, inner_parts, instance_attributes, is_class, named_in
+from amorsize.identity.function import Walk, function_key
+from amorsize.identity.loads import (
+    CONSTRUCTORS,
+    FunctionType,
+    ModuleType,
+    inner_parts,
+    instance_attributes,
+    is_class,
+    named_in,
+)
 from amorsize.identity.origin import library, module_library
 from amorsize.identity.values import CONTAINERS, MUTABLE, PLAIN, value_token, written
 

@@ -27,6 +27,7 @@ from itertools import islice
 
 from amorsize.identity.code import NO_FACTS, CodeFacts, code_facts
 from amorsize.identity.loads import (
+    CONSTRUCTORS,
     FunctionType,
     MethodType,
     ModuleType,
@@ -56,9 +57,6 @@ _MAX_VALUES = 3
 
 # Keys remembered, so that an unchanged function is hashed once. One costs about 1 KB.
 _MAX_KEYS = 1024
-
-# What these assign to an object stays as it is afterwards.
-CONSTRUCTORS = frozenset({"__init__", "__new__", "__post_init__", "__setstate__"})
 
 _keys: dict[tuple[str, bytes], FunctionKey] = {}
 

@@ -91,8 +91,6 @@ _MAX_TYPES = 4096
 HANDLE, LOCK, GENERATOR = "handle", "lock", "generator"
 OPAQUE, ORDINARY, CACHE, LOCAL = "opaque", "ordinary", "cache", "local"
 
-OWN = frozenset({LOCK, GENERATOR})  # handles where the user's own code holds them
-
 _judged: dict[type, str] = {}
 
 

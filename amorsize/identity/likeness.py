@@ -18,8 +18,9 @@ from _blake2 import blake2b
 from itertools import islice
 
 from amorsize.identity.code import NO_FACTS, CodeFacts, code_facts
-from amorsize.identity.function import CONSTRUCTORS, Walk
+from amorsize.identity.function import Walk
 from amorsize.identity.loads import (
+    CONSTRUCTORS,
     FunctionType,
     MethodType,
     ModuleType,

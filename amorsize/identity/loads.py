@@ -43,6 +43,9 @@ _WRAPPED_AS = ("__wrapped__", "func", "__func__", "pyfunc", "py_func")
 # Elements of a tuple or list that are looked at, where it is an item.
 _MAX_FIELDS = 16
 
+# What these assign to an object stays as it is afterwards.
+CONSTRUCTORS = frozenset({"__init__", "__new__", "__post_init__", "__setstate__"})
+
 # What every class holds and calls nothing.
 _IDLE = frozenset({"__annotations__", "__dict__", "__doc__", "__module__", "__qualname__", "__slots__", "__weakref__"})
 
@@ -55,6 +58,11 @@ def is_class(value: object) -> TypeGuard[type]:
 def named_in(namespace: Mapping[str, object], facts: CodeFacts) -> Named:
     """List what the code names in a namespace: the globals of a function, the attributes of a module or a class."""
     return [(name, namespace[name]) for name in facts.names if name in namespace]
+
+
+def globals_of(function: FunctionType, facts: CodeFacts) -> Named:
+    """List the globals that a function of that code reads, and no attribute that happens to have such a name."""
+    return [named for named in named_in(function.__globals__, facts) if named[0] in facts.globals_read]
 
 
 def special_methods(kind: type) -> Named:

@@ -12,14 +12,16 @@ import sys
 from _contextvars import ContextVar, copy_context
 from itertools import islice
 
+from amorsize.identity import handles
 from amorsize.identity.code import NO_FACTS, CodeFacts, code_facts
-from amorsize.identity.handles import CACHE, HANDLE, LOCAL, OPAQUE, OWN, cached, is_live, judge, of_threads, type_name
 from amorsize.identity.loads import (
+    CONSTRUCTORS,
     FunctionType,
     MethodType,
     ModuleType,
     cells,
     defaults,
+    globals_of,
     inner_parts,
     instance_attributes,
     is_class,
@@ -52,8 +54,6 @@ _MAX_ELEMENTS = 16
 
 _CONTAINERS = frozenset({dict, list, tuple, set, frozenset})
 
-_NOTHING = Reach()
-
 
 @while_unchanged
 def reach(func: object) -> Reach:
@@ -73,8 +73,6 @@ def reach_with(func: object, items: Iterable[object]) -> Reach:
 
 
 def _reached(walk: _Walk) -> Reach:
-    if not (walk.handles or walk.writes or walk.locals or walk.context):
-        return _NOTHING
     return Reach(
         handles=tuple(walk.handles.values()),
         writes=tuple(sorted(walk.writes)),
@@ -120,6 +118,7 @@ class _Walk:
         self.handles: dict[int, str] = {}
         self.thread_handles: dict[int, str] = {}
         self.found = self.handles
+        self.generators: list[tuple[str, object]] = []
         self.context: list[str] = []
         self.locals: list[tuple[str, Named, bool]] = []
         self.functions: list[FunctionType] = []
@@ -132,6 +131,7 @@ class _Walk:
             self._follow()
             self.queue = []
             self._meet_methods()
+        self._note_generators()
         if self.locals:
             self.found = self.thread_handles
             for path, named, _ in self.locals:  # a lock that one thread alone has is in nobody's way
@@ -152,6 +152,20 @@ class _Walk:
         for kind in self.kinds.values():
             held = [(name, kind.__dict__[name]) for name in names if name in kind.__dict__]
             self._meet_all(kind.__name__, held, NO_FACTS)
+
+    def _note_handle(self, path: str, value: object) -> None:
+        if handles.is_live(value):
+            self.found[id(value)] = f"{path} ({handles.type_name(value)})"
+
+    def _note_generators(self) -> None:
+        """Note the random generators that the code draws from: what nobody names is only kept, as by a model that drew
+        its first numbers."""
+        drawing = [function.__code__ for function in self.functions if function.__name__ not in CONSTRUCTORS]
+        named = {name for code in drawing for name in code_facts(code).names}
+        for path, value in self.generators:
+            holder, _, name = path.partition("[")[0].rpartition(".")
+            if not holder or not drawing or name in named:
+                self._note_handle(path, value)
 
     def brought(self) -> list[str]:
         """List what a `threading.local` of the user's holds that the code does not assign: its caller did so."""
@@ -206,9 +220,12 @@ class _Walk:
         if self._is_ours(namespace):
             self.functions.append(function)
             self.writes |= facts.globals_written
-            self._meet_all("", named_in(namespace, facts), facts, own=library(namespace) is None)
+            self._meet_all("", globals_of(function, facts), facts, own=library(namespace) is None)
             if facts.imports:
-                self._meet_all("", _imported(namespace, facts), facts, own=library(namespace) is None)
+                from amorsize.identity.imports import absolute
+
+                loaded = [(name, sys.modules.get(name)) for name in absolute(facts.imports, namespace)]
+                self._meet_all("", loaded, facts, own=library(namespace) is None)
             self._meet_all("", defaults(function), facts, own=own)
         self._meet_all("", cells(function), facts, own=own)
         wrapped = getattr(function, "__wrapped__", None)
@@ -238,20 +255,21 @@ class _Walk:
             return
         if own:
             self.objects.append((path, value, facts))
-        verdict = judge(type(value))
-        if verdict == HANDLE or (verdict in OWN and own):
-            if is_live(value):
-                self.found[id(value)] = f"{path} ({type_name(value)})"
-        elif verdict == LOCAL:
+        verdict = handles.judge(type(value))
+        if verdict == handles.GENERATOR and own:
+            self.generators.append((path, value))
+        elif verdict == handles.HANDLE or (verdict == handles.LOCK and own):
+            self._note_handle(path, value)
+        elif verdict == handles.LOCAL:
             self.meet(path, type(value), facts, steps, own=own)
-            self.locals.append((path, of_threads(value), own))
-        elif verdict != OPAQUE and verdict not in OWN:
+            self.locals.append((path, handles.of_threads(value), own))
+        elif verdict not in (handles.LOCK, handles.GENERATOR, handles.OPAQUE):
             own = own and module_library(type(value).__module__) is None
             if own:
                 self.meet(path, type(value), facts, steps, own=own)
             self._meet_all(path, inner_parts(value), facts, steps + 1, own=True)
             self._meet_all(path, instance_attributes(value), facts, steps + 1, own=own)
-            for result in cached(value) if verdict == CACHE else ():
+            for result in handles.cached(value) if verdict == handles.CACHE else ():
                 self.meet(f"{path or 'cached'}()", result, facts, steps + 1, own=own)
 
 
@@ -268,13 +286,6 @@ def _is_plain(item: object) -> bool:
     """Tell at a glance that nothing stands behind an item."""
     kinds = map(type, item[:_MAX_ELEMENTS]) if type(item) is tuple else (type(item),)
     return PLAIN.issuperset(kinds)
-
-
-def _imported(namespace: dict[str, object], facts: CodeFacts) -> Named:
-    """List the modules that code imports itself, where they are loaded."""
-    from amorsize.identity.imports import absolute  # few functions need it
-
-    return [(name, sys.modules.get(name)) for name in absolute(facts.imports, namespace)]
 
 
 def _elements(container: Any) -> Named:  # Any: a dict, list, tuple or set, or a subclass of one

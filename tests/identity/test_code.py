@@ -31,6 +31,7 @@ def f(x):
     exec(source, namespace)
     facts = code_facts(namespace["f"].__code__)  # type: ignore[attr-defined]  # it is a function
     assert facts.names == ("loaded", "counted", "attribute", "imported", "deeper", "y")
+    assert facts.globals_read == {"loaded", "deeper", "__name__"}
     assert facts.globals_written == {"counted"}
     assert facts.written == {"counted", "attribute", "x"}
     assert facts.imports == {"imported"}

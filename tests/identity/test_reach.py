@@ -8,6 +8,7 @@ import functools
 import io
 import json
 import logging
+import math
 import multiprocessing
 import queue
 import random
@@ -101,6 +102,22 @@ def test_what_threads_share_is_a_handle(make: Callable[[], object], name: str) -
     assert handles_of(make()) == (f"HELD ({name})",)
 
 
+log = threading.Lock()
+
+
+def test_an_attribute_is_no_global_of_that_name() -> None:
+    assert reach(lambda x: math.log(x)).handles == ()
+    assert reach(lambda x: [math.log(x), log][0]).handles == ("log (_thread.lock)",)
+
+    def with_class_body() -> object:
+        class Holder:
+            held = log
+
+        return Holder
+
+    assert reach(with_class_body).handles == ("log (_thread.lock)",)
+
+
 class Dice(random.Random):
     pass
 
@@ -111,6 +128,26 @@ def test_a_random_generator_is_a_handle() -> None:
     numpy_random = pytest.importorskip("numpy.random")
     assert handles_of(numpy_random.default_rng(1)) == ("HELD (numpy.random._generator.Generator)",)
     assert handles_of(numpy_random.RandomState(1)) == ("HELD (numpy.random.mtrand.RandomState)",)
+
+
+class Model:
+    def __init__(self) -> None:
+        self.rng = random.Random(1)
+        self.weights = {"a.b": self.rng.random()}
+
+    def score(self, x: float) -> float:
+        return x * self.weights["a.b"]
+
+    def noisy(self, x: float) -> float:
+        return self.score(x) + self._noise()
+
+    def _noise(self) -> float:
+        return self.rng.gauss()
+
+
+def test_a_random_generator_that_no_code_names_is_nobody_s_handle() -> None:
+    assert reach(Model().score).handles == ()
+    assert reach(Model().noisy).handles == ("self.rng (random.Random)",)
 
 
 def test_an_event_loop_is_a_handle_until_it_is_closed() -> None:
