@@ -22,12 +22,21 @@ class Luggage:
         modules: names of those whose functions and classes are sent as code, besides `__main__`.
         told: numbers of the classes that the other side has.
         is_worker: whether the other side is the caller, who has every class that came from it.
+        in_main: whether functions of `__main__` are to live in the other side's.
     """
 
-    __slots__ = ("_is_worker", "_made_here", "_marks", "_modules", "told")
+    __slots__ = ("_in_main", "_is_worker", "_made_here", "_marks", "_modules", "told")
 
-    def __init__(self, modules: tuple[str, ...] = (), told: set[str] | None = None, *, is_worker: bool = False) -> None:
+    def __init__(
+        self,
+        modules: tuple[str, ...] = (),
+        told: set[str] | None = None,
+        *,
+        is_worker: bool = False,
+        in_main: bool = False,
+    ) -> None:
         self._modules = modules
+        self._in_main = in_main
         self._marks = [name.encode() for name in (MAIN, *modules)]
         self._is_worker = is_worker
         self._made_here: set[str] = set()
@@ -59,7 +68,7 @@ class Luggage:
 
         file = io.BytesIO()
         callback = None if buffers is None else beside(buffers)
-        pickler = Pickler(file, callback, self._is_told, keep=not self._is_worker)
+        pickler = Pickler(file, callback, self._is_told, keep=not self._is_worker, in_main=self._in_main)
         try:
             pickler.dump_with(self._modules, value)
         finally:  # also where it failed, and the caller was told nothing

@@ -128,7 +128,7 @@ class Packed:
         content: Content = errand.func, errand.star, errand.guard, errand.identify, errand.kinds
         from amorsize.engine.spawn.by_value import Luggage
 
-        luggage = Luggage(self.modules)
+        luggage = Luggage(self.modules, in_main=True)
         try:
             pickled = luggage.dumps(content)
         except Exception as error:  # of pickling, which may raise anything

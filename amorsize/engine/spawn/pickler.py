@@ -43,6 +43,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle ships n
         buffer_callback: asked for each buffer, as by pickle.
         is_told: whether the other side has the class of this number.
         keep: have the other side keep every class that is sent.
+        in_main: have functions of `__main__` live in the other side's, where code looks for what they name, too.
 
     Attributes:
         sent: numbers of the classes that were sent as code.
@@ -55,8 +56,11 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle ships n
         is_told: Callable[[str], bool],
         *,
         keep: bool,
+        in_main: bool = False,
     ) -> None:
         super().__init__(file, 5, buffer_callback=buffer_callback)
+        if in_main:
+            self.globals_ref[id(_main())] = _Main()
         self._is_told = is_told
         self._keep = keep
         self.sent: set[str] = set()
@@ -91,7 +95,9 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle ships n
         if number is None or not isinstance(reduced, tuple):
             return reduced
         self.sent.add(number)
-        return (keep, reduced[:2], *reduced[2:]) if self._keep else reduced
+        if not self._keep:
+            return reduced
+        return keep_in_main if _main().get(obj.__name__) is obj else keep, reduced[:2], *reduced[2:]
 
 
 kept: set[type] = set()
@@ -103,6 +109,28 @@ def keep(make: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:  # Any: a
     made = make(*arguments)
     kept.add(made)
     return made
+
+
+def keep_in_main(make: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    """Do so with one that `__main__` has by its name, so that pickle finds it here, too."""
+    made = keep(make, arguments)
+    _main()[made.__name__] = made
+    return made
+
+
+def _main(**names: object) -> dict[str, Any]:
+    """Return the globals of `__main__`, which has these names from now on."""
+    found = vars(sys.modules["__main__"])
+    found.update(names)
+    return found
+
+
+class _Main:
+    """Stands for the globals of `__main__`, and becomes them where it is rebuilt."""
+
+    def __reduce__(self) -> Any:
+        names = {name: value for name, value in _main().items() if name in ("__file__", "__package__", "__path__")}
+        return functools.partial(_main, **names), ()
 
 
 def known(number: str) -> Any:

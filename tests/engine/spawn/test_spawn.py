@@ -235,6 +235,46 @@ def test_items_results_and_errors_whose_class_is_of_main_travel(fresh_python: Ca
     assert fresh_python("-c", program(ITEMS)) == f"{expected}{expected}True\n[True]\n('as itself', 7)\n"
 
 
+IN_MAIN = """
+import inspect, pickle, runpy, sys, typing
+feed = runpy.run_path(FEEDING)["feed"]
+
+class Point:
+    other: "Point | None"
+    def __init__(self, x):
+        self.x = x
+
+def helper(x):
+    return x + 1
+
+def through_pickle(x):
+    return pickle.loads(pickle.dumps((Point(x), helper)))
+
+print([(point.x, found(point.x), type(point) is Point) for point, found in feed(through_pickle, [1, 2])])
+print([pickle.loads(each).x for each in feed(lambda x: pickle.dumps(Point(x)), [1, 2])])
+print([pickle.loads(each).x for each in feed(pickle.dumps, [Point(1), Point(2)])])
+print(feed(lambda x: typing.get_type_hints(Point)["other"].__args__[0] is Point, [1], 1))
+print(feed(lambda x: inspect.getsource(Point) == SOURCE, [1], 1) if (SOURCE := inspect.getsource(Point)) else "")
+print(feed(lambda x: sys.modules["__main__"].helper(x) + helper(0), [1], 1))
+print(pickle.dumps(Point).hex() == feed(lambda x: pickle.dumps(Point).hex(), [1], 1)[0])
+
+COUNT = 0
+def count(x):
+    global COUNT
+    COUNT += 1
+    return COUNT
+feed(count, [1, 2])
+print(COUNT)
+"""
+
+
+@pytest.mark.fault("R12")
+def test_what_lives_in_main_is_found_there_by_its_name(fresh_python: Callable[..., str], tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(program(IN_MAIN))
+    expected = "[(1, 2, True), (2, 3, True)]\n[1, 2]\n[1, 2]\n[True]\n[True]\n[3]\nTrue\n0\n"
+    assert fresh_python("script.py") == expected
+
+
 # ---- the same function, or none
 
 
