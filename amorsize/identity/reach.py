@@ -224,7 +224,7 @@ class _Walk:
             if facts.imports:
                 from amorsize.identity.imports import absolute
 
-                loaded = [(name, sys.modules.get(name)) for name in absolute(facts.imports, namespace)]
+                loaded: Named = [(name, sys.modules.get(name)) for name in absolute(facts.imports, namespace)]
                 self._meet_all("", loaded, facts, own=library(namespace) is None)
             self._meet_all("", defaults(function), facts, own=own)
         self._meet_all("", cells(function), facts, own=own)
