@@ -24,9 +24,9 @@ def name_of(func: object) -> tuple[str, str] | None:
 
 
 def is_named(kind: type) -> bool:
-    """Tell whether a worker can look up a class by its name."""
+    """Tell whether a class is what stands under its name here."""
     try:
-        return kind.__module__ != "__main__" and found((kind.__module__, kind.__qualname__)) is kind
+        return found((kind.__module__, kind.__qualname__)) is kind
     except (AttributeError, ImportError):  # of a class in a function, or one that was replaced
         return False
 

@@ -275,6 +275,40 @@ def test_what_lives_in_main_is_found_there_by_its_name(fresh_python: Callable[..
     assert fresh_python("script.py") == expected
 
 
+WITH_ITEMS = """
+from amorsize import pmap
+
+MODEL = None
+SCALE = 1
+
+class Point:
+    def __init__(self, x):
+        self.x = x
+    def scaled(self):
+        return self.x * SCALE, MODEL
+
+def load():
+    global MODEL
+    MODEL = "loaded"
+
+def work(point):
+    return point.scaled()
+
+for SCALE in (1, 2):
+    points = [Point(1), Point(2)]
+    print(pmap(work, points, start_method="spawn", backend="process", n_jobs=2, isolate=True, initializer=load))
+"""
+
+
+@pytest.mark.fault("R12")
+def test_methods_of_items_find_the_globals_of_the_function_and_its_initializer(
+    fresh_python: Callable[..., str], tmp_path: Path
+) -> None:
+    (tmp_path / "script.py").write_text(WITH_ITEMS)
+    expected = "[(1, 'loaded'), (2, 'loaded')]\n[(2, 'loaded'), (4, 'loaded')]\n"
+    assert fresh_python("script.py") == expected
+
+
 # ---- the same function, or none
 
 
