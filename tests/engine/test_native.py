@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import pytest
 
@@ -52,6 +53,12 @@ def test_without_threadpoolctl_nothing_is_limited(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(sys.modules, "threadpoolctl", None)
     limit(1)()
     monkeypatch.undo()
+    assert set(pools()) == {2}
+
+
+def test_where_a_test_has_put_a_mock_in_the_place_of_open_nothing_is_limited() -> None:
+    with mock.patch("builtins.open", mock.mock_open(read_data="text")):
+        limit(1)()
     assert set(pools()) == {2}
 
 
