@@ -81,7 +81,7 @@ def otherwise(held: Foreign) -> str | None:
     for module, path, token in held:
         try:
             __import__(module)
-        except BaseException:  # of a module that loads only once; given up: what it holds
+        except (Exception, SystemExit):  # of a module that loads only once; given up: what it holds
             continue
         if written(_token(_at(module, path))) != written(token):  # as bytes, for what is not equal to itself
             return f"{module}.{path}"
