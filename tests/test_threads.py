@@ -21,7 +21,6 @@ from amorsize.advice import adviser, knowledge
 from amorsize.advice.shares import CpuShare
 from amorsize.engine import bare, safety, thread, ticker
 from amorsize.inline import advance as advance_alone
-from amorsize.planning import threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -45,8 +44,7 @@ def burn(n: int) -> tuple[int, int]:
 
 
 LONG_ENOUGH = range(1000)
-"""Items of `burn` for which a ticker pays on any machine where it is free: fresh interpreters take a third longer to
-start than threads take for all of them."""
+"""Items of `burn` for which fresh interpreters pay on any machine, and threads more."""
 
 
 def report(func: Any = wait) -> RunReport:  # Any: a decorated function
@@ -348,7 +346,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[float | None]:
     amorsize.shutdown()  # fresh interpreters that are warm would start as quickly as threads
     monkeypatch.setattr(knowledge, "_costs", {})  # as would those of which other tests have learned
     monkeypatch.setattr(adviser, "TICKER_FROM_S", 0.0)
-    monkeypatch.setattr(threads, "TICKER_SHARE", 1.0)
+    monkeypatch.setattr(adviser, "worth_a_ticker", lambda *_: True)  # whatever the machine takes for an item now
     monkeypatch.setattr(CpuShare, "look", computes)  # on a busy machine it may look as if it waited
     return shares
 
