@@ -176,6 +176,10 @@ class Call:
             self.end()
             settled = self.settle(results)
             keep(self.report(len(settled)))
+            if work is not None and self.adviser is not None and self.adviser.misses_interpreters:
+                from amorsize.hiring import hire_ahead
+
+                hire_ahead(self.adviser, work, self.timings.total_s)
         except BaseException as error:
             self.end(error, results)
             raise
@@ -291,9 +295,5 @@ class Call:
             return report_of(self.adviser, n_items, self.timings, self.jobs, self.began_s, is_lazy=self.is_lazy)
         from amorsize.record import report_of_loop
 
-        reason: str | None = None
-        if self._options is not None and self.options.disabled:
-            reason = "AMORSIZE_DISABLE is set: the plain loop"
-        elif self._options is not None and self.options.backend == "serial":
-            reason = 'backend="serial": the plain loop, as asked for'
+        reason = None if self._options is None else self._options.why_loop
         return report_of_loop(self.func, n_items, self.spent_s, self.timings.total_s, reason)

@@ -222,30 +222,11 @@ def _crew(plan: Plan, work: Work, held: Held) -> Crew[Any]:
 
         return ThreadedCrew(work)
     if plan.start_method == "spawn":
-        return _spawned_crew(work, held)
+        from amorsize.hiring import spawned_crew
+
+        return spawned_crew(work, held)
     if sys.platform == "linux":
         from amorsize.engine.fed.forked import ForkedCrew
 
         return ForkedCrew(work, held)
     raise AssertionError(f"engine.safety.no_fork lets no plan for forks pass on {sys.platform}")
-
-
-def _spawned_crew(work: Work, held: Held) -> Crew[Any]:
-    from amorsize.engine.spawn.crew import SpawnedCrew
-    from amorsize.engine.spawn.errand import Errand
-    from amorsize.engine.spawn.names import is_named
-    from amorsize.identity.foreign import foreign, otherwise
-    from amorsize.identity.likeness import likeness
-    from amorsize.identity.loads import kinds_of
-
-    guard = None if work.guard is None else work.guard.replace(prepared=set())  # the same for every call
-    errand = Errand(
-        func=work.func,
-        star=work.star,
-        guard=guard,
-        identify=likeness,
-        kinds=tuple(filter(is_named, kinds_of(work.sample()))),
-        foreign=lambda: foreign(work.func, tuple(dict.fromkeys(map(type, work.sample())))),
-        otherwise=otherwise,
-    )
-    return SpawnedCrew(errand, held)

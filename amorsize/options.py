@@ -96,6 +96,13 @@ class Options(Record):
         return self.isolate or self.backend in ("process", "thread")
 
     @property
+    def why_loop(self) -> "str | None":
+        """Why nothing but the plain loop is considered, in words; None where more is."""
+        if self.disabled:
+            return "AMORSIZE_DISABLE is set: the plain loop"
+        return 'backend="serial": the plain loop, as asked for' if self.backend == "serial" else None
+
+    @property
     def is_supervised(self) -> bool:
         """Whether the caller has to know at any time which worker has which item."""
         ends_items = self.timeout is not None or self.deadline is not None

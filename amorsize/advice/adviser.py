@@ -10,7 +10,7 @@ from math import sqrt
 from time import perf_counter, time
 
 from amorsize.advice.clearance import how_to_start, n_waiting, no_threads, prices, sends_items, shared_handle, unlike
-from amorsize.advice.plans import pause_s, plan_for
+from amorsize.advice.plans import alone_first_s, pause_s, plan_for
 from amorsize.advice.shares import CpuShare
 from amorsize.calibration.front import is_expected
 from amorsize.calibration.profile import Profile
@@ -25,16 +25,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from amorsize.advice.knowledge import Knowledge
-    from amorsize.advice.plans import Told
+    from amorsize.advice.plans import Known, Told
     from amorsize.inline import Timings
     from amorsize.options import Options
     from amorsize.records import Evidence, Plan, Reach
 
     Sample = Callable[[], Sequence[object]]
-
-
-ALONE_SHARE = 1 / 32
-"""Share of a run with workers that it may be delayed by, to see first what an item takes alone."""
 
 NO_FORK, NO_THREADS = "processes would be fresh interpreters", "threads are left out"
 
@@ -52,6 +48,7 @@ class Adviser:
         knowledge: what is known about it with items of this kind.
         profile: the same, with what this call has shown.
         plan: the latest plan.
+        asked: what it follows from.
         chosen_at_s: when it was chosen, on the clock of `perf_counter`.
         n_chosen_for: for how many items; None for an unknown number.
         rss_bytes: resident memory then.
@@ -82,6 +79,7 @@ class Adviser:
         self.warnings: list[str] = []
         self.stays: str | None = "AMORSIZE_DISABLE is set" if options.disabled else None
         self.plan: Plan | None = None
+        self.asked: tuple[Known, Told] | None = None
         self.pause_s = 0.0
         self.wants_ticker = False
         self._has_ticked = self._is_expected = False
@@ -139,6 +137,11 @@ class Adviser:
         """What a plan depends on that clearing a backend may change."""
         return self.stays, self._no_processes, self._no_threads, self._start_method, self._shown.copy()
 
+    @property
+    def misses_interpreters(self) -> bool:
+        """Whether the call has stayed in the loop where none but fresh interpreters could have joined."""
+        return self._start_method == "spawn" and self.plan is not None and not self.plan.is_parallel
+
     def more(self, timings: Timings, computed_s: float) -> Plan:
         """Return the plan for a stream that goes on: the same, with more workers where it has lasted long enough.
 
@@ -162,7 +165,9 @@ class Adviser:
         profile = self.profile.replace(**supposed) if supposed else self.profile
         own = self.stays, self._feeds, self._start_method, self._no_processes, self._no_threads
         told: Told = (n_left, timings.total_s + computed_s, self._n_ahead, n_waiting(self._start_method), *own)
-        return plan_for((profile, self.knowledge.costs, room, self.options), told)
+        asked = (profile, self.knowledge.costs, room, self.options), told
+        self.asked = self.asked if supposed else asked
+        return plan_for(*asked)
 
     def _awaits_result(self, plan: Plan, results: Sequence[object]) -> bool:
         """Tell whether an item has to run here first: no result was ever sent, as where they cannot be; or what the
@@ -180,7 +185,9 @@ class Adviser:
         if self._cpu_share.is_unsure and plan.backend != "thread" and self.options.backend == "auto":
             self.pause_s = TELLING_S
             return plan if self.options.isolate else loop_plan("finding out if it waits", n_left, plan.serial_s)
-        self.pause_s = TELLING_S if self._awaits_result(plan, results) else self._alone_first_s(plan, timings)
+        self.pause_s = TELLING_S if self._awaits_result(plan, results) else 0.0
+        if not (self.pause_s or self._feeds or self.options.forces_workers):
+            self.pause_s = alone_first_s(plan, self.profile, timings.n_items)
         if self.pause_s:
             return loop_plan("finding out what an item takes alone", n_left, plan.serial_s)
         known = self.profile.gil_free_share is not None or self._has_ticked or not HAS_GIL
@@ -192,16 +199,6 @@ class Adviser:
         run_s = self.knowledge.profile.total_s + timings.total_s
         self.wants_ticker = worth_a_ticker(plan, hoped, run_s, Adviser._n_untold)
         return loop_plan("finding out if it frees the GIL", n_left, plan.serial_s) if self.wants_ticker else plan
-
-    def _alone_first_s(self, plan: Plan, timings: Timings) -> float:
-        """Return for how long items alone show, for little, whether they wait, and by how much workers make them
-        longer: where these are known to, or nobody could tell yet."""
-        is_told = timings.n_items or (self.profile.crowding == 0.0 and self.profile.cpu_share is not None)
-        is_open = plan.backend == "process" and not self.options.forces_workers and not self._feeds
-        if is_told or not is_open or plan.serial_s is None:
-            return 0.0
-        delay_s = max(self.profile.item.mean, TELLING_S) * (plan.n_jobs - 1) / plan.n_jobs
-        return TELLING_S if delay_s <= ALONE_SHARE * plan.serial_s / plan.n_jobs else 0.0
 
     def ticked(self, gil_free_share: float | None) -> None:
         """Take what a ticker has shown; None where it could not tell."""

@@ -3,10 +3,12 @@ how long it holds."""
 
 from __future__ import annotations
 
+import sys
 from math import inf
 
 from amorsize.advice.clearance import sends_items
 from amorsize.identity.machine import HAS_GIL
+from amorsize.inline import TELLING_S
 from amorsize.planning.limits import MOST_THREADS, Limits
 from amorsize.planning.planner import choose_plan
 
@@ -32,6 +34,9 @@ returns large results."""
 CLEARLY_LESS = 0.9
 """Share of a plan's seconds that another one is to take, so that it is worth to settle soon which of the two it is."""
 
+ALONE_SHARE = 1 / 32
+"""Share of a run with workers that it may be delayed by, to see first what an item takes alone."""
+
 _plans: dict[tuple[object, ...], tuple[Known, Plan]] = {}
 
 
@@ -47,6 +52,11 @@ def plan_for(known: Known, told: Told) -> Plan:
             _plans.clear()
         found = _plans[key] = known, _new_plan(known, told)
     return found[1]
+
+
+def plan_if_warm(known: Known, told: Told, n_items: int) -> Plan:
+    """Return the plan for so many items if as many fresh interpreters as anybody wants were waiting for them."""
+    return _new_plan(known, (n_items, 0.0, 0, (sys.maxsize, told[3][1]), *told[4:]))
 
 
 def _new_plan(known: Known, told: Told) -> Plan:
@@ -102,3 +112,19 @@ def alone_s(asked: Options, plan: Plan, seen_s: float | None, known: Profile) ->
         known: about the function.
     """
     return seen_s or known.item_s if plan.backend == "thread" and asked.backend == "auto" else seen_s
+
+
+def alone_first_s(plan: Plan, known: Profile, n_timed: int) -> float:
+    """Return for how long items alone show, for little, whether they wait, and by how much processes make them longer:
+    where these are known to, or nobody could tell yet; else 0.
+
+    Args:
+        plan: what was chosen.
+        known: about the function.
+        n_timed: items that the caller has run alone in this call.
+    """
+    is_told = n_timed or (known.crowding == 0.0 and known.cpu_share is not None)
+    if is_told or plan.backend != "process" or plan.serial_s is None:
+        return 0.0
+    delay_s = max(known.item.mean, TELLING_S) * (plan.n_jobs - 1) / plan.n_jobs
+    return TELLING_S if delay_s <= ALONE_SHARE * plan.serial_s / plan.n_jobs else 0.0

@@ -7,6 +7,7 @@ import os
 import sys
 from time import monotonic
 
+from amorsize.engine.message import REFUSED
 from amorsize.engine.spawn import launch, surroundings
 from amorsize.engine.spawn.by_value import Luggage
 from amorsize.engine.spawn.errand import user_modules
@@ -44,12 +45,13 @@ class SpawnedWorker:
         link: the line to it; non-blocking.
         process: its process.
         is_outdated: it has loaded what has changed since, or was launched otherwise than one would be now.
+        is_ready: it has answered since its launch, and begins at once.
     """
 
     def __init__(self, end: socket.socket, process: ChildProcess, lifeline: int | None) -> None:
         self.link = Line(end, IDLE_S)
         self.process = process
-        self.is_outdated = False
+        self.is_outdated = self.is_ready = False
         self._owner = os.getpid()
         _open[process.pid] = end, process, lifeline
         self._rests_since_s = self._hired_s = 0.0
@@ -144,11 +146,19 @@ class SpawnedWorker:
             return False
         if self._has_run_initializer and not self.link.is_accepted:  # it had no task: did the initializer fail?
             return False
+        self.is_ready |= self.link.is_accepted
         self._rests_since_s = self._hired_s
         if not self.link.is_told_to_rest or monotonic() - self._hired_s > SHORT_CALL_S:
             self._rests_since_s = monotonic()
             self.link.rest()
         return self.link.is_quiet
+
+    def look(self) -> None:
+        """Notice whether this resting worker has answered meanwhile: one that was hired ahead may still be starting."""
+        for message in self.link.receive():
+            self.is_ready = True
+            if message.kind == REFUSED:
+                self._key = b""  # asked once more, it tells why
 
     @property
     def pidfd(self) -> int | None:

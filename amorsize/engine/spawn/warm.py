@@ -125,8 +125,13 @@ def release(workers: Iterable[SpawnedWorker]) -> None:
 
 
 def n_resting() -> int:
-    """Return how many workers wait for the next call."""
-    return len(_resting)
+    """Return how many workers wait for the next call, and begin at once."""
+    for worker in [worker for worker in list(_resting) if not worker.is_ready]:
+        with Held():
+            if _takes(worker):  # nobody else hears it then
+                worker.look()
+                _resting.append(worker)
+    return sum([worker.is_ready for worker in list(_resting)])
 
 
 def shutdown() -> None:
@@ -137,9 +142,9 @@ def shutdown() -> None:
 
 
 def _dismiss(workers: list[SpawnedWorker]) -> None:
-    """Let resting workers end themselves, all at once, and wait for that."""
+    """Let resting workers end themselves, all at once, and wait for that; not for those that may still be starting."""
     for worker in workers:
-        worker.leave()
+        (worker.leave if worker.is_ready else worker.kill)()
     for worker in workers:
         worker.process.end()
         worker.close()

@@ -1,0 +1,38 @@
+"""What loops have missed because no fresh interpreter was warm.
+
+To launch some does not pay within a short call, and does over many. So they are launched when as much has been missed
+as that costs: never much worse than who had known from the start how many calls were to come (ski rental).
+"""
+
+from __future__ import annotations
+
+from amorsize.advice.plans import plan_if_warm
+from amorsize.planning.model import WARM_S
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from amorsize.advice.plans import Known, Told
+
+_missed_s = 0.0  # by all functions: any of them can use the same interpreters
+
+
+def hoped_for(known: Known, told: Told, n_items: int, loop_s: float) -> int:
+    """Count what a call that stayed in the loop has missed; return how many interpreters to launch now, 0 for none.
+
+    Args:
+        known: what its plan follows from.
+        told: the same.
+        n_items: items of the call.
+        loop_s: seconds that the loop has taken.
+    """
+    global _missed_s
+    if loop_s <= WARM_S:
+        return 0
+    plan = plan_if_warm(known, told, n_items)
+    if plan.start_method != "spawn" or plan.predicted_s is None:
+        return 0
+    _missed_s += max(0.0, loop_s - plan.predicted_s)
+    if _missed_s < known[1].spawn_s:
+        return 0
+    _missed_s = 0.0
+    return plan.n_jobs

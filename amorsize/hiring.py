@@ -1,0 +1,68 @@
+"""Hire fresh interpreters: for a call that has a plan for them, and ahead of calls that will.
+
+Where nothing may fork, beside another thread, a loop of 0.2 s is over before interpreters that are launched for it have
+gained anything, however often it comes again. Launched after it, they wait for the next: 0.2 s is then 0.1.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from amorsize.advice.adviser import Adviser
+    from amorsize.engine.held import Held
+    from amorsize.engine.spawn.crew import SpawnedCrew
+    from amorsize.inline import Work
+
+
+def spawned_crew(work: Work, held: Held) -> SpawnedCrew:
+    """Return those who find fresh interpreters for this work."""
+    from amorsize.engine.spawn.crew import SpawnedCrew
+    from amorsize.engine.spawn.errand import Errand
+    from amorsize.engine.spawn.names import is_named
+    from amorsize.identity.foreign import foreign, otherwise
+    from amorsize.identity.likeness import likeness
+    from amorsize.identity.loads import kinds_of
+
+    guard = None if work.guard is None else work.guard.replace(prepared=set())  # the same for every call
+    errand = Errand(
+        func=work.func,
+        star=work.star,
+        guard=guard,
+        identify=likeness,
+        kinds=tuple(filter(is_named, kinds_of(work.sample()))),
+        foreign=lambda: foreign(work.func, tuple(dict.fromkeys(map(type, work.sample())))),
+        otherwise=otherwise,
+    )
+    return SpawnedCrew(errand, held)
+
+
+def hire_ahead(adviser: Adviser, work: Work, loop_s: float) -> None:
+    """Launch fresh interpreters where loops have missed more, for want of them, than launching costs.
+
+    Args:
+        adviser: of a call that has stayed in the loop.
+        work: what it ran.
+        loop_s: seconds that this has taken.
+    """
+    from amorsize.advice.missed import hoped_for
+
+    if adviser.asked is None or adviser.options.initializer is not None:  # that belongs to a call's own workers
+        return
+    n_workers = hoped_for(*adviser.asked, work.n_items, loop_s)
+    if not n_workers:
+        return
+    from amorsize.advice.clearance import note_unsendable
+    from amorsize.engine.held import Held
+    from amorsize.errors import BackendUnavailable
+
+    try:
+        crew = spawned_crew(work, Held())
+        try:
+            crew.release(crew.hire(n_workers))
+        finally:
+            crew.close()
+    except BackendUnavailable as error:
+        note_unsendable(work.func, str(error))
+    except OSError as error:  # the system has no room for them: the next call may find some
+        if error.errno is None:  # a signal handler's
+            raise

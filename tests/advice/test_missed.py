@@ -1,0 +1,58 @@
+"""Interpreters are launched when loops have missed as much as that costs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from amorsize.advice import missed
+from amorsize.advice.missed import hoped_for
+from amorsize.calibration.costs import Costs
+from amorsize.calibration.profile import Profile
+from amorsize.options import Options
+from amorsize.records import Capacity
+
+if TYPE_CHECKING:
+    from amorsize.advice.plans import Known, Told
+
+PROFILE = Profile.of([(1, 0.001)] * 20, 1.0, starts_cold=False)
+KNOWN = (PROFILE, Costs(spawn_s=0.1), Capacity(n_cores=2), Options())
+TOLD: Told = (7, 0.09, 0, (0, 0), None, False, "spawn", None, None)
+"""Of 100 items of 1 ms, seven are left: interpreters that were warm would take half of 0.1 s, and launching takes all
+of it."""
+
+
+@pytest.fixture(autouse=True)
+def _nothing_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(missed, "_missed_s", 0.0)
+
+
+def test_they_are_launched_for_the_third_loop_that_has_missed_half_of_what_that_costs() -> None:
+    assert [hoped_for(KNOWN, TOLD, 100, 0.1) for _ in range(6)] == [0, 0, 2, 0, 0, 2]
+
+
+def test_a_loop_that_alone_has_missed_more_launches_them_at_once() -> None:
+    assert hoped_for(KNOWN, TOLD, 400, 0.4) == 2
+
+
+@pytest.mark.parametrize(
+    ("known", "told"),
+    [
+        pytest.param(KNOWN, (*TOLD[:6], "fork", *TOLD[7:]), id="a fork would do"),
+        pytest.param(KNOWN, (*TOLD[:4], "it uses a lock", *TOLD[5:]), id="nobody may join"),
+        pytest.param(KNOWN, (*TOLD[:7], "it cannot be sent", None), id="no process may"),
+        pytest.param((*KNOWN[:3], Options(n_jobs=1)), TOLD, id="one is asked for"),
+        pytest.param((*KNOWN[:3], Options(backend="serial")), TOLD, id="none is"),
+        pytest.param((*KNOWN[:2], Capacity(n_cores=1), KNOWN[3]), TOLD, id="there is one core"),
+        pytest.param((PROFILE.replace(send_s=0.01), *KNOWN[1:]), TOLD, id="sending costs more"),
+        pytest.param((Profile.empty(), *KNOWN[1:]), TOLD, id="nothing is known"),
+        pytest.param((PROFILE.replace(cpu_share=0.01), *KNOWN[1:]), TOLD, id="threads do better"),
+    ],
+)
+def test_where_they_would_not_have_helped_nothing_is_missed(known: Known, told: Told) -> None:
+    assert [hoped_for(known, told, 100, 0.1) for _ in range(20)] == [0] * 20
+
+
+def test_a_loop_that_was_faster_than_they_would_have_been_takes_nothing_off() -> None:
+    assert [hoped_for(KNOWN, TOLD, 100, loop_s) for loop_s in (0.1, 0.01, 0.1, 0.01, 0.1)] == [0, 0, 0, 0, 2]

@@ -1,0 +1,232 @@
+"""Fresh interpreters that are hired after a call that could have done with some, for the next."""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import os
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import amorsize.advice.adviser  # loaded, it is asked by every call
+from amorsize import parallelizable, pmap
+from amorsize.advice import clearance, knowledge, missed
+from amorsize.advice.shares import CpuShare
+from amorsize.calibration.costs import Costs
+from amorsize.engine.spawn import launch, warm
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from amorsize.engine.process import Status
+    from amorsize.protocols import OptionArgs
+
+FEW = range(4)
+"""Items of `whose` for which no machine launches interpreters."""
+
+LONG_S = 30.0
+"""What has not happened by then never will."""
+
+
+def whose(n: int) -> int:
+    """Compute for 0.3 ms; return who did."""
+    sum(range(20_000 + n))
+    return os.getpid()
+
+
+whose_learned = parallelizable(whose)
+
+
+class Unsendable:
+    """Computes, and cannot be pickled."""
+
+    def __call__(self, n: int) -> int:
+        return whose(n)
+
+    def __reduce__(self) -> Any:  # Any: it never returns
+        raise TypeError("I stay")
+
+
+@pytest.fixture(autouse=True)
+def _nobody_is_there(nothing_left_behind: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Have no interpreter before the test, and end those that it has hired before it is asked what it leaves behind."""
+    monkeypatch.setattr(missed, "_missed_s", 0.0)
+    monkeypatch.setattr(clearance, "_unsendable", {})
+    yield
+    amorsize.shutdown()
+
+
+@pytest.fixture
+def hopes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Have every call in the loop miss enough for two interpreters; return for how many items each was asked."""
+    asked: list[int] = []
+
+    def hoped_for(_known: object, _told: object, n_items: int, _loop_s: float) -> int:
+        asked.append(n_items)
+        return 2
+
+    monkeypatch.setattr(missed, "hoped_for", hoped_for)
+    return asked
+
+
+def hired() -> set[int]:
+    return {worker.process.pid for worker in warm._resting}
+
+
+def looped(func: Callable[[int], int] = whose, **options: Any) -> None:  # Any: as of `pmap`
+    assert set(pmap(func, FEW, start_method="spawn", **options)) == {os.getpid()}
+
+
+def refused(_ahead: str) -> Any:  # Any: it never returns
+    raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+
+
+@pytest.mark.usefixtures("hopes")
+def test_the_next_call_finds_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    looped()
+    before = hired()
+    assert len(before) == 2
+    monkeypatch.setattr(launch, "start", refused)
+    found = pmap(whose, FEW, backend="process", start_method="spawn", n_jobs=2)
+    assert len(found) == len(FEW)
+    assert set(found) <= before
+    assert hired() == before
+
+
+@pytest.mark.usefixtures("hopes")
+def test_another_function_finds_them_too() -> None:
+    looped()
+    before = hired()
+    assert set(pmap(lambda n: whose(n), FEW, backend="process", start_method="spawn", n_jobs=2)) <= before
+
+
+@pytest.mark.usefixtures("hopes")
+def test_they_are_not_launched_again_while_they_are_there() -> None:
+    looped()
+    before = hired()
+    looped()
+    assert hired() == before
+
+
+def test_a_call_whose_workers_run_an_initializer_hires_none_ahead(hopes: list[int]) -> None:
+    looped(initializer=int)
+    assert not hopes
+    assert not hired()
+
+
+def test_a_call_that_forks_or_may_not_leave_hires_none(hopes: list[int]) -> None:
+    given: list[OptionArgs] = [{}, {"backend": "serial"}, {"backend": "thread", "n_jobs": 2}]
+    for options in given:
+        assert len(pmap(whose, FEW, **options)) == len(FEW)
+    assert not hopes
+
+
+@pytest.mark.usefixtures("hopes")
+def test_where_none_can_be_launched_the_call_has_its_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch, "start", refused)
+    looped()
+    assert not hired()
+
+
+@pytest.mark.usefixtures("hopes")
+def test_what_a_signals_handler_raises_meanwhile_is_raised_with_the_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_ahead: str) -> Any:  # Any: it never returns
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(launch, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        looped()
+    assert list(getattr(caught.value, "finished").values()) == [os.getpid()] * len(FEW)  # noqa: B009
+
+
+@pytest.mark.usefixtures("hopes")
+def test_a_function_that_cannot_be_sent_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looped(Unsendable())
+    assert len(clearance._unsendable) == 1
+    assert not hired()
+
+
+@pytest.mark.usefixtures("hopes")
+def test_those_that_may_still_be_starting_are_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    looped()
+    statuses: list[Callable[[], Status]] = [worker.process.end for worker in warm._resting]
+    amorsize.shutdown()
+    assert [status() for status in statuses] == [(None, 9)] * 2
+
+
+MODULE = """
+import os, time
+
+def whose(n):
+    return os.getpid()
+
+while "GATE" in os.environ and not os.path.exists(os.environ["GATE"]):
+    time.sleep(0.001)
+if "BROKEN" in os.environ:
+    raise ImportError("not in a worker")
+"""
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], int]:
+    """Return a function of a module whose import waits or fails where the environment says so."""
+    (tmp_path / "whose_elsewhere.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "whose_elsewhere", raising=False)
+    found: Callable[[int], int] = importlib.import_module("whose_elsewhere").whose
+    return found
+
+
+def until_they_are_ready() -> None:
+    until_s = time.monotonic() + LONG_S
+    while warm.n_resting() < 2 and time.monotonic() < until_s:
+        time.sleep(0.001)
+    assert warm.n_resting() == 2
+
+
+@pytest.mark.usefixtures("hopes")
+def test_those_that_are_still_loading_the_function_do_not_count(
+    elsewhere: Callable[[int], int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GATE", str(tmp_path / "gate"))
+    looped(elsewhere)
+    assert len(hired()) == 2
+    assert warm.n_resting() == 0
+    (tmp_path / "gate").touch()
+    until_they_are_ready()
+
+
+@pytest.mark.usefixtures("hopes")
+def test_what_they_have_refused_is_sent_to_them_in_another_way_by_the_next_call(
+    elsewhere: Callable[[int], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BROKEN", "1")
+    looped(elsewhere)
+    until_they_are_ready()
+    before = hired()
+    assert set(pmap(elsewhere, FEW, backend="process", start_method="spawn", n_jobs=2)) <= before
+
+
+def test_short_calls_beside_another_thread_have_them_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(knowledge, "_costs", {})
+    monkeypatch.setattr(knowledge, "_ASSUMED", Costs(spawn_s=0.02))
+    monkeypatch.setattr(CpuShare, "look", lambda share, _: setattr(share, "value", 1.0))  # on a busy machine, too
+    done = threading.Event()
+    thread = threading.Thread(target=done.wait)
+    thread.start()
+    try:
+        for _ in range(200):
+            whose_learned.pmap(range(40))
+            if whose_learned.last_run is not None and whose_learned.last_run.backend == "process":
+                break
+        assert whose_learned.last_run is not None
+        assert whose_learned.last_run.backend == "process"
+        assert hired()
+    finally:
+        done.set()
+        thread.join()
