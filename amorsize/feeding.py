@@ -124,8 +124,11 @@ def _follow(call: Call, feed: Feed, source: Source) -> None:
 
 
 def _warn_of(call: Call, feed: Feed, sink: Sink) -> None:
+    adviser = call.known_adviser
+    if feed.survived is not None:  # that was asked for: it is reported, and no warning
+        adviser.warnings.append(feed.survived)
     for trouble in filter(None, (feed.shortage, sink.unsaid)):
-        call.known_adviser.warn(trouble)
+        adviser.warn(trouble)
 
 
 def _is_refused(call: Call, feed: Feed, sink: Sink, results: list[object]) -> bool:

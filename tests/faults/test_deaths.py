@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from amorsize import ItemTimeout, WorkerDied, pimap, pmap
+from amorsize import ItemTimeout, WorkerDied, parallelizable, pimap, pmap
 from amorsize.testing.faults import die, dies_at, dies_at_first, waits_at
 from amorsize.testing.items import Calls, Gate, double, process_of
 
@@ -87,6 +87,20 @@ def test_a_death_in_a_stream_is_left_out_where_that_is_asked_for(streamed: Strea
     func = functools.partial(dies_at, "exit", 3)
     found = list(streamed(func, iter(range(12)), on_error="skip", chunksize=1))
     assert found == [2 * n for n in range(12) if n != 3]
+
+
+@pytest.mark.fault("R2")
+@pytest.mark.needs_fork
+@pytest.mark.parametrize("killed", [0, 1, 2])
+def test_deaths_that_a_call_has_survived_are_in_its_report(calls: Calls, killed: int) -> None:
+    func = parallelizable(lambda n: dies_at_first(calls, killed, n))
+    assert func.pmap(range(12), isolate=True, n_jobs=2, retries=2, chunksize=1) == [2 * n for n in range(12)]
+    assert func.last_run is not None
+    told = [text.partition(" (SIGKILL)")[::2] for text in func.last_run.warnings]
+    more = ", and 1 more died" if killed == 2 else ""
+    why = ", which is also how the kernel ends a process when memory runs out, in item 2"
+    again = "; what they were at was run again, as retries=2 allows"
+    assert told == ([("a worker was ended by signal 9", why + more + again)] if killed else [])
 
 
 # ---- R1, R2: while a result is sent

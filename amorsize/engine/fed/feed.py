@@ -69,6 +69,15 @@ class Feed(Outcome):
             table.give_up(table.source.n_taken, table.source.error)
         return table.sink.error is not None or self.retreat is not None or table.source.n_left() == 0
 
+    @property
+    def survived(self) -> str | None:
+        """Which deaths of workers the call has survived because of its retries, in words."""
+        deaths = self._table.survived
+        if not deaths:
+            return None
+        more = f", and {len(deaths) - 1} more died" if deaths[1:] else ""
+        return f"{deaths[0]}{more}; what they were at was run again, as retries={self._table.rules.retries} allows"
+
     def follow(self, plan: Plan) -> None:
         """Go on with the workers of another plan, who are of the same kind and not fewer."""
         self.plan = plan

@@ -20,6 +20,7 @@ else:
     from amorsize.engine.fed.source import Source, Task
     from amorsize.engine.message import Message
     from amorsize.engine.process import Status
+    from amorsize.errors import WorkerDied
 
     class Seat(Protocol):
         """A worker, as the feed knows it."""
@@ -134,6 +135,7 @@ class Table:
     Attributes:
         chairs: workers and their tasks.
         again: tasks that were given out and are to be given out again.
+        survived: deaths of workers whose items were given out again.
         refused: tasks of workers that cannot run the function: none of their items has begun.
         failed_s: when the first failure was noted, on the clock of `time.monotonic`.
         n_lost_early: workers that have died before they could run the function.
@@ -146,6 +148,7 @@ class Table:
         self.rules = rules
         self.chairs: list[Chair] = []
         self.again: deque[Task] = deque()
+        self.survived: list[WorkerDied] = []
         self.refused: list[Task] = []
         self.failed_s = inf
         self.n_lost_early = 0

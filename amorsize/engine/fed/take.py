@@ -125,12 +125,13 @@ class Taker:
             return
         task = chair.tasks.popleft()
         table.do_again(*chair.tasks)
-        task.n_deaths += 1
-        if task.n_deaths <= table.rules.retries:
-            table.do_again(*task.singles())
-            return
         died = failure.worker_died(task.start, task.stop if may_have_begun else task.start, status)
         died.__cause__ = broken
+        task.n_deaths += 1
+        if task.n_deaths <= table.rules.retries:
+            table.survived.append(died)
+            table.do_again(*task.singles())
+            return
         table.fail_all(task.start, task.stop, died)
 
     def wait_s(self) -> float:
