@@ -275,10 +275,17 @@ def test_a_live_handle_and_an_assigned_global_are_warned_of(monkeypatch: pytest.
     with socket.socket() as live:
         monkeypatch.setitem(globals(), "listener", live)
         warnings = amorsize.optimize(accept, range(10)).warnings
-    assert len(warnings) == 1, warnings
-    assert "accept uses listener (socket.socket), which two processes must not share" in warnings[0]
-    (warning,) = amorsize.optimize(count_calls, range(10)).warnings
+    assert but_waiting(warnings) == [
+        "tests.test_optimizer:accept uses listener (socket.socket), which two processes must not share: open it inside "
+        "the function"
+    ]
+    (warning,) = but_waiting(amorsize.optimize(count_calls, range(10)).warnings)
     assert "count_calls assigns the global n_calls" in warning
+
+
+def but_waiting(warnings: tuple[str, ...]) -> list[str]:
+    """Leave out that a function waits: on a machine that stalls any short one may look so."""
+    return [text for text in warnings if "waits for" not in text]
 
 
 def test_sending_more_than_is_computed_is_warned_of() -> None:

@@ -15,6 +15,7 @@ from statistics import median
 from time import perf_counter, process_time, time
 from typing import TypeVar
 
+from amorsize.advice.shares import queued_s
 from amorsize.calibration.profile import Profile
 from amorsize.engine import pools
 from amorsize.engine.collect import attach, name_item
@@ -83,13 +84,14 @@ def try_items(func: Callable[[X], object], sample: dict[int, X]) -> Trial:
         BaseException: what the function raises, with a note that names the item.
     """
     held_bytes, highest_bytes = _memory()
-    cpu_began = process_time()
+    cpu_began, queued_before_s = process_time(), queued_s() or 0.0
     batches, results = _run(func, sample)
     cpu_s, wall_s = process_time() - cpu_began, sum([seconds for _, seconds in batches])
+    had_core_s = max(wall_s - ((queued_s() or 0.0) - queued_before_s), cpu_s)  # a busy machine is no waiting
     _, reached_bytes = _memory()
     peak_bytes = reached_bytes - held_bytes if reached_bytes > highest_bytes else None
     profile = Profile.of(batches, time()).replace(
-        cpu_share=cpu_s / wall_s if wall_s >= TELLING_S else None,
+        cpu_share=cpu_s / had_core_s if wall_s >= TELLING_S else None,
         worker_bytes=float(WORKER_BYTES + (peak_bytes or 0)),
     )
     trial = Trial(
