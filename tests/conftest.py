@@ -219,6 +219,31 @@ def undisturbed() -> None:
 
 
 @pytest.fixture
+def computing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have functions be seen to compute: on a busy machine they may look as if they waited."""
+    from amorsize.advice.shares import CpuShare
+
+    monkeypatch.setattr(CpuShare, "look", lambda share, _: setattr(share, "value", 1.0))
+
+
+@pytest.fixture
+def waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have functions be seen to wait: on a busy machine they may look as if they computed, and a fork keeps calls."""
+    from amorsize.advice.shares import CpuShare
+
+    monkeypatch.setattr(CpuShare, "look", lambda share, _: setattr(share, "value", 0.01))
+
+
+@pytest.fixture
+def gaining(computing: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have workers gain as soon as anything is known of a function that computes: on a busy machine its items may look
+    too uneven for that."""
+    from amorsize.planning import planner
+
+    monkeypatch.setattr(planner, "_why_no_gain", lambda *_: None)
+
+
+@pytest.fixture
 def fresh_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     """Return a function that runs a new interpreter with these arguments in `tmp_path` and returns what it printed."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)

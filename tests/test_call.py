@@ -23,7 +23,6 @@ from hypothesis import strategies as st
 import amorsize.feeding
 from amorsize import AmorsizeWarning, errors, parallelizable, pmap
 from amorsize.advice import knowledge
-from amorsize.advice.shares import CpuShare
 from amorsize.calibration.costs import Costs
 from amorsize.call import Call
 from amorsize.engine.job import Job
@@ -95,6 +94,7 @@ def test_each_item_is_called_exactly_once(options: dict[str, Any], as_iterator: 
 
 
 @pytest.mark.needs_fork
+@pytest.mark.usefixtures("gaining")
 def test_a_call_that_pays_starts_workers_and_a_small_one_does_not() -> None:
     pids = whose.pmap([50_000] * 400)
     assert report(whose).backend == "process"
@@ -181,6 +181,7 @@ def test_a_call_inside_a_worker_stays_in_the_loop() -> None:
 
 @pytest.mark.fault("R21")
 @pytest.mark.needs_fork
+@pytest.mark.usefixtures("gaining")
 def test_a_live_socket_keeps_the_call_in_the_loop_and_is_named() -> None:
     left, right = socket.socketpair()
 
@@ -194,6 +195,7 @@ def test_a_live_socket_keeps_the_call_in_the_loop_and_is_named() -> None:
 
 @pytest.mark.fault("R21")
 @pytest.mark.needs_fork
+@pytest.mark.usefixtures("gaining")
 def test_a_cached_connection_keeps_the_call_in_the_loop_and_is_named() -> None:
     left, right = socket.socketpair()
     wires = [left]
@@ -218,6 +220,7 @@ def drawn(_: int) -> tuple[int, float]:
 
 @pytest.mark.fault("R21")
 @pytest.mark.parametrize("items", [range(200), iter(range(200))], ids=["sized", "stream"])
+@pytest.mark.usefixtures("gaining")
 def test_a_random_generator_that_all_items_draw_from_keeps_the_call_in_the_loop(
     items: Iterable[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -247,6 +250,7 @@ def read_at(file: Any, at: int) -> tuple[bytes, int]:
     ],
     ids=["pmap", "pstarmap", "pimap"],
 )
+@pytest.mark.usefixtures("gaining")
 def test_a_file_that_several_items_hold_keeps_the_call_in_the_loop_and_is_named(
     call: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -284,9 +288,9 @@ def ask_its_own(n: int) -> int:
 
 
 @pytest.mark.needs_fork
+@pytest.mark.usefixtures("computing")
 def test_a_connection_of_this_thread_is_not_forked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(knowledge, "_ASSUMED", Costs(spawn_s=60.0))  # dearer than the items, on a busy machine too
-    monkeypatch.setattr(CpuShare, "look", lambda share, _: setattr(share, "value", 1.0))  # it computes, there too
     assert set(ask_its_own.pmap([20_000] * 300)) == {os.getpid()}
     assert "it uses LOCAL.session (requests.sessions.Session), which a forked worker" in report(ask_its_own).reason
 
@@ -300,10 +304,8 @@ def levelled(n: int) -> tuple[int, int]:
     return os.getpid(), LEVEL.get()
 
 
+@pytest.mark.usefixtures("gaining")
 def test_a_function_that_uses_a_context_variable_runs_where_that_has_its_value(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(knowledge, "_costs", {})
-    monkeypatch.setattr(knowledge, "_ASSUMED", Costs(spawn_s=1e-3))  # cheaper than the items, on a busy machine too
-    monkeypatch.setattr(CpuShare, "look", lambda share, _: setattr(share, "value", 1.0))  # it computes, there too
     context = contextvars.copy_context()
     context.run(LEVEL.set, 7)
     found = context.run(levelled.pmap, [20_000] * 300, start_method="spawn")
@@ -325,6 +327,7 @@ def count(n: int) -> int:
 @pytest.mark.parametrize(
     "given", [{}, {"backend": "process", "n_jobs": 2}, {"backend": "thread", "n_jobs": 2}, {"isolate": True}]
 )
+@pytest.mark.usefixtures("gaining")
 def test_a_function_that_assigns_globals_is_warned_about_once(given: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(errors, "_warned", set())
     with pytest.warns(AmorsizeWarning, match="assigns the global COUNT"):
@@ -344,6 +347,7 @@ def test_results_that_cannot_be_pickled_keep_the_call_in_the_loop() -> None:
 
 @pytest.mark.fault("R11")
 @pytest.mark.needs_fork
+@pytest.mark.usefixtures("computing")
 def test_other_threads_forbid_forks_and_fresh_interpreters_take_over_where_they_pay(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -15,7 +15,6 @@ import pytest
 import amorsize.advice.adviser  # loaded, it is asked by every call
 from amorsize import parallelizable, pmap
 from amorsize.advice import clearance, knowledge, missed
-from amorsize.advice.shares import CpuShare
 from amorsize.calibration.costs import Costs
 from amorsize.engine.spawn import launch, warm
 
@@ -212,10 +211,10 @@ def test_what_they_have_refused_is_sent_to_them_in_another_way_by_the_next_call(
     assert set(pmap(elsewhere, FEW, backend="process", start_method="spawn", n_jobs=2)) <= before
 
 
+@pytest.mark.usefixtures("computing")
 def test_short_calls_beside_another_thread_have_them_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(knowledge, "_costs", {})
     monkeypatch.setattr(knowledge, "_ASSUMED", Costs(spawn_s=0.02))
-    monkeypatch.setattr(CpuShare, "look", lambda share, _: setattr(share, "value", 1.0))  # on a busy machine, too
     done = threading.Event()
     thread = threading.Thread(target=done.wait)
     thread.start()

@@ -68,6 +68,7 @@ def test_generators_are_sampled_and_given_back_whole_and_each_item_is_called_onc
     assert called == list(range(500))
 
 
+@pytest.mark.usefixtures("gaining")
 def test_picklability_of_function_arguments_and_results_is_found_out_before_any_worker_takes_an_item() -> None:
     def locking(n: int) -> tuple[int, object]:
         return os.getpid(), (burn(n), threading.Lock())
@@ -200,14 +201,14 @@ def test_a_global_that_changed_is_seen_by_every_worker(method: Any, monkeypatch:
 
 @needs_two_cores
 @pytest.mark.parametrize("method", ["auto", "spawn"])
+@pytest.mark.usefixtures("gaining")
 def test_a_function_that_assigns_a_global_is_warned_about_once_by_name(method: Any) -> None:
     def counting(n: int) -> int:
         return count(n)
 
     counting.__qualname__ = f"counting_{method}"
-    items = LONG * 10  # on a busy machine fresh interpreters have been seen to take 0.2 s to start
     with pytest.warns(AmorsizeWarning, match=f"counting_{method} assigns the global COUNTED"):
-        pmap(counting, items, start_method=method)
+        pmap(counting, LONG, start_method=method)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        pmap(counting, items, start_method=method)
+        pmap(counting, LONG, start_method=method)

@@ -544,6 +544,7 @@ def waits(x: int) -> int:
 
 @pytest.mark.parametrize("call", ["pmap", "pimap"])
 @pytest.mark.parametrize("given", [{}, {"backend": "thread", "n_jobs": 40}])
+@pytest.mark.usefixtures("waiting")
 def test_a_function_that_waits_runs_in_threads_over_an_iterator_too(call: str, given: Any) -> None:
     func = parallelizable(waits)
     assert list(getattr(func, call)(iter(range(200)), **given)) == list(range(200))

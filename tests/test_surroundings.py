@@ -140,6 +140,7 @@ def test_a_process_that_the_user_forked_may_call_too() -> None:
 
 @pytest.mark.fault("R11")
 @pytest.mark.needs_fork
+@pytest.mark.usefixtures("gaining")
 def test_a_library_that_does_not_survive_a_fork_keeps_the_call_in_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "grpc", types.ModuleType("grpc"))
     assert set(whose.options(start_method="fork").pmap(LONG)) == {os.getpid()}
@@ -148,6 +149,7 @@ def test_a_library_that_does_not_survive_a_fork_keeps_the_call_in_the_loop(monke
 
 @pytest.mark.fault("R11")
 @pytest.mark.needs_fork
+@pytest.mark.usefixtures("gaining")
 def test_a_thread_that_holds_a_lock_for_ever_hangs_nobody() -> None:
     lock, is_held, done = threading.Lock(), threading.Event(), threading.Event()
 
@@ -177,6 +179,7 @@ LOCK = threading.Lock()
 
 @pytest.mark.fault("R21")
 @pytest.mark.needs_fork
+@pytest.mark.usefixtures("gaining")
 def test_a_lock_of_the_users_own_keeps_the_call_in_the_loop_and_is_named() -> None:
     def guarded(n: int) -> int:
         with LOCK:
@@ -188,6 +191,7 @@ def test_a_lock_of_the_users_own_keeps_the_call_in_the_loop_and_is_named() -> No
 
 @pytest.mark.fault("R21")
 @pytest.mark.needs_fork
+@pytest.mark.usefixtures("gaining")
 def test_an_open_file_keeps_the_call_in_the_loop_and_is_named(tmp_path: Path) -> None:
     with (tmp_path / "log").open("w") as log:
 
@@ -214,6 +218,7 @@ class Table:
 
 @pytest.mark.fault("R21")
 @pytest.mark.needs_fork
+@pytest.mark.usefixtures("gaining")
 def test_a_connection_of_a_methods_object_keeps_the_call_in_the_loop() -> None:
     table = Table()
     with pytest.warns(AmorsizeWarning, match=r"connection \(sqlite3\.Connection\)"):

@@ -72,16 +72,6 @@ def another_thread() -> Iterator[None]:
     thread.join()
 
 
-@pytest.fixture
-def waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have functions be seen to wait: on a busy machine they may look as if they computed, and a fork keeps calls."""
-
-    def look(share: CpuShare, _timings: object) -> None:
-        share.value = 0.01
-
-    monkeypatch.setattr(CpuShare, "look", look)
-
-
 def test_a_function_that_waits_is_run_by_many_threads() -> None:
     idents = threads_of(wait.pmap(range(60)))
     assert report().backend == "thread", report()
@@ -128,11 +118,12 @@ def test_each_item_is_called_exactly_once() -> None:
 
 
 @pytest.mark.fault("R11")
-@pytest.mark.usefixtures("another_thread")
+@pytest.mark.usefixtures("another_thread", "waiting")
 def test_beside_other_threads_a_function_that_waits_still_gets_its_own() -> None:
     assert len(threads_of(wait.pmap(range(60)))) > 2
 
 
+@pytest.mark.usefixtures("waiting")
 def test_a_call_of_another_thread_inside_a_running_event_loop_gets_threads() -> None:
     async def call() -> list[tuple[int, int]]:
         return wait.pmap(range(60))
@@ -156,6 +147,7 @@ LOCK = threading.Lock()
 
 
 @pytest.mark.fault("R21")
+@pytest.mark.usefixtures("waiting")
 def test_a_lock_of_the_users_own_keeps_the_call_in_the_loop_and_is_named() -> None:
     def guarded(n: int) -> tuple[int, int]:
         with LOCK:
@@ -329,12 +321,8 @@ except KeyboardInterrupt as stopped:
 # ---- the GIL
 
 
-def computes(share: CpuShare, _timings: object) -> None:
-    share.value = 1.0
-
-
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> list[float | None]:
+def told(computing: None, monkeypatch: pytest.MonkeyPatch) -> list[float | None]:
     """Have tickers, which are free, tell the shares on this list, the last one first; what no ticker took stays on
     it."""
     shares: list[float | None] = []
@@ -347,7 +335,6 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[float | None]:
     monkeypatch.setattr(knowledge, "_costs", {})  # as would those of which other tests have learned
     monkeypatch.setattr(adviser, "TICKER_FROM_S", 0.0)
     monkeypatch.setattr(adviser, "worth_a_ticker", lambda *_: True)  # whatever the machine takes for an item now
-    monkeypatch.setattr(CpuShare, "look", computes)  # on a busy machine it may look as if it waited
     return shares
 
 

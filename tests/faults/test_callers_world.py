@@ -28,7 +28,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from amorsize import AmorsizeWarning, BackendUnavailable, WorkerDied, errors, parallelizable, pimap, pmap
-from amorsize.advice.shares import CpuShare
 from amorsize.engine.spawn import warm
 from amorsize.testing.faults import dies_at
 from amorsize.testing.items import double
@@ -165,6 +164,7 @@ HANDLES = ["socket.socket", "sqlite3.Connection", "_thread.lock", "_io.TextIOWra
 
 @pytest.mark.fault("R21")
 @pytest.mark.parametrize("handle", HANDLES, indirect=True)
+@pytest.mark.usefixtures("gaining")
 def test_a_global_handle_keeps_a_call_in_the_loop_with_one_warning_that_names_it(handle: str) -> None:
     with pytest.warns(AmorsizeWarning) as told:
         assert set(pmap(uses_it, LONG)) == {os.getpid()}
@@ -195,6 +195,7 @@ def test_a_handle_that_a_fresh_interpreter_cannot_have_is_refused_with_the_cure(
 
 
 @pytest.mark.fault("R21")
+@pytest.mark.usefixtures("gaining")
 def test_what_cannot_be_sent_to_fresh_interpreters_stays_a_loop_unless_they_were_asked_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -231,17 +232,13 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[types.Modu
         del sys.modules[name]
 
 
-def computes(share: CpuShare, _timings: object) -> None:
-    share.value = 1.0
-
-
 @pytest.mark.fault("R21")
 @pytest.mark.parametrize("make", [lambda n: range(n), lambda n: iter(range(n))])
+@pytest.mark.usefixtures("gaining")
 def test_what_a_program_has_set_in_a_library_keeps_its_function_in_the_caller(
     shop: types.ModuleType, make: Callable[[int], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(errors, "_warned", set())
-    monkeypatch.setattr(CpuShare, "look", computes)  # on a busy machine it may look as if it waited
 
     def price(n: int) -> Any:  # Any: what another module returns
         for _ in range(20_000):
