@@ -6,6 +6,8 @@ gained anything, however often it comes again. Launched after it, they wait for 
 
 from __future__ import annotations
 
+from amorsize.clocks import loaded
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from amorsize.advice.adviser import Adviser
@@ -15,25 +17,10 @@ if TYPE_CHECKING:
 
 
 def spawned_crew(work: Work, held: Held) -> SpawnedCrew:
-    """Return those who find fresh interpreters for this work."""
-    from amorsize.engine.spawn.crew import SpawnedCrew
-    from amorsize.engine.spawn.errand import Errand
-    from amorsize.engine.spawn.names import is_named
-    from amorsize.identity.foreign import foreign, otherwise
-    from amorsize.identity.likeness import likeness
-    from amorsize.identity.loads import kinds_of
-
-    guard = None if work.guard is None else work.guard.replace(prepared=set())  # the same for every call
-    errand = Errand(
-        func=work.func,
-        star=work.star,
-        guard=guard,
-        identify=likeness,
-        kinds=tuple(filter(is_named, kinds_of(work.sample()))),
-        foreign=lambda: foreign(work.func, tuple(dict.fromkeys(map(type, work.sample())))),
-        otherwise=otherwise,
-    )
-    return SpawnedCrew(errand, held)
+    """Return those who find fresh interpreters for a call that has a plan for them."""
+    if (missed := loaded("amorsize.advice.missed")) is not None:
+        missed.are_used()
+    return _crew(work, held)
 
 
 def hire_ahead(adviser: Adviser, work: Work, loop_s: float) -> None:
@@ -56,7 +43,7 @@ def hire_ahead(adviser: Adviser, work: Work, loop_s: float) -> None:
     from amorsize.errors import BackendUnavailable
 
     try:
-        crew = spawned_crew(work, Held())
+        crew = _crew(work, Held())
         try:
             crew.release(crew.hire(n_workers))
         finally:
@@ -66,3 +53,24 @@ def hire_ahead(adviser: Adviser, work: Work, loop_s: float) -> None:
     except OSError as error:  # the system has no room for them: the next call may find some
         if error.errno is None:  # a signal handler's
             raise
+
+
+def _crew(work: Work, held: Held) -> SpawnedCrew:
+    from amorsize.engine.spawn.crew import SpawnedCrew
+    from amorsize.engine.spawn.errand import Errand
+    from amorsize.engine.spawn.names import is_named
+    from amorsize.identity.foreign import foreign, otherwise
+    from amorsize.identity.likeness import likeness
+    from amorsize.identity.loads import kinds_of
+
+    guard = None if work.guard is None else work.guard.replace(prepared=set())  # the same for every call
+    errand = Errand(
+        func=work.func,
+        star=work.star,
+        guard=guard,
+        identify=likeness,
+        kinds=tuple(filter(is_named, kinds_of(work.sample()))),
+        foreign=lambda: foreign(work.func, tuple(dict.fromkeys(map(type, work.sample())))),
+        otherwise=otherwise,
+    )
+    return SpawnedCrew(errand, held)

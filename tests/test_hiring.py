@@ -55,6 +55,7 @@ class Unsendable:
 def _nobody_is_there(nothing_left_behind: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Have no interpreter before the test, and end those that it has hired before it is asked what it leaves behind."""
     monkeypatch.setattr(missed, "_missed_s", 0.0)
+    monkeypatch.setattr(missed, "_price", 1)
     monkeypatch.setattr(clearance, "_unsendable", {})
     yield
     amorsize.shutdown()
@@ -130,6 +131,22 @@ def test_where_none_can_be_launched_the_call_has_its_results(monkeypatch: pytest
     monkeypatch.setattr(launch, "start", refused)
     looped()
     assert not hired()
+
+
+@pytest.mark.usefixtures("hopes")
+def test_a_function_that_takes_too_long_to_be_sent_is_not_waited_for() -> None:
+    data = os.urandom(10_000_000)
+    looped(lambda n: whose(n) + 0 * len(data))
+    assert not hired()
+
+
+@pytest.mark.usefixtures("hopes")
+def test_a_call_that_uses_them_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(missed, "_price", 8)
+    looped()
+    assert getattr(missed, "_price") == 8  # noqa: B009
+    pmap(whose, FEW, backend="process", start_method="spawn", n_jobs=2)
+    assert getattr(missed, "_price") == 1  # noqa: B009
 
 
 @pytest.mark.usefixtures("hopes")
@@ -211,6 +228,13 @@ def test_what_they_have_refused_is_sent_to_them_in_another_way_by_the_next_call(
     assert set(pmap(elsewhere, FEW, backend="process", start_method="spawn", n_jobs=2)) <= before
 
 
+def run_once() -> str:
+    """Run a loop that is too short to launch interpreters for; return the backend."""
+    whose_learned.pmap(range(40))
+    assert whose_learned.last_run is not None
+    return whose_learned.last_run.backend
+
+
 @pytest.mark.usefixtures("computing")
 def test_short_calls_beside_another_thread_have_them_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(knowledge, "_costs", {})
@@ -219,12 +243,10 @@ def test_short_calls_beside_another_thread_have_them_in_the_end(monkeypatch: pyt
     thread = threading.Thread(target=done.wait)
     thread.start()
     try:
-        for _ in range(200):
-            whose_learned.pmap(range(40))
-            if whose_learned.last_run is not None and whose_learned.last_run.backend == "process":
-                break
-        assert whose_learned.last_run is not None
-        assert whose_learned.last_run.backend == "process"
+        until_s = time.monotonic() + LONG_S
+        while (backend := run_once()) != "process" and time.monotonic() < until_s:
+            assert backend == "serial"
+        assert backend == "process"
         assert hired()
     finally:
         done.set()

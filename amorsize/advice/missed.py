@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from amorsize.advice.plans import Known, Told
 
 _missed_s = 0.0  # by all functions: any of them can use the same interpreters
+_price = 1  # in launches: twice as many after those that no call has used, because none came in time, or none could
 
 
 def hoped_for(known: Known, told: Told, n_items: int, loop_s: float) -> int:
@@ -25,14 +26,20 @@ def hoped_for(known: Known, told: Told, n_items: int, loop_s: float) -> int:
         n_items: items of the call.
         loop_s: seconds that the loop has taken.
     """
-    global _missed_s
+    global _missed_s, _price
     if loop_s <= WARM_S:
         return 0
     plan = plan_if_warm(known, told, n_items)
     if plan.start_method != "spawn" or plan.predicted_s is None:
         return 0
     _missed_s += max(0.0, loop_s - plan.predicted_s)
-    if _missed_s < known[1].spawn_s:
+    if _missed_s < _price * known[1].spawn_s:
         return 0
-    _missed_s = 0.0
+    _missed_s, _price = 0.0, 2 * _price
     return plan.n_jobs
+
+
+def are_used() -> None:
+    """Be told that a call uses fresh interpreters."""
+    global _price
+    _price = 1

@@ -26,10 +26,28 @@ of it."""
 @pytest.fixture(autouse=True)
 def _nothing_missed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(missed, "_missed_s", 0.0)
+    monkeypatch.setattr(missed, "_price", 1)
+
+
+def launches(n_calls: int) -> list[int]:
+    """Return after which of so many loops of 0.1 s interpreters are launched."""
+    found = [hoped_for(KNOWN, TOLD, 100, 0.1) for _ in range(n_calls)]
+    assert set(found) <= {0, 2}
+    return [index for index, n_workers in enumerate(found) if n_workers]
 
 
 def test_they_are_launched_for_the_third_loop_that_has_missed_half_of_what_that_costs() -> None:
-    assert [hoped_for(KNOWN, TOLD, 100, 0.1) for _ in range(6)] == [0, 0, 2, 0, 0, 2]
+    assert launches(3) == [2]
+
+
+def test_those_that_no_call_uses_are_launched_less_and_less_often() -> None:
+    assert launches(60) == [2, 7, 16, 33]
+
+
+def test_once_they_are_used_they_are_launched_as_before() -> None:
+    assert launches(8) == [2, 7]
+    missed.are_used()
+    assert launches(8) == [2, 7]
 
 
 def test_a_loop_that_alone_has_missed_more_launches_them_at_once() -> None:
