@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import importlib
 import os
+import signal
 import sys
 import threading
 import time
@@ -134,7 +135,14 @@ def test_where_none_can_be_launched_the_call_has_its_results(monkeypatch: pytest
 
 
 @pytest.mark.usefixtures("hopes")
-def test_a_function_that_takes_too_long_to_be_sent_is_not_waited_for() -> None:
+def test_a_function_that_takes_too_long_to_be_sent_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(ahead: str) -> Any:  # Any: as of the real one
+        end, process, lifeline = started(ahead)
+        os.kill(process.pid, signal.SIGSTOP)  # it reads nothing
+        return end, process, lifeline
+
+    started = launch.start
+    monkeypatch.setattr(launch, "start", start)
     data = os.urandom(10_000_000)
     looped(lambda n: whose(n) + 0 * len(data))
     assert not hired()
@@ -229,8 +237,9 @@ def test_what_they_have_refused_is_sent_to_them_in_another_way_by_the_next_call(
 
 
 def run_once() -> str:
-    """Run a loop that is too short to launch interpreters for; return the backend."""
-    whose_learned.pmap(range(40))
+    """Run a loop that is too short to launch interpreters for, and long enough for a fork of a large process; return
+    the backend."""
+    whose_learned.pmap(range(150))
     assert whose_learned.last_run is not None
     return whose_learned.last_run.backend
 
@@ -238,7 +247,7 @@ def run_once() -> str:
 @pytest.mark.usefixtures("computing")
 def test_short_calls_beside_another_thread_have_them_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(knowledge, "_costs", {})
-    monkeypatch.setattr(knowledge, "_ASSUMED", Costs(spawn_s=0.02))
+    monkeypatch.setattr(knowledge, "_ASSUMED", Costs(spawn_s=0.1))
     done = threading.Event()
     thread = threading.Thread(target=done.wait)
     thread.start()
