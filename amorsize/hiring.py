@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from amorsize.advice.adviser import Adviser
     from amorsize.engine.held import Held
     from amorsize.engine.spawn.crew import SpawnedCrew
+    from amorsize.engine.spawn.errand import Errand
     from amorsize.inline import Work
 
 
@@ -20,7 +21,9 @@ def spawned_crew(work: Work, held: Held) -> SpawnedCrew:
     """Return those who find fresh interpreters for a call that has a plan for them."""
     if (missed := loaded("amorsize.advice.missed")) is not None:
         missed.are_used()
-    return _crew(work, held)
+    from amorsize.engine.spawn.crew import SpawnedCrew
+
+    return SpawnedCrew(_errand(work), held)
 
 
 def hire_ahead(adviser: Adviser, work: Work, loop_s: float) -> None:
@@ -31,23 +34,21 @@ def hire_ahead(adviser: Adviser, work: Work, loop_s: float) -> None:
         work: what it ran.
         loop_s: seconds that this has taken.
     """
-    from amorsize.advice.missed import hoped_for
+    from amorsize.advice.missed import are_in_vain, hoped_for
 
     if adviser.asked is None or adviser.options.initializer is not None:  # that belongs to a call's own workers
         return
-    n_workers = hoped_for(*adviser.asked, work.n_items, loop_s)
+    digest = adviser.knowledge.function.digest
+    n_workers = hoped_for(digest, *adviser.asked, work.n_items, loop_s)
     if not n_workers:
         return
     from amorsize.advice.clearance import note_unsendable
-    from amorsize.engine.held import Held
+    from amorsize.engine.spawn import warm
     from amorsize.errors import BackendUnavailable
 
     try:
-        crew = _crew(work, Held())
-        try:
-            crew.release(crew.hire(n_workers))
-        finally:
-            crew.close()
+        if not warm.prepare(n_workers, _errand(work)):
+            are_in_vain(digest)
     except BackendUnavailable as error:
         note_unsendable(work.func, str(error))
     except OSError as error:  # the system has no room for them: the next call may find some
@@ -55,8 +56,8 @@ def hire_ahead(adviser: Adviser, work: Work, loop_s: float) -> None:
             raise
 
 
-def _crew(work: Work, held: Held) -> SpawnedCrew:
-    from amorsize.engine.spawn.crew import SpawnedCrew
+def _errand(work: Work) -> Errand:
+    """Return what fresh interpreters are to be told."""
     from amorsize.engine.spawn.errand import Errand
     from amorsize.engine.spawn.names import is_named
     from amorsize.identity.foreign import foreign, otherwise
@@ -64,7 +65,7 @@ def _crew(work: Work, held: Held) -> SpawnedCrew:
     from amorsize.identity.loads import kinds_of
 
     guard = None if work.guard is None else work.guard.replace(prepared=set())  # the same for every call
-    errand = Errand(
+    return Errand(
         func=work.func,
         star=work.star,
         guard=guard,
@@ -73,4 +74,3 @@ def _crew(work: Work, held: Held) -> SpawnedCrew:
         foreign=lambda: foreign(work.func, tuple(dict.fromkeys(map(type, work.sample())))),
         otherwise=otherwise,
     )
-    return SpawnedCrew(errand, held)

@@ -57,6 +57,7 @@ def _nobody_is_there(nothing_left_behind: None, monkeypatch: pytest.MonkeyPatch)
     """Have no interpreter before the test, and end those that it has hired before it is asked what it leaves behind."""
     monkeypatch.setattr(missed, "_missed_s", 0.0)
     monkeypatch.setattr(missed, "_price", 1)
+    monkeypatch.setattr(missed, "_in_vain", set())
     monkeypatch.setattr(clearance, "_unsendable", {})
     yield
     amorsize.shutdown()
@@ -67,7 +68,7 @@ def hopes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Have every call in the loop miss enough for two interpreters; return for how many items each was asked."""
     asked: list[int] = []
 
-    def hoped_for(_known: object, _told: object, n_items: int, _loop_s: float) -> int:
+    def hoped_for(_digest: str, _known: object, _told: object, n_items: int, _loop_s: float) -> int:
         asked.append(n_items)
         return 2
 
@@ -146,6 +147,7 @@ def test_a_function_that_takes_too_long_to_be_sent_is_not_waited_for(monkeypatch
     data = os.urandom(10_000_000)
     looped(lambda n: whose(n) + 0 * len(data))
     assert not hired()
+    assert len(missed._in_vain) == 1
 
 
 @pytest.mark.usefixtures("hopes")

@@ -13,21 +13,26 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from amorsize.advice.plans import Known, Told
 
+MOST_IN_VAIN = 256
+"""Functions of which it is remembered that none waited for them; what is forgotten is tried once more."""
+
 _missed_s = 0.0  # by all functions: any of them can use the same interpreters
 _price = 1  # in launches: twice as many after those that no call has used, because none came in time, or none could
+_in_vain: set[str] = set()  # digests of functions
 
 
-def hoped_for(known: Known, told: Told, n_items: int, loop_s: float) -> int:
+def hoped_for(digest: str, known: Known, told: Told, n_items: int, loop_s: float) -> int:
     """Count what a call that stayed in the loop has missed; return how many interpreters to launch now, 0 for none.
 
     Args:
+        digest: of the function.
         known: what its plan follows from.
         told: the same.
         n_items: items of the call.
         loop_s: seconds that the loop has taken.
     """
     global _missed_s, _price
-    if loop_s <= WARM_S:
+    if loop_s <= WARM_S or digest in _in_vain:
         return 0
     plan = plan_if_warm(known, told, n_items)
     if plan.start_method != "spawn" or plan.predicted_s is None:
@@ -37,6 +42,13 @@ def hoped_for(known: Known, told: Told, n_items: int, loop_s: float) -> int:
         return 0
     _missed_s, _price = 0.0, 2 * _price
     return plan.n_jobs
+
+
+def are_in_vain(digest: str) -> None:
+    """Be told that no interpreter waits for this function, although some were launched: to send it takes too long."""
+    if len(_in_vain) >= MOST_IN_VAIN:
+        _in_vain.clear()
+    _in_vain.add(digest)
 
 
 def are_used() -> None:

@@ -16,6 +16,7 @@ from amorsize.records import Capacity
 if TYPE_CHECKING:
     from amorsize.advice.plans import Known, Told
 
+DIGEST = "of a function"
 PROFILE = Profile.of([(1, 0.001)] * 20, 1.0, starts_cold=False)
 KNOWN = (PROFILE, Costs(spawn_s=0.1), Capacity(n_cores=2), Options())
 TOLD: Told = (7, 0.09, 0, (0, 0), None, False, "spawn", None, None)
@@ -27,11 +28,12 @@ of it."""
 def _nothing_missed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(missed, "_missed_s", 0.0)
     monkeypatch.setattr(missed, "_price", 1)
+    monkeypatch.setattr(missed, "_in_vain", set())
 
 
 def launches(n_calls: int) -> list[int]:
     """Return after which of so many loops of 0.1 s interpreters are launched."""
-    found = [hoped_for(KNOWN, TOLD, 100, 0.1) for _ in range(n_calls)]
+    found = [hoped_for(DIGEST, KNOWN, TOLD, 100, 0.1) for _ in range(n_calls)]
     assert set(found) <= {0, 2}
     return [index for index, n_workers in enumerate(found) if n_workers]
 
@@ -51,7 +53,17 @@ def test_once_they_are_used_they_are_launched_as_before() -> None:
 
 
 def test_a_loop_that_alone_has_missed_more_launches_them_at_once() -> None:
-    assert hoped_for(KNOWN, TOLD, 400, 0.4) == 2
+    assert hoped_for(DIGEST, KNOWN, TOLD, 400, 0.4) == 2
+
+
+def test_what_takes_too_long_to_be_sent_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    missed.are_in_vain(DIGEST)
+    assert launches(60) == []
+    monkeypatch.setattr(missed, "MOST_IN_VAIN", 2)
+    missed.are_in_vain("of another")
+    assert launches(60) == []
+    missed.are_in_vain("of a third")
+    assert launches(3) == [2]
 
 
 @pytest.mark.parametrize(
@@ -69,8 +81,8 @@ def test_a_loop_that_alone_has_missed_more_launches_them_at_once() -> None:
     ],
 )
 def test_where_they_would_not_have_helped_nothing_is_missed(known: Known, told: Told) -> None:
-    assert [hoped_for(known, told, 100, 0.1) for _ in range(20)] == [0] * 20
+    assert [hoped_for(DIGEST, known, told, 100, 0.1) for _ in range(20)] == [0] * 20
 
 
 def test_a_loop_that_was_faster_than_they_would_have_been_takes_nothing_off() -> None:
-    assert [hoped_for(KNOWN, TOLD, 100, loop_s) for loop_s in (0.1, 0.01, 0.1, 0.01, 0.1)] == [0, 0, 0, 0, 2]
+    assert [hoped_for(DIGEST, KNOWN, TOLD, 100, loop_s) for loop_s in (0.1, 0.01, 0.1, 0.01, 0.1)] == [0, 0, 0, 0, 2]

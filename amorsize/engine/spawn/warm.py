@@ -56,6 +56,19 @@ def hire(n_workers: int, errand: Errand, held: Held) -> list[SpawnedWorker]:
     return hired
 
 
+def prepare(n_workers: int, errand: Errand) -> int:
+    """Hire workers for an errand that is still to come, and let them rest; return how many do: none that takes it in
+    more slowly than it is sent.
+
+    Raises:
+        OSError: as `hire`.
+        BackendUnavailable: as `hire`.
+    """
+    hired = hire(n_workers, errand, Held())
+    release(hired)
+    return len([worker for worker in hired if worker in _resting])
+
+
 def _launch(n_workers: int, hired: list[SpawnedWorker], held: Held, ahead: str) -> OSError | None:
     """Launch so many workers, or as many as there is room for; return what was in the way of the others."""
     for _ in range(n_workers):
