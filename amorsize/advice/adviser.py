@@ -48,7 +48,7 @@ class Adviser:
         knowledge: what is known about it with items of this kind.
         profile: the same, with what this call has shown.
         plan: the latest plan.
-        asked: what it follows from.
+        asked: what it follows from; of a stream's, the first one.
         chosen_at_s: when it was chosen, on the clock of `perf_counter`.
         n_chosen_for: for how many items; None for an unknown number.
         rss_bytes: resident memory then.
@@ -166,7 +166,7 @@ class Adviser:
         own = self.stays, self._feeds, self._start_method, self._no_processes, self._no_threads
         told: Told = (n_left, timings.total_s + computed_s, self._n_ahead, n_waiting(self._start_method), *own)
         asked = (profile, self.knowledge.costs, room, self.options), told
-        self.asked = self.asked if supposed else asked
+        self.asked = self.asked if supposed or computed_s else asked
         return plan_for(*asked)
 
     def _awaits_result(self, plan: Plan, results: Sequence[object]) -> bool:

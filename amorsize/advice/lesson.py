@@ -140,7 +140,7 @@ def _learn(
             seen = seen.merge(seen_by_workers(job, adviser.profile, time()))
             if job.plan.start_method == "fork":
                 costs = costs.started(job.n_started, adviser.rss_bytes, job.start_s)
-            elif job.plan.start_method == "spawn" and job.first_s is not None and job.first_s > WARM_S:
+            elif job.first_s is not None and job.first_s > WARM_S and _had_to_launch(adviser, job.plan):
                 costs = costs.spawned(job.first_s)
     taken = [(job.taken.n_items, job.taken.n_messages, job.taken.seconds) for job in jobs]
     send_s = believed_sending(adviser.profile, costs, taken)
@@ -155,6 +155,12 @@ def _learn(
     if front is not None:
         seen = seen.replace(front=sqrt(front * (adviser.knowledge.profile.front or front)))
     adviser.knowledge.learn(seen if run is None else seen.ran(run), costs, report.measured_s)
+
+
+def _had_to_launch(adviser: Adviser, plan: Plan) -> bool:
+    """Tell whether workers were fresh interpreters, of which none was there already when that was planned."""
+    n_warm = 0 if adviser.asked is None else adviser.asked[1][3][0]
+    return plan.start_method == "spawn" and not n_warm
 
 
 def _less_warm_up(seen: Profile, timings: Timings, jobs: Sequence[Outcome]) -> Profile:

@@ -18,7 +18,7 @@ from amorsize.advice.lesson import report_of
 from amorsize.calibration.costs import Costs
 from amorsize.calibration.profile import Profile
 from amorsize.engine.collect import Collector
-from amorsize.engine.job import Job, Taken
+from amorsize.engine.job import Job, Outcome, Taken
 from amorsize.identity.machine import capacity
 from amorsize.inline import Timings, Work
 from amorsize.options import Options
@@ -130,6 +130,29 @@ def end_of(adviser: Adviser, alone: Timings, beside: Timings, taken: Taken | Non
         jobs[0].timings.n_items, jobs[0].timings.total_s = beside.n_items, beside.total_s
         jobs[0].taken = taken or Taken()
     return report_of(adviser, n_items, alone, jobs, perf_counter(), is_lazy=False)
+
+
+# ---- what launching fresh interpreters takes
+
+
+def end_of_spawned(n_warm: int) -> float:
+    """End a call whose first results came after 10 ms; return what launching is believed to take from then on."""
+    adviser = adviser_of(abs)
+    adviser.plan = Plan(backend="process", n_jobs=2, chunksize=5, reason="", predicted_s=0.2, start_method="spawn")
+    known = adviser.profile, Costs(), capacity(perf_counter()), adviser.options
+    adviser.asked = known, (20, 0.0, 0, (n_warm, 0), None, False, "spawn", None, None)
+    job = Outcome(adviser.plan)
+    job.timings, job.first_s = timed(20, LONG_S), 0.01
+    report_of(adviser, 20, Timings(), [job], perf_counter(), is_lazy=False)
+    return look_up(abs, [1], cache=True).costs.spawn_s
+
+
+def test_what_launching_takes_is_known_from_runs_that_had_to(home: Path) -> None:
+    assert end_of_spawned(n_warm=0) < Costs().spawn_s
+
+
+def test_interpreters_that_were_warm_do_not_tell_what_launching_takes(home: Path) -> None:
+    assert end_of_spawned(n_warm=2) == Costs().spawn_s
 
 
 # ---- what the first call of a process loads
