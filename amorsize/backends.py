@@ -64,7 +64,7 @@ def _together(call: Call, plan: Plan, work: Work, results: list[object]) -> bool
     )
     job.progress = call.progress
     try:
-        started = _limited(job, run, native_threads(plan, known.cpu_share, capacity(perf_counter()).n_cores))
+        started = _limited(job, run, native_threads(plan.n_jobs, known.cpu_share, capacity(perf_counter()).n_cores))
     except BaseException as error:
         collector.explain(error)
         _warn_of(adviser, job, error)

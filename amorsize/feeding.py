@@ -204,8 +204,8 @@ def _feed(call: Call, plan: Plan, work: Work, source: Source, sink: Sink) -> Fee
     chunksize = None if options.chunksize == "auto" else options.chunksize
     known, decide = call.known_adviser.profile, None if options.isolate else call.known_adviser.reconsider
     expected_s = alone_s(options, plan, call.timings.mean_s, known)
-    table, sizes = Table(source, sink, _crew(plan, work, held), rules), Range(plan.n_jobs, chunksize, known.item_s)
-    feed = Feed(table, plan, sizes, held, decide, expected_s)
+    table = Table(source, sink, _crew(call, plan, work, held), rules)
+    feed = Feed(table, plan, Range(plan.n_jobs, chunksize, known.item_s), held, decide, expected_s)
     # For a stream that is left open: later, nothing that ends workers can be imported.
     atexit.register(feed.close_at_exit)
     return feed
@@ -218,7 +218,7 @@ def _window(call: Call) -> int | None:
     return None if call.is_lazy else sys.maxsize
 
 
-def _crew(plan: Plan, work: Work, held: Held) -> Crew[Any]:
+def _crew(call: Call, plan: Plan, work: Work, held: Held) -> Crew[Any]:
     """Return those who find fed workers."""
     if plan.backend == "thread":
         from amorsize.engine.fed.threaded import ThreadedCrew
@@ -227,7 +227,7 @@ def _crew(plan: Plan, work: Work, held: Held) -> Crew[Any]:
     if plan.start_method == "spawn":
         from amorsize.hiring import spawned_crew
 
-        return spawned_crew(work, held)
+        return spawned_crew(call.known_adviser, plan.n_jobs, work, held)
     if sys.platform == "linux":
         from amorsize.engine.fed.forked import ForkedCrew
 

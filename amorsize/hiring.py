@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from amorsize.inline import Work
 
 
-def spawned_crew(work: Work, held: Held) -> SpawnedCrew:
-    """Return those who find fresh interpreters for a call that has a plan for them."""
+def spawned_crew(adviser: Adviser, n_jobs: int, work: Work, held: Held) -> SpawnedCrew:
+    """Return those who find fresh interpreters for a call that has a plan for so many of them."""
     if (missed := loaded("amorsize.advice.missed")) is not None:
         missed.are_used()
     from amorsize.engine.spawn.crew import SpawnedCrew
 
-    return SpawnedCrew(_errand(work), held)
+    return SpawnedCrew(_errand(adviser, n_jobs, work), held)
 
 
 def hire_ahead(adviser: Adviser, work: Work, loop_s: float) -> None:
@@ -47,7 +47,7 @@ def hire_ahead(adviser: Adviser, work: Work, loop_s: float) -> None:
     from amorsize.errors import BackendUnavailable
 
     try:
-        if not warm.prepare(n_workers, _errand(work)):
+        if not warm.prepare(n_workers, _errand(adviser, n_workers, work)):
             are_in_vain(digest)
     except BackendUnavailable as error:
         note_unsendable(work.func, str(error))
@@ -56,14 +56,16 @@ def hire_ahead(adviser: Adviser, work: Work, loop_s: float) -> None:
             raise
 
 
-def _errand(work: Work) -> Errand:
-    """Return what fresh interpreters are to be told."""
+def _errand(adviser: Adviser, n_jobs: int, work: Work) -> Errand:
+    """Return what so many fresh interpreters are to be told."""
+    from amorsize.advice.clearance import native_threads
     from amorsize.engine.spawn.errand import Errand
     from amorsize.engine.spawn.names import is_named
     from amorsize.identity.foreign import foreign, otherwise
     from amorsize.identity.likeness import likeness
     from amorsize.identity.loads import kinds_of
 
+    assert adviser.asked is not None
     guard = None if work.guard is None else work.guard.replace(prepared=set())  # the same for every call
     return Errand(
         func=work.func,
@@ -73,4 +75,5 @@ def _errand(work: Work) -> Errand:
         kinds=tuple(filter(is_named, kinds_of(work.sample()))),
         foreign=lambda: foreign(work.func, tuple(dict.fromkeys(map(type, work.sample())))),
         otherwise=otherwise,
+        n_threads=native_threads(n_jobs, adviser.profile.cpu_share, adviser.asked[0][2].n_cores),
     )

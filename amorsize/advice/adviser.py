@@ -11,12 +11,11 @@ from time import perf_counter, time
 
 from amorsize.advice.clearance import how_to_start, n_waiting, no_threads, prices, sends_items, shared_handle, unlike
 from amorsize.advice.plans import alone_first_s, pause_s, plan_for
-from amorsize.advice.shares import CpuShare
+from amorsize.advice.shares import CpuShare, may_be_native
 from amorsize.calibration.front import is_expected
 from amorsize.calibration.profile import Profile
 from amorsize.identity.machine import HAS_GIL, capacity
 from amorsize.inline import TELLING_S
-from amorsize.planning.model import NATIVE_FROM
 from amorsize.planning.planner import STANDARD_ERRORS, loop_plan
 from amorsize.planning.threads import TICKER_FROM_S, UNDISTURBED, worth_a_ticker
 
@@ -213,7 +212,7 @@ class Adviser:
         from amorsize.planning.retreat import revise
 
         assert self.plan is not None
-        if (self.profile.cpu_share or 0.0) >= NATIVE_FROM:  # they use cores up while they wait for each other
+        if may_be_native(self.profile.cpu_share):  # they use cores up while they wait for each other
             evidence = evidence.replace(cores_used=None)
         if evidence.alone_s and self._is_expected:  # those of the first items tell nothing about the others
             longest_s = self.profile.item.mean + STANDARD_ERRORS * self.profile.sd_s / sqrt(max(1, evidence.n_together))

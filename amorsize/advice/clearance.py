@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
+from amorsize.advice.shares import may_be_native
 from amorsize.calibration.sending import is_alike, price_of
 from amorsize.clocks import loaded, n_resting
-from amorsize.planning.model import NATIVE_FROM
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from amorsize.calibration.costs import Costs
     from amorsize.calibration.profile import Profile
-    from amorsize.records import Plan, Reach
+    from amorsize.records import Reach
 
 SENT_ON_TRIAL = 64
 """Real results encoded and rebuilt before processes join: of fewer, a message's fixed cost would hide the price."""
@@ -29,14 +29,13 @@ SIZED = frozenset((int, float, str, bytes, bytearray, tuple, list, dict, set, fr
 """Types whose objects tell their own size, without what they hold, and call no code of the user's for it."""
 
 
-def native_threads(plan: Plan, cpu_share: float | None, n_cores: int) -> int | None:
+def native_threads(n_jobs: int, cpu_share: float | None, n_cores: int) -> int | None:
     """Return how many native threads each worker may have, so that all of them fit on the cores; None for any number.
 
-    Only where items were seen to use native threads, or nobody knows and NumPy, which has them, is loaded. To limit
-    them takes 5 ms, the first time 13; workers whose threads fight for the cores took five times as long as the loop.
+    Only where items may use native threads. To limit them takes 5 ms, the first time 13; workers whose threads fight
+    for the cores took five times as long as the loop, and fresh interpreters 34 times.
     """
-    uses_them = "numpy" in sys.modules if cpu_share is None else cpu_share >= NATIVE_FROM
-    return max(1, n_cores // plan.n_jobs) if uses_them else None
+    return max(1, n_cores // n_jobs) if may_be_native(cpu_share) else None
 
 
 def how_to_start(asked: str, func: object, reached: Reach | None) -> tuple[str, str | None, str | None]:

@@ -132,6 +132,11 @@ class CpuShare:
             self.value, self.is_unsure = None, True
 
 
+def may_be_native(cpu_share: float | None) -> bool:
+    """Tell whether items were seen to use native threads, or nobody knows and NumPy, which has them, is loaded."""
+    return "numpy" in sys.modules if cpu_share is None else cpu_share >= NATIVE_FROM
+
+
 def lasting_share(share: float | None, known: float | None, alone_s: float) -> float | None:
     """Return the CPU share that later calls are told, of what a caller has seen in so many seconds alone."""
     if share is None or share < NATIVE_FROM or alone_s >= SPINS_S:

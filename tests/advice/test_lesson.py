@@ -132,6 +132,22 @@ def end_of(adviser: Adviser, alone: Timings, beside: Timings, taken: Taken | Non
     return report_of(adviser, n_items, alone, jobs, perf_counter(), is_lazy=False)
 
 
+# ---- workers whose native threads fight for the cores
+
+
+@pytest.mark.parametrize("goes_on", [False, True], ids=["numpy is loaded", "no numpy"])
+def test_the_cores_that_workers_keep_busy_do_not_speak_for_them_where_native_threads_may_be_what_does(
+    goes_on: bool, monkeypatch: pytest.MonkeyPatch, home: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "numpy", sys)
+    if goes_on:
+        monkeypatch.delitem(sys.modules, "numpy")
+    adviser = Adviser(abs, Options(), look_up(abs, [1], cache=True))
+    adviser.plan = Plan(backend="process", n_jobs=2, chunksize=5, reason="", predicted_s=0.2, start_method="spawn")
+    slow = Evidence(n_left=50, n_workers=2, alone_s=1e-3, n_together=40, together_s=1.0, cores_used=2.0)
+    assert (adviser.reconsider(slow) is None) == goes_on
+
+
 # ---- what launching fresh interpreters takes
 
 

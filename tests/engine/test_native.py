@@ -17,7 +17,6 @@ from amorsize.advice import adviser
 from amorsize.advice.clearance import native_threads
 from amorsize.engine.native import limit
 from amorsize.identity.machine import capacity
-from amorsize.records import Plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,33 +62,29 @@ def test_where_a_test_has_put_a_mock_in_the_place_of_open_nothing_is_limited() -
 
 
 def test_workers_times_native_threads_fit_on_the_cores() -> None:
-    plan = Plan(backend="process", n_jobs=4, chunksize=1, reason="", predicted_s=1.0)
-    assert [native_threads(plan, 2.0, n_cores) for n_cores in (16, 6, 2)] == [4, 1, 1]
+    assert [native_threads(4, 2.0, n_cores) for n_cores in (16, 6, 2)] == [4, 1, 1]
 
 
 def test_what_uses_no_native_threads_is_not_limited() -> None:
-    plan = Plan(backend="process", n_jobs=4, chunksize=1, reason="", predicted_s=1.0)
-    assert native_threads(plan, 1.0, 16) is None
-    assert native_threads(plan, 0.1, 16) is None
+    assert native_threads(4, 1.0, 16) is None
+    assert native_threads(4, 0.1, 16) is None
 
 
 def test_what_may_use_them_is_limited_where_numpy_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    plan = Plan(backend="process", n_jobs=4, chunksize=1, reason="", predicted_s=0.01)
     monkeypatch.setitem(sys.modules, "numpy", sys)
-    assert native_threads(plan, None, 16) == 4
+    assert native_threads(4, None, 16) == 4
     monkeypatch.delitem(sys.modules, "numpy")
-    assert native_threads(plan, None, 16) is None
-
-
-def test_a_short_run_is_limited_as_well() -> None:
-    plan = Plan(backend="process", n_jobs=2, chunksize=1, reason="", predicted_s=0.01)
-    assert native_threads(plan, 2.0, 2) == 1
+    assert native_threads(4, None, 16) is None
 
 
 @pytest.mark.parametrize(
     "options",
-    [{"backend": "thread"}, pytest.param({"backend": "process", "isolate": True}, marks=pytest.mark.needs_fork)],
-    ids=["thread", "process"],
+    [
+        {"backend": "thread"},
+        pytest.param({"backend": "process", "isolate": True}, marks=pytest.mark.needs_fork),
+        {"backend": "process", "start_method": "spawn"},
+    ],
+    ids=["thread", "process", "fresh interpreter"],
 )
 def test_workers_run_with_fewer_native_threads_and_the_caller_gets_its_own_back(
     options: dict[str, Any], monkeypatch: pytest.MonkeyPatch

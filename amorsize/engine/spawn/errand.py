@@ -63,6 +63,7 @@ class Errand(Record):
         kinds: classes of items, which must be the same there, too.
         foreign: returns what libraries hold here that it uses, as marshal knows it; None for nothing.
         otherwise: tells in the worker what of that is not so there, or None; can be looked up by its name.
+        n_threads: native threads that each library may use in a worker; None for any number.
     """
 
     func: Callable[..., object]
@@ -72,6 +73,7 @@ class Errand(Record):
     kinds: tuple[type, ...] = ()
     foreign: Callable[[], Any] | None = None
     otherwise: Callable[[Any], str | None] | None = None
+    n_threads: int | None = None
 
     @property
     def initializer(self) -> Callable[..., object] | None:
@@ -89,7 +91,7 @@ class Packed:
         is_named: content is nothing but names; else it is pickled.
         digest: what `identify` says here; None where nothing is to be compared.
         foreign: the name of what tells whether libraries are as here, and what they hold; None where they hold nothing.
-        key: names these three; equal keys mean the same function.
+        key: names these three, and native threads; equal keys mean the same function.
         modules: names of those whose classes and functions travel as code, from now on also in items.
         classes: which classes went along as code, as `by_value` names them.
     """
@@ -115,7 +117,8 @@ class Packed:
         self.digest = identify(what) if identify is not None and self.step != ALL_MODULES else None
         held = errand.foreign() if errand.foreign is not None else ()
         self.foreign = (name_of(errand.otherwise), held) if held else None
-        self.key = blake2b(self.content + marshal.dumps((self.digest, self.foreign), 2), digest_size=16).digest()
+        beside = marshal.dumps((self.digest, self.foreign, errand.n_threads), 2)
+        self.key = blake2b(self.content + beside, digest_size=16).digest()
 
     def _name(self) -> bytes:
         """Return what a function is remembered by: a partial or a wrapper together with what it calls."""

@@ -74,7 +74,7 @@ class SpawnedWorker:
             return
         self._key, self._around = packed.key, around
         self._has_run_initializer |= packed.errand.initializer is not None
-        told = around, packed.key, packed.digest, packed.foreign, content, packed.is_named
+        told = around, packed.key, packed.digest, packed.foreign, packed.errand.n_threads, content, packed.is_named
         self.link.set_up(marshal.dumps(told, 2))
 
     def answer(self, refused: Message) -> None:

@@ -57,6 +57,7 @@ class Worker:
         self._around: Surroundings | None = None
         self._idle_s = 0.0
         self._lingers = False
+        self._unlimit: Callable[[], None] = lambda: None
 
     def serve(self) -> None:
         """Do what is asked until the line ends, or nothing is heard for as long as a worker rests."""
@@ -111,13 +112,15 @@ class Worker:
 
     def _set_up(self, message: Message) -> None:
         self._wake()
-        surroundings, key, digest, foreign, content, is_named = message.load()
+        surroundings, key, digest, foreign, n_threads, content, is_named = message.load()
         self._around = surroundings
         try:
             take_over(surroundings)
             if key != self._key:
                 self._work, self._key = None, b""
+                self._unlimit()
                 self._work = self._rebuilt(_by_name if is_named else encoding.unpickled, content, digest, foreign)
+                self._unlimit = _limited(n_threads)
                 self._key = key
         except Stale as stale:
             self.link.send(REFUSED, message.count, stale.way, 0.0, marshal.dumps(stale.args))
@@ -174,6 +177,15 @@ class Worker:
 def _by_name(content: bytes) -> tuple[Any, ...]:
     func, star, identify = marshal.loads(content)
     return found(func), star, None, identify and found(identify), ()
+
+
+def _limited(n_threads: int | None) -> Callable[[], None]:
+    """Have native libraries that the function has loaded use at most so many threads; return what ends that."""
+    if n_threads is None:
+        return lambda: None
+    from amorsize.engine.native import limit
+
+    return limit(n_threads)
 
 
 _luggage: list[Luggage] = []

@@ -162,6 +162,7 @@ def set_up(caller: Link, func: Callable[..., object], directory: str | None) -> 
         packed.key,
         packed.digest,
         packed.foreign,
+        packed.errand.n_threads,
         packed.content,
         packed.is_named,
     )
