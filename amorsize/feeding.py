@@ -224,12 +224,14 @@ def _crew(call: Call, plan: Plan, work: Work, held: Held) -> Crew[Any]:
         from amorsize.engine.fed.threaded import ThreadedCrew
 
         return ThreadedCrew(work)
+    adviser = call.known_adviser
     if plan.start_method == "spawn":
         from amorsize.hiring import spawned_crew
 
-        return spawned_crew(call.known_adviser, plan.n_jobs, work, held)
+        return spawned_crew(adviser, plan.n_jobs, work, held)
     if sys.platform == "linux":
+        from amorsize.advice.plans import native_threads_of
         from amorsize.engine.fed.forked import ForkedCrew
 
-        return ForkedCrew(work, held)
+        return ForkedCrew(work, held, native_threads_of(adviser.asked, plan.n_jobs))
     raise AssertionError(f"engine.safety.no_fork lets no plan for forks pass on {sys.platform}")

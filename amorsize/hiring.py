@@ -58,14 +58,13 @@ def hire_ahead(adviser: Adviser, work: Work, loop_s: float) -> None:
 
 def _errand(adviser: Adviser, n_jobs: int, work: Work) -> Errand:
     """Return what so many fresh interpreters are to be told."""
-    from amorsize.advice.clearance import native_threads
+    from amorsize.advice.plans import native_threads_of
     from amorsize.engine.spawn.errand import Errand
     from amorsize.engine.spawn.names import is_named
     from amorsize.identity.foreign import foreign, otherwise
     from amorsize.identity.likeness import likeness
     from amorsize.identity.loads import kinds_of
 
-    assert adviser.asked is not None
     guard = None if work.guard is None else work.guard.replace(prepared=set())  # the same for every call
     return Errand(
         func=work.func,
@@ -75,5 +74,5 @@ def _errand(adviser: Adviser, n_jobs: int, work: Work) -> Errand:
         kinds=tuple(filter(is_named, kinds_of(work.sample()))),
         foreign=lambda: foreign(work.func, tuple(dict.fromkeys(map(type, work.sample())))),
         otherwise=otherwise,
-        n_threads=native_threads(n_jobs, adviser.profile.cpu_share, adviser.asked[0][2].n_cores),
+        n_threads=native_threads_of(adviser.asked, n_jobs),
     )

@@ -6,7 +6,7 @@ from __future__ import annotations
 import sys
 from math import inf
 
-from amorsize.advice.clearance import sends_items
+from amorsize.advice.clearance import native_threads, sends_items
 from amorsize.identity.machine import HAS_GIL
 from amorsize.inline import TELLING_S
 from amorsize.planning.limits import MOST_THREADS, Limits
@@ -57,6 +57,15 @@ def plan_for(known: Known, told: Told) -> Plan:
 def plan_if_warm(known: Known, told: Told, n_items: int) -> Plan:
     """Return the plan for so many items if as many fresh interpreters as anybody wants were waiting for them."""
     return _new_plan(known, (n_items, 0.0, 0, (sys.maxsize, told[3][1]), *told[4:]))
+
+
+def native_threads_of(asked: tuple[Known, Told] | None, n_jobs: int) -> int | None:
+    """Return how many native threads each of so many workers may have, where a plan was asked for; None for any
+    number."""
+    if asked is None:
+        return None
+    (profile, _, room, _), _ = asked
+    return native_threads(n_jobs, profile.cpu_share, room.n_cores)
 
 
 def _new_plan(known: Known, told: Told) -> Plan:

@@ -82,9 +82,10 @@ def test_what_may_use_them_is_limited_where_numpy_is_loaded(monkeypatch: pytest.
     [
         {"backend": "thread"},
         pytest.param({"backend": "process", "isolate": True}, marks=pytest.mark.needs_fork),
+        pytest.param({"backend": "process", "timeout": 60.0}, marks=pytest.mark.needs_fork),
         {"backend": "process", "start_method": "spawn"},
     ],
-    ids=["thread", "process", "fresh interpreter"],
+    ids=["thread", "process", "fed process", "fresh interpreter"],
 )
 def test_workers_run_with_fewer_native_threads_and_the_caller_gets_its_own_back(
     options: dict[str, Any], monkeypatch: pytest.MonkeyPatch

@@ -11,6 +11,7 @@ from amorsize.engine.fed import serve
 from amorsize.engine.fed.link import Link
 from amorsize.engine.fork import fork_children
 from amorsize.engine.lifeline import Lifeline
+from amorsize.engine.native import limit
 from amorsize.engine.process import Process
 
 TYPE_CHECKING = False
@@ -55,11 +56,13 @@ class ForkedCrew:
     Args:
         work: what they run.
         held: what its caller holds signal handlers back with meanwhile.
+        n_threads: native threads that each library may use in a worker; None for any number.
     """
 
-    def __init__(self, work: Work, held: Held) -> None:
+    def __init__(self, work: Work, held: Held, n_threads: int | None = None) -> None:
         self._work = work
         self._held = held
+        self._n_threads = n_threads
         self._lifeline: Lifeline | None = None
         self._seats: list[ForkedSeat] = []
 
@@ -81,11 +84,13 @@ class ForkedCrew:
 
         strange = [fd for seat in self._seats for fd in seat.descriptors()]
         ends = [((here.fileno(),), (there.fileno(),)) for here, there in lines]
+        give_back = limit(self._n_threads)  # workers inherit it
         try:
             fork_children(live, ends, strange, pids, self._lifeline, self._held)
         except OSError as error:
             shortage = error
         finally:
+            give_back()
             for _, there in lines:
                 there.close()
             for here, _ in lines[len(pids) :]:

@@ -17,6 +17,7 @@ from amorsize.engine.child import leave, leave_to_caller, save_coverage, told
 from amorsize.engine.fed import serve
 from amorsize.engine.fed.link import Link
 from amorsize.engine.message import AGAIN, READY, REFUSED, REST, SETUP, TASK, UNREAD
+from amorsize.engine.native import limit
 from amorsize.engine.spawn.names import found
 from amorsize.engine.spawn.stale import FINAL, Foreign, Stale, lines_of
 from amorsize.engine.spawn.surroundings import enter, take_over
@@ -120,7 +121,7 @@ class Worker:
                 self._work, self._key = None, b""
                 self._unlimit()
                 self._work = self._rebuilt(_by_name if is_named else encoding.unpickled, content, digest, foreign)
-                self._unlimit = _limited(n_threads)
+                self._unlimit = limit(n_threads)
                 self._key = key
         except Stale as stale:
             self.link.send(REFUSED, message.count, stale.way, 0.0, marshal.dumps(stale.args))
@@ -177,15 +178,6 @@ class Worker:
 def _by_name(content: bytes) -> tuple[Any, ...]:
     func, star, identify = marshal.loads(content)
     return found(func), star, None, identify and found(identify), ()
-
-
-def _limited(n_threads: int | None) -> Callable[[], None]:
-    """Have native libraries that the function has loaded use at most so many threads; return what ends that."""
-    if n_threads is None:
-        return lambda: None
-    from amorsize.engine.native import limit
-
-    return limit(n_threads)
 
 
 _luggage: list[Luggage] = []
