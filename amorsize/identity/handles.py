@@ -1,5 +1,5 @@
 """Know a live handle by its type: something that a second process, or a second thread, must not use at the same time.
-So it is with a random generator: of two copies, both would draw the same numbers.
+So it is with a random generator, and with any iterator: of two copies, both would draw the same.
 
 Libraries are recognised by name, so that none of them is imported. Modules, loggers, standard streams and what
 multiprocessing makes to be shared are no handles; what an `lru_cache` or a `threading.local` holds may be one.
@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 import sys
 
-from amorsize.identity.loads import is_class
+from amorsize.identity.loads import ModuleType, is_class
 from amorsize.identity.values import PLAIN
 
 TYPE_CHECKING = False
@@ -25,6 +25,7 @@ _HANDLES = {
     "_io": "_IOBase",
     "_socket": "socket",
     "_ssl": "_SSLSocket",
+    "_csv": "writer",  # does not tell the file that it holds
     "aiohttp": "ClientSession",
     "asyncio": "BaseEventLoop",
     "botocore": "BaseClient",
@@ -52,6 +53,7 @@ _HANDLES = {
     "requests": "Session",
     "select": "epoll poll kqueue devpoll",
     "selectors": "BaseSelector",
+    "shelve": "Shelf",
     "sqlalchemy": "Engine Connection Session AsyncEngine AsyncConnection AsyncSession",
     "sqlite3": "Connection Cursor Blob",
     "ssl": "SSLObject",
@@ -72,6 +74,11 @@ _LOCKS = {
 
 # What draws random numbers from a state of its own. What a library keeps in its objects it may never draw from again.
 _GENERATORS = {"numpy": "Generator RandomState", "random": "Random", "torch": "Generator"}
+
+# Whose iterators draw from what they were made of: `itertools.count()` gives each item a number of its own.
+_ITERATORS = ("_csv", "builtins", "itertools")
+
+_BUILTIN_METHODS = frozenset({type([].append), type([].__len__)})
 
 # Not looked into: they hold locks or streams of their own and know what to do in a second process.
 _OPAQUE = frozenset({"logging", "multiprocessing", "weakref", "_weakref", "_frozen_importlib", "_thread", "threading"})
@@ -113,6 +120,8 @@ def _judge(kind: type) -> str:
         return LOCK
     if any(name in _GENERATORS.get(package, "").split() for package, name in packages):
         return ORDINARY if ("random", "SystemRandom") in packages else GENERATOR
+    if kind.__module__ in _ITERATORS and hasattr(kind, "__next__"):
+        return GENERATOR
     for place in packages:
         if place in _KEEPERS:
             return _KEEPERS[place]
@@ -134,6 +143,12 @@ def of_threads(local: object) -> Named:
     tables = [held for held in gc.get_referents(local) if type(held) is dict]  # thread -> its attributes
     found = [table for held in tables for key, table in held.items() if type(key) is not str and type(table) is dict]
     return [named for table in found for named in table.items()]
+
+
+def behind(value: Any) -> object:  # Any: typeshed knows no type for `[].__len__`
+    """Return what a built-in method is bound to, such as the file of `file.write`; anything else as it is."""
+    held = value.__self__ if type(value) in _BUILTIN_METHODS else None
+    return value if held is None or type(held) is ModuleType else held
 
 
 def is_live(handle: object) -> bool:

@@ -199,7 +199,7 @@ class _Walk:
         elif type(value) is MethodType:
             self._read_method(value)
         else:
-            self._read_object(path, value, facts, steps, own=own)
+            self._read_object(path, handles.behind(value), facts, steps, own=own)
 
     def _is_ours(self, namespace: dict[str, object]) -> bool:
         """Tell whether code belongs to the user, or to the package of the function that was asked about."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import csv
 import functools
 import io
+import itertools
 import json
 import logging
 import math
@@ -13,6 +15,7 @@ import multiprocessing
 import queue
 import random
 import select
+import shelve
 import socket
 import sqlite3
 import subprocess
@@ -85,6 +88,18 @@ def test_a_temporary_file_is_found_inside_its_wrapper() -> None:
         assert handles_of(file) == ("HELD.file (_io.BufferedRandom)",)
 
 
+def test_a_file_is_found_behind_what_writes_to_it(tmp_path: Path) -> None:
+    with (tmp_path / "file").open("w") as file:
+        assert handles_of(file.write) == ("HELD (_io.TextIOWrapper)",)
+        assert handles_of(csv.writer(file)) == ("HELD (_csv.writer)",)
+        assert handles_of(csv.DictWriter(file, ["n"])) == ("HELD.writer (_csv.writer)",)
+
+
+def test_a_shelf_is_a_handle(tmp_path: Path) -> None:
+    with shelve.open(str(tmp_path / "shelf")) as shelf:
+        assert handles_of(shelf) == ("HELD (shelve.DbfilenameShelf)",)
+
+
 @pytest.mark.parametrize(
     ("make", "name"),
     [
@@ -128,6 +143,15 @@ def test_a_random_generator_is_a_handle() -> None:
     numpy_random = pytest.importorskip("numpy.random")
     assert handles_of(numpy_random.default_rng(1)) == ("HELD (numpy.random._generator.Generator)",)
     assert handles_of(numpy_random.RandomState(1)) == ("HELD (numpy.random.mtrand.RandomState)",)
+
+
+@pytest.mark.parametrize(
+    "held", [itertools.count(), iter([1, 2]), (n for n in range(3)), csv.reader(["a,b"])], ids=lambda held: type(held)
+)
+def test_what_gives_each_who_asks_something_else_is_a_handle(held: Iterator[object]) -> None:
+    name = f"{type(held).__module__}.{type(held).__name__}"
+    assert handles_of(held) == (f"HELD ({name})",)
+    assert handles_of(held.__next__) == (f"HELD ({name})",)
 
 
 class Model:
@@ -247,6 +271,9 @@ def cached(x: object) -> object:
         threading.local(),
         random.SystemRandom(),
         random.choice,
+        "".join,
+        sys.stdout.write,
+        len,
         Unusable(),
         [1, "a", None],
         object(),
