@@ -1,7 +1,8 @@
 """What loops have missed because no fresh interpreter was warm.
 
 To launch some does not pay within a short call, and does over many. So they are launched when as much has been missed
-as that costs: never much worse than who had known from the start how many calls were to come (ski rental).
+as that costs: never much worse than who had known from the start how many calls were to come (ski rental). The only
+call of a program does not pay for a next one, whatever it has missed: beside a thread, 0.14 s were 0.2 s.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ _in_vain: set[str] = set()  # digests of functions
 
 
 def hoped_for(digest: str, known: Known, told: Told, n_items: int, loop_s: float) -> int:
-    """Count what a call that stayed in the loop has missed; return how many interpreters to launch now, 0 for none.
+    """Count what a call that stayed in the loop has missed; return how many interpreters to launch now, 0 for none, for
+    what calls before it have missed.
 
     Args:
         digest: of the function.
@@ -37,8 +39,8 @@ def hoped_for(digest: str, known: Known, told: Told, n_items: int, loop_s: float
     plan = plan_if_warm(known, told, n_items)
     if plan.start_method != "spawn" or plan.predicted_s is None:
         return 0
-    _missed_s += max(0.0, loop_s - plan.predicted_s)
-    if _missed_s < _price * known[1].spawn_s:
+    before_s, _missed_s = _missed_s, _missed_s + max(0.0, loop_s - plan.predicted_s)
+    if before_s < _price * known[1].spawn_s:
         return 0
     _missed_s, _price = 0.0, 2 * _price
     return plan.n_jobs
