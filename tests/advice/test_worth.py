@@ -37,8 +37,9 @@ def timed(n_items: int, seconds: float, cpu_s: float | None = None) -> Timings:
 
 @pytest.fixture(autouse=True)
 def earlier(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have this process begin."""
+    """Have this process begin, without a thread."""
     monkeypatch.setattr(worth, "_missed_s", {})
+    monkeypatch.setattr(worth, "_count", int)
 
 
 def func(item: int) -> int:
@@ -82,6 +83,26 @@ def test_a_look_pays_where_much_work_is_left_or_where_nobody_knows_and_as_much_i
 ) -> None:
     monkeypatch.setattr(worth, "_calling_s", lambda: 4e-8)
     assert first_look_pays(func, timed(n_done, seconds), n_left, [1]) is pays
+
+
+@pytest.mark.usefixtures("n_cores")
+@pytest.mark.parametrize(
+    ("cpu_s", "n_left", "pays"),
+    [
+        pytest.param(0.003, 3_000, False, id="another look would pay, but not one for fresh interpreters"),
+        pytest.param(0.003, 4_100, True, id="so much is left that they do"),
+        pytest.param(0.0, 2_100, True, id="it waits: threads will do"),
+    ],
+)
+def test_beside_another_thread_a_look_pays_where_fresh_interpreters_do(
+    cpu_s: float, n_left: int, monkeypatch: pytest.MonkeyPatch, *, pays: bool
+) -> None:
+    monkeypatch.setattr(worth, "_calling_s", lambda: 4e-8)
+    timings = timed(100, 0.003, cpu_s)
+    assert first_look_pays(func, timings, n_left, [1])
+    monkeypatch.setattr(worth, "_missed_s", {})
+    monkeypatch.setattr(worth, "_count", lambda: 1)
+    assert first_look_pays(func, timings, n_left, [1]) is pays
 
 
 @pytest.mark.usefixtures("n_cores")
