@@ -96,6 +96,9 @@ def _target(text: str) -> tuple[str, str]:
     module, _, name = text.partition(":")
     if not module or not name:
         raise argparse.ArgumentTypeError(f"{text!r} is not module:function, such as package.module:function")
+    if module.endswith(".py"):
+        stem = os.path.basename(module).removesuffix(".py")
+        raise argparse.ArgumentTypeError(f"{module!r} is a file, not a module: write {stem}:{name}")
     return module, name
 
 

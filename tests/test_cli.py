@@ -12,6 +12,7 @@ import sys
 import time
 from contextlib import closing
 from pathlib import Path
+from types import MethodType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -523,6 +524,36 @@ def test_a_known_function_is_explained_for_the_items_of_its_last_run(
     assert "PLAN FOR 640 items" in out
 
 
+METHODS = """
+import amorsize
+class Model:
+    def __init__(self):
+        raise AssertionError("nobody asked for one")
+    @amorsize.parallelizable(n_jobs=1)
+    def square(self, x):
+        return x * x + 108
+    def cube(self, x):
+        return x * x * x + 109
+    @staticmethod
+    @amorsize.parallelizable
+    def halve(x):
+        return x // 2 + 110
+"""
+
+
+def test_a_method_is_known_as_that_of_an_object(
+    written: Callable[[str, str], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    written("method_work", METHODS)
+    assert cli.main(["explain", "method_work:Model"]) == 0
+    kind = sys.modules["method_work"].Model
+    made = object.__new__(kind)
+    for name, func in (("square", MethodType(kind.square, made)), ("cube", made.cube), ("halve", kind.halve)):
+        learn(function_key(func))
+        assert cli.main(["explain", f"method_work:Model.{name}"]) == 0
+        assert "PLAN FOR 640 items" in capsys.readouterr().out
+
+
 def test_the_plan_is_for_as_many_items_as_asked_for_and_keeps_the_decorators_options(
     written: Callable[[str, str], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -663,6 +694,7 @@ def test_the_doctor_finds_what_the_environment_forbids(
         (("cache", "list", "--jsn"), "--jsn"),
         (("explain", "module"), "'module' is not module:function"),
         (("explain", ":f"), "':f' is not module:function"),
+        (("explain", "./work.py:f"), "'./work.py' is a file, not a module: write work:f"),
         (("explain", "os:getcwd", "--items", "0"), "must be an int >= 1, got '0'"),
     ],
 )

@@ -6,6 +6,7 @@ import sys
 import warnings
 from contextlib import redirect_stdout
 from importlib import import_module
+from types import FunctionType, MethodType
 
 from amorsize.advice.adviser import Adviser
 from amorsize.advice.knowledge import Knowledge
@@ -71,10 +72,21 @@ def _find(module: str, name: str) -> Callable[..., object]:
     for part in name.split("."):
         if not hasattr(found, part):
             raise NotFound(f"{module} holds no {name}")
-        found = getattr(found, part)
+        holder, found = found, getattr(found, part)
+        if isinstance(holder, type) and isinstance(found, FunctionType):
+            found = _as_of_an_object(holder, part, found)
     if not callable(found):
         raise NotFound(f"{module}:{name} is no function but a {type(found).__name__}")
     return found
+
+
+def _as_of_an_object(kind: type, name: str, function: FunctionType) -> object:
+    """Return a method as objects of a class have it: by that it is known. None of the class's own code is run."""
+    held = next((base.__dict__[name] for base in kind.__mro__ if name in base.__dict__), None)
+    try:
+        return function if isinstance(held, staticmethod) else MethodType(function, object.__new__(kind))
+    except TypeError:  # an abstract class, or one that C code makes
+        return function
 
 
 def _spot(error: BaseException) -> str:
