@@ -151,7 +151,13 @@ class Mapper:
             age()
         from amorsize.short import run
 
-        return run(self._func, iterables, self.given(options), star=star, keep=self._keep)
+        try:
+            return run(self._func, iterables, self.given(options), star=star, keep=self._keep)
+        except BaseException as error:
+            from amorsize.engine.collect import shorten
+
+            shorten(error)
+            raise
 
     def given(self, options: "Mapping[str, object]") -> "tuple[Mapping[str, object], ...]":
         """Return the options of decorator, view and call, all checked."""

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import copy
 import pickle
-from typing import Any
+import traceback
+from typing import Any, Literal
 
 import pytest
 
-from amorsize import AmorsizeError, AmorsizeWarning, BackendUnavailable, ItemNotPicklable, RemoteError, WorkerDied
+from amorsize import (
+    AmorsizeError,
+    AmorsizeWarning,
+    BackendUnavailable,
+    ItemNotPicklable,
+    RemoteError,
+    WorkerDied,
+    parallelizable,
+    short,
+)
 
 ERRORS = [
     WorkerDied("a worker died", first=3, stop=4, exitcode=None, signal=9),
@@ -49,3 +59,38 @@ def test_the_finished_results_of_a_dead_worker_travel() -> None:
 
 def test_a_warning_is_for_the_users_eyes() -> None:
     assert issubclass(AmorsizeWarning, UserWarning)
+
+
+@parallelizable
+def item_fails(n: int) -> float:
+    return 1 / n
+
+
+def frames(error: BaseException) -> list[str]:
+    return [frame.name for frame in traceback.extract_tb(error.__traceback__)]
+
+
+def test_a_traceback_goes_from_the_call_to_the_users_own_code() -> None:
+    here = "test_a_traceback_goes_from_the_call_to_the_users_own_code"
+    with pytest.raises(ZeroDivisionError) as caught:
+        item_fails.pmap([1, 0])
+    assert frames(caught.value) == [here, "pmap", "item_fails"]
+    with pytest.raises(ZeroDivisionError) as caught:
+        item_fails.pmap(iter([1, 0]))
+    assert frames(caught.value) == [here, "pmap", "item_fails"]
+
+
+@pytest.mark.parametrize("start_method", [pytest.param("fork", marks=pytest.mark.needs_fork), "spawn"])
+def test_the_traceback_of_a_worker_begins_in_the_users_own_code(start_method: Literal["fork", "spawn"]) -> None:
+    with pytest.raises(ZeroDivisionError) as caught:
+        item_fails.pmap([1, 0], isolate=True, start_method=start_method)
+    assert frames(caught.value)[1:] == ["pmap"]
+    lines = caught.value.__notes__[0].splitlines()
+    assert [line.rpartition(" in ")[2] for line in lines if line.startswith("  File ")] == ["item_fails"]
+
+
+def test_what_goes_wrong_in_our_own_code_is_shown_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(short, "Work", None)
+    with pytest.raises(TypeError) as caught:
+        item_fails.pmap([1, 0])
+    assert frames(caught.value)[-2:] == ["_run", "run"]

@@ -20,6 +20,10 @@ OF_INITIALIZER = "amorsize: raised by initializer"
 """Begins the note on what an initializer raised: no item is to blame for that."""
 
 
+OF_ITEM = "amorsize: raised by item"
+"""Begins the note on what an item raised."""
+
+
 class Failures:
     """Of all items that have failed the lowest, as in the plain loop.
 
@@ -126,6 +130,30 @@ def explain_alone(error: BaseException, work: Work, results: list[object]) -> No
     explain(error, work, len(results), Finished([(0, results)]))
 
 
+def without_ours(error: BaseException) -> BaseException:
+    """Return an exception whose traceback begins at the user's own code: our frames tell nothing, and hold on to all of
+    the call."""
+    rest = error.__traceback__
+    while rest is not None and _is_ours(rest.tb_frame.f_globals.get("__name__", "")):
+        rest = rest.tb_next
+    return BaseException.with_traceback(error, rest)
+
+
+def _is_ours(module: str) -> bool:
+    return module.startswith("amorsize.") and not module.startswith("amorsize.testing.")
+
+
+def shorten(error: BaseException) -> None:
+    """Leave our frames out of a traceback that goes on in the user's code, or of an exception that tells itself what
+    came to which item. What else goes wrong is ours, and whoever mends it needs them."""
+    from amorsize.errors import AmorsizeError
+
+    whole, rest = error.__traceback__, without_ours(error).__traceback__
+    notes = error.__dict__.get("__notes__") or ()
+    if rest is None and not (isinstance(error, AmorsizeError) or any(str(note).startswith(OF_ITEM) for note in notes)):
+        BaseException.with_traceback(error, whole)
+
+
 def name_item(error: BaseException, index: int, find: Callable[[], object]) -> None:
     """Note on an exception of the user's function, or what stands in for it, which item raised it; our other errors say
     so themselves.
@@ -140,7 +168,7 @@ def name_item(error: BaseException, index: int, find: Callable[[], object]) -> N
     notes = error.__dict__.get("__notes__") or ()
     is_ours = isinstance(error, AmorsizeError) and not isinstance(error, RemoteError)
     if not is_ours and not any(str(note).startswith(OF_INITIALIZER) for note in notes):
-        add_note(error, f"amorsize: raised by item {index}: {_short(find)}")
+        add_note(error, f"{OF_ITEM} {index}: {_short(find)}")
 
 
 def name_iterable(error: BaseException, index: int) -> None:

@@ -13,7 +13,7 @@ import traceback
 from types import MemberDescriptorType
 
 from amorsize.engine import encoding
-from amorsize.engine.collect import add_note
+from amorsize.engine.collect import add_note, without_ours
 from amorsize.engine.encoding import REFUSALS
 from amorsize.engine.finished import Finished
 from amorsize.errors import ItemNotPicklable, RemoteError, WorkerDied, made_anew
@@ -33,9 +33,6 @@ parent. Also the causes of an exception that travel with it."""
 
 CAUSE, CONTEXT = "cause", "context"
 
-OURS = ("amorsize.engine.", "amorsize.inline")
-"""Modules that stand between whoever pickles and the user's own code."""
-
 ADDRESS = re.compile(" at 0x[0-9A-Fa-f]+")
 """In the repr of an object without one of its own, and never twice the same."""
 
@@ -48,7 +45,7 @@ def pack(error: BaseException) -> bytes:
 def _traceback(error: BaseException) -> str:
     """Return the traceback as Python prints it; where the exception's own attributes keep it from that, its lines."""
     try:
-        return "".join(traceback.format_exception(error))
+        return "".join(traceback.format_exception(without_ours(error)))
     except REFUSALS as failed:
         lines = "".join(traceback.format_tb(error.__traceback__))
         return f"{lines}{type(error).__qualname__}: cannot be printed ({_repr(failed)})\n"
@@ -167,7 +164,7 @@ def not_picklable(what: str, values: Sequence[object], start: int, cause: BaseEx
     index, value = next(refused, (start, values[0] if values else None))
     if isinstance(cause, MemoryError):
         add_note(cause, f"amorsize: raised when the {what} of item {index} was to be pickled")
-        return index, _without_ours(cause)
+        return index, without_ours(cause)
     path, type_name = culprit(value, what)
     if what == "result":
         told = "so a worker cannot send it back", "Return what it was made from instead"
@@ -180,17 +177,8 @@ def not_picklable(what: str, values: Sequence[object], start: int, cause: BaseEx
         type_name=type_name,
         path=path,
     )
-    error.__cause__ = _without_ours(cause)
+    error.__cause__ = without_ours(cause)
     return index, error
-
-
-def _without_ours(error: BaseException) -> BaseException:
-    """Return an exception whose traceback begins at the user's own code: our frames tell nothing, and hold on to all of
-    the call."""
-    rest = error.__traceback__
-    while rest is not None and rest.tb_frame.f_globals.get("__name__", "").startswith(OURS):
-        rest = rest.tb_next
-    return error.with_traceback(rest)
 
 
 def refusal(value: object) -> BaseException | None:
@@ -234,14 +222,14 @@ def not_rebuilt(what: str, message: Message, cause: BaseException) -> BaseExcept
     where = "in a worker" if what == "argument" else "in this process"
     if isinstance(cause, MemoryError):
         add_note(cause, f"amorsize: raised when the {what}s of {items} were to be rebuilt {where}")
-        return _without_ours(cause)
+        return without_ours(cause)
     error = ItemNotPicklable(
         f"the {what}s of {items} cannot be rebuilt {where}: {type(cause).__name__}: {cause}",
         index=message.start,
         type_name=type(cause).__name__,
         path=what,
     )
-    error.__cause__ = _without_ours(cause)
+    error.__cause__ = without_ours(cause)
     return error
 
 
