@@ -175,7 +175,7 @@ class Call:
                 self._block(work, results)
             self.end()
             settled = self.settle(results)
-            keep(self.report(len(settled)))
+            keep(uncollected(lambda: self.report(len(settled))))
             if work is not None and self.adviser is not None and self.adviser.misses_interpreters:
                 from amorsize.hiring import hire_ahead
 

@@ -136,3 +136,28 @@ def test_ctrl_c_right_after_the_collector_was_turned_off_leaves_it_on(monkeypatc
     with pytest.raises(KeyboardInterrupt):
         uncollected(tuple)
     assert gc.isenabled()
+
+
+LEARNED = """
+import gc
+import amorsize.advice.adviser  # loaded, it is asked by every call
+from amorsize import parallelizable
+
+done = []
+
+@parallelizable(n_jobs=1)
+def listed(n):
+    done.append(n)
+    return [n] * 1000
+
+n_done = []
+gc.set_threshold(50)
+gc.collect()
+gc.callbacks.append(lambda phase, info: n_done.append(len(done)))
+listed.pmap(range(100))
+print(listed.last_run.n_sampled, n_done.count(100))
+"""
+
+
+def test_results_are_gone_through_for_nothing_that_a_call_learns(fresh_python: Callable[..., str]) -> None:
+    assert fresh_python("-c", LEARNED) == "100 0\n"
