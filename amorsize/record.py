@@ -160,6 +160,6 @@ def report_of_loop(
         n_jobs=1,
         chunksize=max(1, n_items),
         measured_s=measured_s,
-        reason=reason or f"over after {measured_s * 1e3:.3g} ms: too short for workers to be considered",
+        reason=reason or f"over after {measured_s * 1e3:.3g} ms: too little to gain for workers to be considered",
         serial_s=serial_s,
     )

@@ -17,7 +17,7 @@ TOLD = {
     "generator_input.py": "pmap pulled 600 passwords",
     "io_bound.py": "threads take",
     "stdlib_complexity.py": "branches  function",
-    "too_quick.py": "too short for workers",
+    "too_quick.py": "too little to gain for workers",
     "with_pool.py": "break-even",
 }
 """What each example has to say, beside what it gained."""

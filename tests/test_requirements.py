@@ -106,7 +106,7 @@ def test_start_cost_is_that_of_the_operating_system_s_own_method_and_of_the_one_
 def test_fast_fail_a_job_too_small_is_the_loop_and_says_so() -> None:
     assert {pid for pid, _ in whose.pmap([3, 4, 5])} == {os.getpid()}
     assert report(whose).backend == "serial"
-    assert "too short for workers" in report(whose).reason
+    assert "too little to gain for workers" in report(whose).reason
     result = amorsize.optimize(burn, [3, 4, 5])
     assert (result.n_jobs, result.estimated_speedup) == (1, 1.0)
     assert "no clear gain" in result.reason

@@ -187,7 +187,10 @@ def _why_no_gain(
     if backend == "process" and model.decode_s >= item_s:
         return f"an item takes {span(item_s)}, and receiving its result from another process {span(model.decode_s)}"
     if start_s > most_s:
-        return f"nobody knows how many items come: {span(elapsed_s)} are too short to start workers for {span(start_s)}"
+        return (
+            f"nobody knows how many items come: after {span(elapsed_s)} it is too early to start workers, which takes "
+            f"{span(start_s)}"
+        )
     if best_s >= serial_s:
         return f"too little work ({_compared(expected, item_s, best)})"
     if _lost_before(profile, backend, item_s, expected):
