@@ -75,4 +75,5 @@ def _errand(adviser: Adviser, n_jobs: int, work: Work) -> Errand:
         foreign=lambda: foreign(work.func, tuple(dict.fromkeys(map(type, work.sample())))),
         otherwise=otherwise,
         n_threads=native_threads_of(adviser.asked, n_jobs),
+        name=adviser.knowledge.function.name,
     )

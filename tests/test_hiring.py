@@ -18,6 +18,7 @@ from amorsize import parallelizable, pmap
 from amorsize.advice import clearance, knowledge, missed
 from amorsize.calibration.costs import Costs
 from amorsize.engine.spawn import launch, warm
+from amorsize.identity.function import function_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -208,11 +209,12 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[int]
     return found
 
 
-def until_they_are_ready() -> None:
+def until_they_are_ready(func: Callable[[int], int] | None = None) -> None:
+    name = None if func is None else function_key(func).name
     until_s = time.monotonic() + LONG_S
-    while warm.n_resting() < 2 and time.monotonic() < until_s:
+    while warm.n_resting(name) < 2 and time.monotonic() < until_s:
         time.sleep(0.001)
-    assert warm.n_resting() == 2
+    assert warm.n_resting(name) == 2
 
 
 @pytest.mark.usefixtures("hopes")
@@ -225,6 +227,45 @@ def test_those_that_are_still_loading_the_function_do_not_count(
     assert warm.n_resting() == 0
     (tmp_path / "gate").touch()
     until_they_are_ready()
+
+
+@pytest.mark.usefixtures("hopes")
+def test_those_that_know_another_function_count_once_they_have_loaded_this_one_too(
+    elsewhere: Callable[[int], int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GATE", str(tmp_path / "gate"))
+    looped()
+    until_they_are_ready(whose)
+    name = function_key(elsewhere).name
+    assert warm.n_resting(name) == 0
+    looped(elsewhere)
+    assert warm.n_resting(name) == 0
+    (tmp_path / "gate").touch()
+    until_they_are_ready(elsewhere)
+    until_they_are_ready(whose)
+
+
+@pytest.mark.usefixtures("hopes")
+def test_those_that_have_run_a_function_are_told_from_those_that_know_it() -> None:
+    looped()
+    until_they_are_ready(whose)
+    name = function_key(whose).name
+    assert warm.n_resting(name, has_run=True) == 0
+    pmap(whose, FEW, backend="process", start_method="spawn", n_jobs=2)
+    assert warm.n_resting(name, has_run=True) > 0
+
+
+@pytest.mark.usefixtures("hopes")
+def test_those_that_are_loading_another_function_are_not_waited_for(
+    elsewhere: Callable[[int], int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GATE", str(tmp_path / "gate"))
+    looped()
+    until_they_are_ready()
+    looped(elsewhere)
+    statuses: list[Callable[[], Status]] = [worker.process.end for worker in warm._resting]
+    amorsize.shutdown()
+    assert [status() for status in statuses] == [(None, 9)] * 2
 
 
 @pytest.mark.usefixtures("hopes")

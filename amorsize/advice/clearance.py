@@ -100,15 +100,22 @@ def _known_unsendable(func: object) -> str | None:
     return _unsendable.get(likeness(func))
 
 
-def n_warm(start_method: str) -> int:
-    """Return how many fresh interpreters wait for work already."""
+def n_warm(start_method: str, name: str | None = None, *, has_run: bool = False) -> int:
+    """Return how many fresh interpreters wait for work already: as `engine.spawn.warm.n_resting`."""
     spawn = loaded("amorsize.engine.spawn.warm") if start_method == "spawn" else None
-    return 0 if spawn is None else spawn.n_resting()
+    return 0 if spawn is None else spawn.n_resting(name, has_run=has_run)
 
 
-def n_waiting(start_method: str) -> tuple[int, int]:
-    """Return how many workers wait for work already: fresh interpreters, and threads."""
-    return n_warm(start_method), n_resting()
+def n_waiting(start_method: str, name: str, known: Profile) -> tuple[int, int]:
+    """Return how many workers wait for work already: fresh interpreters that have loaded what a function needs, and
+    threads.
+
+    Args:
+        start_method: how processes are started.
+        name: of the function. Which others they know is no matter: 50 ms of items waited for an import of a second.
+        known: about it.
+    """
+    return n_warm(start_method, name, has_run=bool(known.first_call_s)), n_resting()
 
 
 def sends_items(start_method: str, n_left: int | None) -> bool:

@@ -76,6 +76,7 @@ def test_what_takes_too_long_to_be_sent_is_not_tried_again(monkeypatch: pytest.M
         pytest.param((*KNOWN[:3], Options(backend="serial")), TOLD, id="none is"),
         pytest.param((*KNOWN[:2], Capacity(n_cores=1), KNOWN[3]), TOLD, id="there is one core"),
         pytest.param((PROFILE.replace(send_s=0.01), *KNOWN[1:]), TOLD, id="sending costs more"),
+        pytest.param((PROFILE.replace(first_call_s=1.0), *KNOWN[1:]), TOLD, id="their first item would take long"),
         pytest.param((Profile.empty(), *KNOWN[1:]), TOLD, id="nothing is known"),
         pytest.param((PROFILE.replace(cpu_share=0.01), *KNOWN[1:]), TOLD, id="threads do better"),
     ],

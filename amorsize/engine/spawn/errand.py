@@ -64,6 +64,7 @@ class Errand(Record):
         foreign: returns what libraries hold here that it uses, as marshal knows it; None for nothing.
         otherwise: tells in the worker what of that is not so there, or None; can be looked up by its name.
         n_threads: native threads that each library may use in a worker; None for any number.
+        name: of the function, for who asks how many workers know it.
     """
 
     func: Callable[..., object]
@@ -74,6 +75,7 @@ class Errand(Record):
     foreign: Callable[[], Any] | None = None
     otherwise: Callable[[Any], str | None] | None = None
     n_threads: int | None = None
+    name: str = ""
 
     @property
     def initializer(self) -> Callable[..., object] | None:

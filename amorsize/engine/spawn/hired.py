@@ -45,13 +45,17 @@ class SpawnedWorker:
         link: the line to it; non-blocking.
         process: its process.
         is_outdated: it has loaded what has changed since, or was launched otherwise than one would be now.
-        is_ready: it has answered since its launch, and begins at once.
+        is_ready: it has answered what it was sent last, and begins at once.
+        knows: names of functions that it was ready for: what they import is loaded there.
+        has_run: those of them that it has run: what their first call loads or compiles is there, too.
     """
 
     def __init__(self, end: socket.socket, process: ChildProcess, lifeline: int | None) -> None:
         self.link = Line(end, IDLE_S)
         self.process = process
         self.is_outdated = self.is_ready = False
+        self.knows: set[str] = set()
+        self.has_run: set[str] = set()
         self._owner = os.getpid()
         _open[process.pid] = end, process, lifeline
         self._rests_since_s = self._hired_s = 0.0
@@ -72,6 +76,7 @@ class SpawnedWorker:
         if content is None and around == self._around and self.link.is_accepted:
             self.link.set_up_again()
             return
+        self.is_ready = False
         self._key, self._around = packed.key, around
         self._has_run_initializer |= packed.errand.initializer is not None
         told = around, packed.key, packed.digest, packed.foreign, packed.errand.n_threads, content, packed.is_named
@@ -146,7 +151,8 @@ class SpawnedWorker:
             return False
         if self._has_run_initializer and not self.link.is_accepted:  # it had no task: did the initializer fail?
             return False
-        self.is_ready |= self.link.is_accepted
+        if self.link.is_accepted:
+            self._is_ready_for(self.has_run)
         self._rests_since_s = self._hired_s
         if not self.link.is_told_to_rest or monotonic() - self._hired_s > SHORT_CALL_S:
             self._rests_since_s = monotonic()
@@ -156,9 +162,15 @@ class SpawnedWorker:
     def look(self) -> None:
         """Notice whether this resting worker has answered meanwhile: one that was hired ahead may still be starting."""
         for message in self.link.receive():
-            self.is_ready = True
+            self._is_ready_for(self.knows)
             if message.kind == REFUSED:
                 self._key = b""  # asked once more, it tells why
+
+    def _is_ready_for(self, names: set[str]) -> None:
+        self.is_ready = True
+        if self._packed is not None:
+            names.add(self._packed.errand.name)
+            self.knows |= names
 
     @property
     def pidfd(self) -> int | None:

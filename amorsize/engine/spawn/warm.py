@@ -137,14 +137,20 @@ def release(workers: Iterable[SpawnedWorker]) -> None:
         _dismiss(ended)
 
 
-def n_resting() -> int:
-    """Return how many workers wait for the next call, and begin at once."""
+def n_resting(name: str | None = None, *, has_run: bool = False) -> int:
+    """Return how many workers wait for the next call, and begin at once.
+
+    Args:
+        name: of a function that they have to know; None for any.
+        has_run: whether they must have run it.
+    """
     for worker in [worker for worker in list(_resting) if not worker.is_ready]:
         with Held():
             if _takes(worker):  # nobody else hears it then
                 worker.look()
                 _resting.append(worker)
-    return sum([worker.is_ready for worker in list(_resting)])
+    ready = [worker for worker in list(_resting) if worker.is_ready]
+    return sum([name is None or name in (worker.has_run if has_run else worker.knows) for worker in ready])
 
 
 def shutdown() -> None:
