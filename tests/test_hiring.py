@@ -151,6 +151,16 @@ def test_a_function_that_takes_too_long_to_be_sent_is_not_waited_for(monkeypatch
     assert len(missed._in_vain) == 1
 
 
+def test_for_a_function_that_imports_in_its_body_none_are_hired(hopes: list[int]) -> None:
+    def imports(n: int) -> int:
+        import numpy as _  # noqa: F401 - what it would be
+
+        return whose(n)
+
+    looped(imports)
+    assert not hopes
+
+
 @pytest.mark.usefixtures("hopes")
 def test_a_call_that_uses_them_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(missed, "_price", 8)

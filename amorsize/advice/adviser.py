@@ -163,7 +163,7 @@ class Adviser:
         self.profile = self.knowledge.profile.learn(seen.without_items() if self._is_expected else seen)
         profile = self.profile.replace(**supposed) if supposed else self.profile
         own = self.stays, self._feeds, self._start_method, self._no_processes, self._no_threads
-        waiting = n_waiting(self._start_method, self.knowledge.function.name, self.profile)
+        waiting = n_waiting(self._start_method, self.knowledge.function.name, self._func, self.profile)
         told: Told = (n_left, timings.total_s + computed_s, self._n_ahead, waiting, *own)
         asked = (profile, self.knowledge.costs, room, self.options), told
         self.asked = self.asked if supposed or computed_s else asked

@@ -7,6 +7,7 @@ import sys
 from amorsize.advice.shares import may_be_native
 from amorsize.calibration.sending import is_alike, price_of
 from amorsize.clocks import loaded, n_resting
+from amorsize.identity.code import CODE_TYPE, code_facts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -106,16 +107,25 @@ def n_warm(start_method: str, name: str | None = None, *, has_run: bool = False)
     return 0 if spawn is None else spawn.n_resting(name, has_run=has_run)
 
 
-def n_waiting(start_method: str, name: str, known: Profile) -> tuple[int, int]:
+def n_waiting(start_method: str, name: str, func: object, known: Profile) -> tuple[int, int]:
     """Return how many workers wait for work already: fresh interpreters that have loaded what a function needs, and
     threads.
 
     Args:
         start_method: how processes are started.
         name: of the function. Which others they know is no matter: 50 ms of items waited for an import of a second.
+        func: the function.
         known: about it.
     """
-    return n_warm(start_method, name, has_run=bool(known.first_call_s)), n_resting()
+    return n_warm(start_method, name, has_run=bool(known.first_call_s) or loads_later(func)), n_resting()
+
+
+def loads_later(func: object) -> bool:
+    """Tell whether a function imports, in its body, what takes its first call in a process longer."""
+    code = getattr(getattr(func, "__func__", func), "__code__", None)
+    if not isinstance(code, CODE_TYPE):
+        return False
+    return any(name.partition(".")[0] not in sys.stdlib_module_names for name in code_facts(code).imports)
 
 
 def sends_items(start_method: str, n_left: int | None) -> bool:
