@@ -26,7 +26,7 @@ def test_counting_needs_no_other_thread() -> None:
     ("module", "ask", "answer"),
     [
         ("amorsize.engine.bare", lambda: clocks.n_resting(), 0),
-        ("amorsize.engine.spawn.warm", lambda: clearance.n_warm("spawn"), 0),
+        ("amorsize.engine.spawn.warm", lambda: clearance.n_warm(), 0),
         ("amorsize.options", lambda: short._is_plain(), True),
     ],
 )

@@ -80,7 +80,7 @@ def _no_spawn() -> str | None:
         if error.errno is None:  # a signal handler's
             raise
         return f"no interpreter can be launched ({error})"
-    return None if n_warm("spawn") else launch.refusal()
+    return None if n_warm() else launch.refusal()
 
 
 _unsendable: dict[str, str] = {}  # by likeness: why the function cannot be sent, which takes 0.1 s to find out
@@ -101,9 +101,9 @@ def _known_unsendable(func: object) -> str | None:
     return _unsendable.get(likeness(func))
 
 
-def n_warm(start_method: str, name: str | None = None, *, has_run: bool = False) -> int:
+def n_warm(name: str | None = None, *, has_run: bool = False) -> int:
     """Return how many fresh interpreters wait for work already: as `engine.spawn.warm.n_resting`."""
-    spawn = loaded("amorsize.engine.spawn.warm") if start_method == "spawn" else None
+    spawn = loaded("amorsize.engine.spawn.warm")
     return 0 if spawn is None else spawn.n_resting(name, has_run=has_run)
 
 
@@ -117,7 +117,9 @@ def n_waiting(start_method: str, name: str, func: object, known: Profile) -> tup
         func: the function.
         known: about it.
     """
-    return n_warm(start_method, name, has_run=bool(known.first_call_s) or loads_later(func)), n_resting()
+    if start_method != "spawn":
+        return 0, n_resting()
+    return n_warm(name, has_run=bool(known.first_call_s) or loads_later(func)), n_resting()
 
 
 def loads_later(func: object) -> bool:
