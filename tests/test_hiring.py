@@ -17,6 +17,7 @@ import amorsize.advice.adviser  # loaded, it is asked by every call
 from amorsize import parallelizable, pmap
 from amorsize.advice import clearance, knowledge, missed
 from amorsize.calibration.costs import Costs
+from amorsize.engine.spawn import hired as hired_workers
 from amorsize.engine.spawn import launch, warm
 from amorsize.identity.function import function_key
 
@@ -253,6 +254,14 @@ def test_those_that_know_another_function_count_once_they_have_loaded_this_one_t
     (tmp_path / "gate").touch()
     until_they_are_ready(elsewhere)
     until_they_are_ready(whose)
+
+
+@pytest.mark.usefixtures("hopes")
+def test_those_that_will_not_be_hired_again_because_they_soon_end_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    looped()
+    until_they_are_ready()
+    monkeypatch.setattr(hired_workers, "IDLE_S", 0.0)
+    assert warm.n_resting() == 0
 
 
 @pytest.mark.usefixtures("hopes")

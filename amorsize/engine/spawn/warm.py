@@ -149,7 +149,7 @@ def n_resting(name: str | None = None, *, has_run: bool = False) -> int:
             if _takes(worker):  # nobody else hears it then
                 worker.look()
                 _resting.append(worker)
-    ready = [worker for worker in list(_resting) if worker.is_ready]
+    ready = [worker for worker in list(_resting) if worker.is_ready and not worker.is_useless]
     return sum([name is None or name in (worker.has_run if has_run else worker.knows) for worker in ready])
 
 
