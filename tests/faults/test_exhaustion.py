@@ -10,6 +10,7 @@ as the likely reason: `test_crash_matrix.py`.
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -84,6 +85,20 @@ def test_any_number_of_free_descriptors_gives_the_right_answer(kind: str, start_
         assert len(told) <= 1
         n_told += len(told)
     assert n_told > 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_where_native_threads_cannot_be_limited_it_is_the_loop(
+    kind: str, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def limit(_n_threads: object) -> Any:  # it reads which libraries are loaded
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr("amorsize.engine.fed.forked.limit", limit)
+    assert KINDS[kind](**PROCESS, start_method="fork") == DOUBLES
+    gc.collect()  # a socket that nobody has closed would be told
+    (text,) = told
+    assert os.strerror(errno.EMFILE) in text
 
 
 # ---- processes

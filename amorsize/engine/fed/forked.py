@@ -72,6 +72,13 @@ class ForkedCrew:
         Raises:
             OSError: where there is room for none.
         """
+        give_back = limit(self._n_threads)  # workers inherit it
+        try:
+            return self._fork(n_workers)
+        finally:
+            give_back()
+
+    def _fork(self, n_workers: int) -> list[ForkedSeat]:
         self._lifeline = self._lifeline or Lifeline()
         pids: list[int] = []
         lines, shortage = _open_lines(n_workers)
@@ -84,13 +91,11 @@ class ForkedCrew:
 
         strange = [fd for seat in self._seats for fd in seat.descriptors()]
         ends = [((here.fileno(),), (there.fileno(),)) for here, there in lines]
-        give_back = limit(self._n_threads)  # workers inherit it
         try:
             fork_children(live, ends, strange, pids, self._lifeline, self._held)
         except OSError as error:
             shortage = error
         finally:
-            give_back()
             for _, there in lines:
                 there.close()
             for here, _ in lines[len(pids) :]:
