@@ -111,6 +111,7 @@ def test_isolate_keeps_every_item_out_of_the_caller() -> None:
 
 
 @pytest.mark.needs_fork
+@pytest.mark.usefixtures("gaining")
 def test_the_second_call_samples_nothing() -> None:
     burn.pmap([20_000] * 50)
     assert report(burn).n_sampled
@@ -173,6 +174,7 @@ def nest(n: int) -> tuple[int, str]:
 
 @pytest.mark.fault("R13")
 @pytest.mark.needs_fork
+@pytest.mark.usefixtures("gaining")
 def test_a_call_inside_a_worker_stays_in_the_loop() -> None:
     for index, (n, reason) in enumerate(pmap(nest, range(4), isolate=True, n_jobs=2)):
         assert n == index

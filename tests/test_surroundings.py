@@ -102,6 +102,7 @@ def call_in_a_worker_of_somebody_else(_: int) -> tuple[int, set[int], str]:
 
 @pytest.mark.fault("R13")
 @pytest.mark.needs_fork
+@pytest.mark.usefixtures("gaining")
 def test_in_a_worker_of_multiprocessing_a_call_is_the_loop() -> None:
     with multiprocessing.get_context("fork").Pool(2) as pool:
         found = pool.map(call_in_a_worker_of_somebody_else, range(4))
