@@ -120,6 +120,7 @@ def test_the_second_call_samples_nothing() -> None:
     assert "items" in report(burn).reason
 
 
+@pytest.mark.usefixtures("computing")
 def test_what_is_left_at_the_end_is_no_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     one_by_one = lambda work, results, timings, _size, _until_s: advance(work, results, timings, 1, 0.0)  # noqa: E731
     monkeypatch.setattr("amorsize.call.advance", one_by_one)

@@ -103,6 +103,7 @@ def test_start_cost_is_that_of_the_operating_system_s_own_method_and_of_the_one_
         assert usual.predicted_s < fresh.predicted_s
 
 
+@pytest.mark.usefixtures("computing")
 def test_fast_fail_a_job_too_small_is_the_loop_and_says_so() -> None:
     assert {pid for pid, _ in whose.pmap([3, 4, 5])} == {os.getpid()}
     assert report(whose).backend == "serial"
