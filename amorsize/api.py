@@ -154,9 +154,10 @@ class Mapper:
         try:
             return run(self._func, iterables, self.given(options), star=star, keep=self._keep)
         except BaseException as error:
-            from amorsize.engine.collect import shorten
+            if "amorsize.engine.collect" in sys.modules:  # else no item has run into it: loading might raise another
+                from amorsize.engine.collect import shorten
 
-            shorten(error)
+                shorten(error)
             raise
 
     def given(self, options: "Mapping[str, object]") -> "tuple[Mapping[str, object], ...]":

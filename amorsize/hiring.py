@@ -37,9 +37,8 @@ def hire_ahead(adviser: Adviser, work: Work, loop_s: float) -> None:
     from amorsize.advice.clearance import loads_later, note_unsendable
     from amorsize.advice.missed import are_in_vain, hoped_for
 
-    if adviser.asked is None or adviser.options.initializer is not None:  # that belongs to a call's own workers
-        return
-    if loads_later(work.func):
+    # An initializer belongs to a call's own workers.
+    if adviser.asked is None or adviser.options.initializer is not None or loads_later(work.func):
         return
     digest = adviser.knowledge.function.digest
     n_workers = hoped_for(digest, *adviser.asked, work.n_items, loop_s)
