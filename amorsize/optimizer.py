@@ -265,6 +265,8 @@ def _warnings(func: Callable[..., Any], found: OptimizationResult[X], limits: Li
         yield f"{name} uses {handle}, which two processes must not share: open it inside the function"
     for written in reached.writes:
         yield f"{name} assigns the global {written}, and what a worker assigns stays there: return the value instead"
+    for changed in [each for each in reached.changes.named if each not in reached.writes]:
+        yield f"{name} changes {changed}, and what a worker changes stays there: return the value instead"
     if found.jobs_by_memory is not None and found.jobs_by_memory < found.jobs_by_cores:
         yield f"there are cores for {found.jobs_by_cores} workers, and memory for {found.jobs_by_memory} only"
     cpu_share = trial.profile.cpu_share

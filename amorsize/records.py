@@ -23,6 +23,20 @@ class FunctionKey(Record):
     name: str
 
 
+class Changes(Record):
+    """What a function changes in place, so that what a worker process changes stays in it.
+
+    Attributes:
+        named: what outlives the call, as the user writes it: `results`, `self.n_seen`.
+        item: the parameter that holds the item, where a function that returns nothing changes that.
+        is_silent: the function returns nothing.
+    """
+
+    named: tuple[str, ...] = ()
+    item: str | None = None
+    is_silent: bool = False
+
+
 class Reach(Record):
     """What a function shares with the rest of the program through globals, cells, defaults and `self`.
 
@@ -34,6 +48,7 @@ class Reach(Record):
         context: context variables that have a value in the caller's context: a fresh interpreter does not know it.
         brought: what a `threading.local` holds and the function does not assign: no other thread, and no fresh
             interpreter, has it.
+        changes: what the function changes in place.
     """
 
     handles: tuple[str, ...] = ()
@@ -41,6 +56,7 @@ class Reach(Record):
     thread_handles: tuple[str, ...] = ()
     context: tuple[str, ...] = ()
     brought: tuple[str, ...] = ()
+    changes: Changes = Changes()
 
 
 class InputClass(Record):

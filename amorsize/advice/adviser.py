@@ -9,7 +9,7 @@ from __future__ import annotations
 from math import sqrt
 from time import perf_counter, time
 
-from amorsize.advice.clearance import how_to_start, n_waiting, no_threads, prices, sends_items, shared_handle, unlike
+from amorsize.advice.clearance import how_to_start, n_waiting, no_threads, objection, prices, sends_items, unlike
 from amorsize.advice.plans import alone_first_s, pause_s, plan_for
 from amorsize.advice.shares import CpuShare, may_be_native
 from amorsize.calibration.front import is_expected
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from amorsize.advice.plans import Known, Told
     from amorsize.inline import Timings
     from amorsize.options import Options
-    from amorsize.records import Evidence, Plan, Reach
+    from amorsize.records import Evidence, Plan
 
     Sample = Callable[[], Sequence[object]]
 
@@ -247,8 +247,12 @@ class Adviser:
             self._start_method, self._no_fork, refusal = how_to_start(self.options.start_method, *shared)
         elif not is_asked:
             refusal = thread_refusal()
-        if refusal is None and len(self._cleared) == 1:
-            refusal = self._shared(reached, None if is_asked else sample)
+        if refusal is None:
+            name = self.knowledge.function.name
+            handle, lost, warning = objection(reached, name, backend, sample, is_asked=is_asked)
+            self.stays, refusal = handle or self.stays, handle or lost
+            if warning is not None:
+                self.warn(warning)
         if is_asked and refusal is not None:
             self.stay(refusal)
         elif not is_asked and backend == "thread":
@@ -262,19 +266,6 @@ class Adviser:
         price, refusal = prices(results, sent, self.profile.send_s or 0.0)
         self._shown.update(price)
         return refusal
-
-    def _shared(self, reached: Reach, sample: Sample | None) -> str | None:
-        """Warn of globals that the function assigns; return which live handle, its own or its items', keeps the call in
-        the caller, and say so, unless workers were asked for: then there is no sample."""
-        name = self.knowledge.function.name
-        handle, writes = shared_handle(reached, name, sample)
-        if writes is not None:
-            self.warn(writes)
-        if handle is None or sample is None:
-            return None
-        self.stays = handle
-        self.warn(f"{name} runs as a plain loop: {handle}. Open or make it inside the function to run in parallel.")
-        return handle
 
     def stay(self, why: str) -> None:
         """Keep the call in the caller although workers were to run it, and say so.
@@ -293,5 +284,5 @@ class Adviser:
         """Warn once per process, and in every report that it concerns; never in the place of an error."""
         from amorsize.errors import warn_once
 
-        self.warnings.append(text)
+        self.warnings += [text] if text not in self.warnings else []
         warn_once(text, beside)

@@ -135,27 +135,53 @@ def sends_items(start_method: str, n_left: int | None) -> bool:
     return start_method == "spawn" or n_left is None
 
 
-def shared_handle(
-    reached: Reach, name: str, sample: Callable[[], Sequence[object]] | None
-) -> tuple[str | None, str | None]:
-    """Return which live handle workers would share, and a warning of globals that the function assigns.
+def objection(
+    reached: Reach, name: str, backend: str, sample: Callable[[], Sequence[object]], *, is_asked: bool
+) -> tuple[str | None, str | None, str | None]:
+    """Return which live handle keeps the call in the caller; else why no worker may join, as all that it did would be
+    lost; and a warning of that, or of what else a worker would keep to itself.
 
     Args:
         reached: what the function reaches.
         name: of the function.
-        sample: returns some items, which may hold one; None where that is no matter.
+        backend: that of the workers.
+        sample: returns some items, which may hold a handle.
+        is_asked: workers were asked for, whatever they share: there is a warning at most.
     """
     from amorsize.identity.reach import shared_by
 
-    handle = reached.handles[0] if reached.handles else None if sample is None else shared_by(sample())
-    if handle is not None:
-        return f"it uses {handle}, which two workers must not share", None
-    if not reached.writes:
-        return None, None
-    return None, (
-        f"{name} assigns the global {reached.writes[0]}, and what a worker assigns stays in the worker "
-        "(or, in threads, is overwritten by the next): return the value instead"
+    if not is_asked:
+        found = reached.handles[0] if reached.handles else shared_by(sample())
+        if found is not None:
+            handle = f"it uses {found}, which two workers must not share"
+            warning = f"{name} runs as a plain loop: {handle}. Open or make it inside the function to run in parallel."
+            return handle, None, warning
+    changed = _changed(reached, sample) if backend == "process" else None
+    if changed is not None and reached.changes.is_silent and not is_asked:
+        lost = f"it returns nothing and changes {changed}, of which a worker has a copy"
+        cure = "Return the value instead, or ask for backend='process'."
+        return None, lost, f"{name} is given no worker processes: {lost}. {cure}"
+    stays = "stays in the worker (or, in threads, is overwritten by the next): return the value instead"
+    if reached.writes:
+        return None, None, f"{name} assigns the global {reached.writes[0]}, and what a worker assigns {stays}"
+    if changed is None:
+        return None, None, None
+    return (
+        None,
+        None,
+        f"{name} changes {changed}, and what a worker changes stays in the worker: return the value instead",
     )
+
+
+def _changed(reached: Reach, sample: Callable[[], Sequence[object]]) -> str | None:
+    """Return what the function changes that a worker has a copy of."""
+    if reached.changes.named:
+        return reached.changes.named[0]
+    if reached.changes.item is None:
+        return None
+    from amorsize.identity.changes import is_of_one_process
+
+    return f"its argument {reached.changes.item}" if all(map(is_of_one_process, sample())) else None
 
 
 def no_threads(func: Callable[..., object], reached: Reach, items: Sequence[object]) -> str | None:

@@ -12,6 +12,8 @@
     imports.py                     modules that code imports itself, loaded or not
     unchanged.py                   whether a function is what it was when it was last asked about
     handles.py                     types whose objects are live handles
+    uses.py                        which attributes and elements of what has a name code reads and changes
+    changes.py                     what a function changes in place, and a worker process has a copy of
     stores.py                      whose attributes code assigns
     scratch.py                     what code keeps for a moment where all threads share it
     process_state.py               what belongs to the whole process, so that threads would set it for each other

@@ -43,6 +43,12 @@ _MUTATORS = frozenset({
     "setdefault", "sort", "update",
 })  # fmt: skip
 
+# How a code that returns something, and one that returns a constant, end; on some Pythons alike.
+_RETURN_VALUE, _RETURN_CONST = (lambda x: x).__code__.co_code[-2], (lambda: None).__code__.co_code[-2]
+
+# Flags of what returns something to be awaited or iterated: generator, coroutine, both, asynchronous generator.
+_LAZY_FLAGS = 0x20 | 0x80 | 0x100 | 0x200
+
 # The flags that change what a call does: *args, **kwargs, generator, coroutine, asynchronous generator.
 _CALL_FLAGS = 0x04 | 0x08 | 0x20 | 0x80 | 0x200
 
@@ -104,6 +110,11 @@ class CodeFacts:
         said = (blanked, constants, code.co_names, code.co_freevars, code.co_exceptiontable, called)
         self.digest: bytes = blake2b(written(said), digest_size=16).digest()
 
+    @property
+    def may_change(self) -> bool:
+        """Whether it may change something that it has not made itself."""
+        return self.mutates or bool(self.written)
+
     def _scan(self) -> tuple[bytes, tuple[object, ...]]:
         """Note what the instructions assign; return them with blanked constants, and the constants."""
         code = self.code
@@ -163,6 +174,24 @@ def _constant(const: object) -> object:
     if type(const) is frozenset:  # its order depends on the hash seed
         return "frozenset", tuple(sorted(written(_constant(inner)) for inner in const))
     return repr(const) if type(const) is slice else const
+
+
+def returns_nothing(code: CodeType) -> bool:
+    """Tell whether a code returns None wherever it ends, as without any `return`; 1 us for 20 instructions."""
+    if code.co_flags & _LAZY_FLAGS:
+        return False
+    instructions, extended, is_none = code.co_code, 0, False
+    for at in range(0, len(instructions), 2):
+        operation, operand = instructions[at], instructions[at + 1] | extended
+        extended = operand << 8 if operation == _EXTENDED else 0
+        if operation in _CONSTANT:
+            is_none = code.co_consts[operand] is None
+        if operation in (_RETURN_VALUE, _RETURN_CONST):
+            if not is_none:
+                return False
+        elif operation and operation not in _CONSTANT:
+            is_none = False
+    return True
 
 
 _remembered: dict[int, CodeFacts] = {}

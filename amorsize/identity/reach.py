@@ -1,9 +1,8 @@
 """Find what a function shares with the rest of the program: live handles that it can lay its hands on.
 
 Walked: globals that the code names (through the user's functions, modules and classes), cells, defaults, `self`, the
-arguments of partials, the attributes of objects, the elements of containers, what an `lru_cache` or a
-`threading.local` holds. The walk is bounded and runs before each fork, because a file may have been opened since; 5 to
-30 us for a small function.
+arguments of partials, attributes, elements of containers, what an `lru_cache` or a `threading.local` holds. The walk is
+bounded and runs before each fork, because a file may have been opened since; 5 to 30 us for a small function.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from amorsize.identity.loads import (
 from amorsize.identity.origin import library, module_library
 from amorsize.identity.unchanged import while_unchanged
 from amorsize.identity.values import PLAIN
-from amorsize.records import Reach
+from amorsize.records import Changes, Reach
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,25 +59,31 @@ def reach(func: object) -> Reach:
     """Return the live handles that `func` reaches and the globals that it assigns; never calls it, never raises.
 
     Example:
-        >>> reach(print)
-        Reach(handles=(), writes=(), thread_handles=(), context=(), brought=())
+        >>> reach(print).handles
+        ()
     """
-    return _reached(_Walk(func))
+    return _reached(func, _Walk(func))
 
 
 def reach_with(func: object, items: Iterable[object]) -> Reach:
     """Return the same of a function with items like these: what it calls on them counts, too."""
     kinds = kinds_of(items)
-    return _reached(_Walk(func, kinds=kinds)) if kinds else reach(func)
+    return _reached(func, _Walk(func, kinds=kinds)) if kinds else reach(func)
 
 
-def _reached(walk: _Walk) -> Reach:
+def _reached(func: object, walk: _Walk) -> Reach:
+    changed = Changes()
+    if changing := [each for each in walk.functions if code_facts(each.__code__).may_change]:
+        from amorsize.identity.changes import changes
+
+        changed = changes(func, changing, walk.objects)
     return Reach(
         handles=tuple(walk.handles.values()),
         writes=tuple(sorted(walk.writes)),
         thread_handles=tuple(walk.thread_handles.values()),
         context=tuple(walk.context),
         brought=tuple(walk.brought()),
+        changes=changed,
     )
 
 
@@ -99,10 +104,7 @@ def shared_by(items: Iterable[object]) -> str | None:
 
 
 def walked(func: object, items: Iterable[object]) -> tuple[list[FunctionType], list[tuple[str, object, CodeFacts]]]:
-    """Return the user's functions that `func` reaches with items like these, and the objects, each with its path.
-
-    Like `reach`, it neither calls it nor raises. It is asked before threads only, and not remembered.
-    """
+    """Return the user's functions that `func` reaches with items like these, and the objects, each with its path."""
     walk = _Walk(func, kinds=kinds_of(items))
     return walk.functions, walk.objects
 
@@ -147,8 +149,8 @@ class _Walk:
 
     def _meet_methods(self) -> None:
         """Put into the queue what the code names of all classes met: an object may have come to it from anywhere."""
-        named = [code_facts(function.__code__).names for function in self.functions if self.kinds]
-        names = sorted({name for each in named for name in each})
+        codes = [function.__code__ for function in self.functions if self.kinds]
+        names = sorted({name for code in codes for name in code_facts(code).names})
         for kind in self.kinds.values():
             held = [(name, kind.__dict__[name]) for name in names if name in kind.__dict__]
             self._meet_all(kind.__name__, held, NO_FACTS)
@@ -158,8 +160,7 @@ class _Walk:
             self.found[id(value)] = f"{path} ({handles.type_name(value)})"
 
     def _note_generators(self) -> None:
-        """Note the random generators that the code draws from: what nobody names is only kept, as by a model that drew
-        its first numbers."""
+        """Note the random generators that the code draws from: what nobody names, a model has kept from its start."""
         drawing = [function.__code__ for function in self.functions if function.__name__ not in CONSTRUCTORS]
         named = {name for code in drawing for name in code_facts(code).names}
         for path, value in self.generators:
@@ -220,12 +221,12 @@ class _Walk:
         if self._is_ours(namespace):
             self.functions.append(function)
             self.writes |= facts.globals_written
-            self._meet_all("", globals_of(function, facts), facts, own=library(namespace) is None)
+            named = globals_of(function, facts)
             if facts.imports:
                 from amorsize.identity.imports import absolute
 
-                loaded: Named = [(name, sys.modules.get(name)) for name in absolute(facts.imports, namespace)]
-                self._meet_all("", loaded, facts, own=library(namespace) is None)
+                named += [(name, sys.modules.get(name)) for name in absolute(facts.imports, namespace)]
+            self._meet_all("", named, facts, own=library(namespace) is None)
             self._meet_all("", defaults(function), facts, own=own)
         self._meet_all("", cells(function), facts, own=own)
         wrapped = getattr(function, "__wrapped__", None)

@@ -1,0 +1,182 @@
+"""What functions change in place that a worker process has a copy of, and what only looks as if it were changed."""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from amorsize.identity.changes import is_of_one_process
+from amorsize.identity.reach import reach
+from amorsize.records import Changes
+
+PROGRAM = """
+import functools, threading
+from collections import Counter, OrderedDict, defaultdict, deque
+results, seen, counts, groups, known = [], set(), Counter(), defaultdict(list), {{}}
+stats, latest, buffer, order = {{"n": 0}}, deque(), bytearray(), OrderedDict()
+class Tally:
+    total = 0
+    log = []
+    def __init__(self): self.items = []; self.items.append(0); self.total += 1
+    def add(self, n): self.items.append(n)
+    def count(self, n): self.total += n; return n
+    def keep(self, n): self.last = n; return n
+    def set_up(self, n): self.last = n
+    @classmethod
+    def note(cls, n): cls.log.append(n); return n
+    def __call__(self, n): self.total = self.total + n; return n
+tally = Tally()
+around = [tally]
+{f}
+"""
+
+
+def made(source: str, **names: object) -> Any:
+    """Return what is called `f` after a source text was run as a module of the user's; a bare body becomes one."""
+    f = source if "f(" in source or "f =" in source else f"def f(n):\n {source}"
+    namespace: dict[str, Any] = {"__name__": "users_module", **names}
+    exec(PROGRAM.format(f=f), namespace)
+    return namespace["f"]
+
+
+CHANGED = [
+    ("results.append(n)", "results"),
+    ("results.extend([n]); return n", "results"),
+    ("[results.append(m) for m in n]; return n", "results"),
+    ("push = results.append; push(n); return n", "results"),
+    ("list(map(results.append, n)); return n", "results"),
+    ("if n not in seen: seen.add(n)\n return n", "seen"),
+    ("latest.appendleft(n); return n", "latest"),
+    ("buffer.extend(n); return n", "buffer"),
+    ("counts.update(n); return n", "counts"),
+    ("seen.update(n); return n", "seen"),
+    ("counts[n] += 1; return n", "counts"),
+    ("counts[n % 3 if n else 1] += 1; return n", None),  # not read: where an instruction may be jumped to
+    ("stats['n'] += len(str(n)) + 1; return n", "stats"),
+    ("stats['n'] = stats.get('n', 0) + 1; return n", "stats"),
+    ("groups[n % 3].append(n); return n", "groups[...]"),
+    ("known.setdefault(n, []).append(n); return n", "known[...]"),
+    ("tally.total += n; return n", "tally.total"),
+    ("tally.total = tally.total + n; return n", "tally.total"),
+    ("around[0].total += n; return n", "around[...].total"),
+    ("tally.add(n); return n", "tally.items"),
+    ("Tally.total += n; return n", "Tally.total"),
+    ("f.calls = f.calls + 1; return n", "f.calls"),
+    ("def f(n, own=[]): own.append(n); return own", "own"),
+    ("def g(own, n): own.append(n); return n\nf = functools.partial(g, results)", "own"),
+    ("def g(n, own): own.append(n); return n\nf = functools.partial(g, own=results)", "own"),
+    ("def g(n): results.append(n)\ndef f(n): g(n); return n", "results"),
+    ("f = tally.count", "self.total"),
+    ("f = Tally.note", "cls.log"),
+    ("f = tally", "self.total"),
+    ("f = functools.lru_cache(tally.count)", "self.total"),
+    ("def g():\n n_seen = 0\n def f(n):\n  nonlocal n_seen\n  n_seen += 1\n  return n\n return f\nf = g()", "n_seen"),
+    ("def g():\n own = []\n def f(n): own.append(n); return n\n return f\nf = g()", "own"),
+    ("def f(n):\n global total\n total += n", "total"),
+    # What returns nothing was called for what it stores.
+    ("known[n] = n * n", "known"),
+    ("order[n] = n", "order"),
+    ("results[n:n] = [n]", "results"),
+    ("f = tally.set_up", "self.last"),
+    ("f = lambda n: known.__setitem__(n, n)", None),  # it returns what that does
+]
+
+CHANGED_NOT = [
+    "known[n] = n * n; return known[n]",
+    "if n in known: return\n known[n] = n; print(n)",
+    "if known.get(n) is None: known[n] = n\n print(known[n])",
+    "known.update({n: n}); return n",
+    "results.append(n); results.pop(); return n",
+    "results.append(n); del results[:]; return n",
+    "results.clear(); results.append(n); return n",
+    "own = []; own.append(n); own[0] += 1; return own",
+    "results = []; results.append(n); return results",
+    "own = Tally(); own.add(n); own.total += 1; return own",
+    "return len(results) + counts[n] + tally.total",
+    "return results.count(n)",
+    "f = tally.keep",
+    "def f(n, own=None): own = []; own.append(n); return own",
+    "def f(n):\n own = [n]\n def g(m): own.append(m)\n g(n)\n return own",
+    "def f(n):\n def g(results): results.append(n)\n g(own := [])\n return own",
+    "def f(n): local.n_calls += 1; return n\nlocal = threading.local()",
+    "def f(n): yield results.append(n) if n is None else n\nresults = ()",
+    "n.append(1); n[0] = n.total = 3; n.total += 1; return n",  # the item, on its way to be the result
+]
+
+FILLED = [
+    ("n['sum'] = 3", "n"),
+    ("n.total = 3", "n"),
+    ("n.total += 3", "n"),
+    ("n.sort()", "n"),
+    ("n.parts[0].update(k=3)", "n"),
+    ("n.sum = n.pop('sum')", "n"),
+    ("if n: return\n n.append(3)", "n"),
+    ("(lambda: n.append(3))()", "n"),
+    ("n = dict(n); n['sum'] = 3", None),
+    ("n['sum'] = 3; return n", None),
+    ("print(n['sum'], n.total, n.keys())", None),
+    ("def f(n): yield n.sort()", None),
+    ("async def f(n): n.sort()", None),
+    ("f = Tally.set_up", "self"),
+    ("def g(own, n): n.sort()\nf = functools.partial(g, 3)", "n"),
+    ("f = print", None),
+    ("f = Tally", None),
+]
+
+
+@pytest.mark.parametrize(("source", "told"), CHANGED)
+def test_what_outlives_the_call_is_named_as_the_user_writes_it(source: str, told: str | None) -> None:
+    assert reach(made(source)).changes.named == (() if told is None else (told,))
+
+
+@pytest.mark.parametrize("source", CHANGED_NOT)
+def test_memos_steps_and_what_is_in_use_for_a_while_are_left_in_peace(source: str) -> None:
+    changes = reach(made(source)).changes
+    assert (changes.named, changes.item) == ((), None)
+
+
+@pytest.mark.parametrize(("source", "told"), FILLED)
+def test_an_item_is_changed_for_others_where_nothing_is_returned(source: str, told: str | None) -> None:
+    assert reach(made(source)).changes.item == told
+
+
+def test_whether_something_is_returned_is_told_at_each_end() -> None:
+    silent = ["n.sort()", "if n: return\n n.sort()", "for m in n: m.sort()", "try: n.sort()\n finally: print(n)"]
+    telling = ["if n: return n\n n.sort()", "n.sort(); return 0", "n.sort(); yield"]
+    assert [reach(made(source)).changes.is_silent for source in silent + telling] == [True] * 4 + [False] * 3
+
+
+def test_a_code_with_more_names_and_constants_than_an_instruction_has_room_for_is_read() -> None:
+    many = "; ".join(f"a{k} = n.a{k} + {k}.5" for k in range(300))
+    assert reach(made(f"{many}; stats['n'] += 1.25; results.append(n)")).changes == Changes(
+        named=("stats", "results"), is_silent=True
+    )
+
+
+def test_memory_of_several_processes_is_not_meant() -> None:
+    numpy = pytest.importorskip("numpy")
+    shared = numpy.frombuffer(mmap.mmap(-1, 80))
+    number = ctypes.c_int(0)
+    own = numpy.zeros(10)
+    for rows, told in ((own, "rows"), (own[2:], "rows"), (shared, None), (shared[2:], None), (memoryview(own), None)):
+        assert reach(made("rows[n] = 3", rows=rows)).changes.named == (() if told is None else (told,))
+        assert is_of_one_process(rows) is (told is not None)
+    assert reach(made("number.value += 1; return n", number=number)).changes.named == ()
+    values: list[Any] = [number, {}, "text", SimpleNamespace(n=1)]
+    assert [is_of_one_process(value) for value in values] == [False, True, True, True]
+
+
+def test_a_class_that_fails_when_it_is_looked_at_keeps_its_changes_to_itself() -> None:
+    class Failing(type):
+        @property
+        def __mro__(cls) -> Any:
+            raise RuntimeError("not now")
+
+    class Held(metaclass=Failing):
+        n = 0
+
+    assert reach(made("held.n += 1; return n", held=Held())).changes == Changes()
