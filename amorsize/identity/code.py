@@ -20,19 +20,25 @@ if TYPE_CHECKING:
 
 CODE_TYPE = type((lambda: None).__code__)
 
-# (opcodes that load a constant), (a global), then one each. `import opcode` has them too, but costs 0.7 ms in a fresh
-# process: as much as all else here together. A test holds this table equal to that module; a newer Python asks it.
-_Opcodes = tuple[frozenset[int], frozenset[int], int, int, int, int, int, int, int, int]
+# (opcodes that load a constant), (a global), (that change an element), then one each. `import opcode` has them too, but
+# costs 0.7 ms in a fresh process: as much as all else here together. A test holds this table equal to that module; a
+# newer Python asks it.
+_Several = frozenset[int]
+_Opcodes = tuple[_Several, _Several, _Several, int, int, int, int, int, int, int]
 _OPCODES: dict[tuple[int, int], _Opcodes] = {
-    (3, 11): (frozenset({100, 172}), frozenset({101, 116}), 116, 144, 97, 138, 95, 60, 108, 90),
-    (3, 12): (frozenset({100, 121, 172}), frozenset({101, 116, 175}), 116, 144, 97, 138, 95, 60, 108, 90),
-    (3, 13): (frozenset({83, 103, 240}), frozenset({90, 91, 92}), 91, 71, 113, 109, 108, 39, 75, 114),
-}
+    (3, 11): (
+        frozenset({100, 172}), frozenset({101, 116}), frozenset({60, 61}), 116, 144, 97, 138, 95, 108, 90,
+    ),
+    (3, 12): (
+        frozenset({100, 121, 172}), frozenset({101, 116, 175}), frozenset({27, 60, 61}), 116, 144, 97, 138, 95, 108, 90,
+    ),
+    (3, 13): (
+        frozenset({83, 103, 240}), frozenset({90, 91, 92}), frozenset({9, 38, 39}), 91, 71, 113, 109, 108, 75, 114,
+    ),
+}  # fmt: skip
 _FROM_GLOBALS = ("LOAD_NAME", "LOAD_GLOBAL", "LOAD_FROM_DICT_OR_GLOBALS")  # of them 3.11 has two
-_NAMED = (
-    "LOAD_GLOBAL", "EXTENDED_ARG", "STORE_GLOBAL", "STORE_DEREF", "STORE_ATTR", "STORE_SUBSCR", "IMPORT_NAME",
-    "STORE_NAME",
-)  # fmt: skip
+_TO_ITEMS = ("DELETE_SUBSCR", "STORE_SLICE", "STORE_SUBSCR")  # of them 3.11 has two
+_NAMED = ("LOAD_GLOBAL", "EXTENDED_ARG", "STORE_GLOBAL", "STORE_DEREF", "STORE_ATTR", "IMPORT_NAME", "STORE_NAME")
 
 # What a class body stores about itself that decides nothing; the last one's order changes with the hash seed.
 _IDLE_NAMES = frozenset({"__doc__", "__firstlineno__", "__qualname__", "__module__", "__static_attributes__"})
@@ -60,13 +66,14 @@ def _read_opcodes() -> _Opcodes:
     import opcode
 
     number = opcode.opmap
-    of_global, extended, to_global, to_cell, to_attribute, to_item, imported, to_name = map(number.__getitem__, _NAMED)
+    of_global, extended, to_global, to_cell, to_attribute, imported, to_name = map(number.__getitem__, _NAMED)
     loading = frozenset(number[name] for name in _FROM_GLOBALS if name in number)
+    to_item = frozenset(number[name] for name in _TO_ITEMS if name in number)
     constant = frozenset(opcode.hasconst)
-    return constant, loading, of_global, extended, to_global, to_cell, to_attribute, to_item, imported, to_name
+    return constant, loading, to_item, of_global, extended, to_global, to_cell, to_attribute, imported, to_name
 
 
-_CONSTANT, _LOADING, _OF_GLOBAL, _EXTENDED, _TO_GLOBAL, _TO_CELL, _TO_ATTRIBUTE, _TO_ITEM, _IMPORT, _TO_NAME = (
+_CONSTANT, _LOADING, _TO_ITEM, _OF_GLOBAL, _EXTENDED, _TO_GLOBAL, _TO_CELL, _TO_ATTRIBUTE, _IMPORT, _TO_NAME = (
     sys.implementation.name == "cpython" and _OPCODES.get(sys.version_info[:2])
 ) or _read_opcodes()
 
@@ -155,7 +162,7 @@ class CodeFacts:
             own = len(set(code.co_varnames + code.co_cellvars))
             if operand >= own:
                 self.written.add(code.co_freevars[operand - own])
-        elif operation == _TO_ITEM:
+        elif operation in _TO_ITEM:
             self.mutates = True
 
     def _note_import(self, name: str, level: object, wanted: object) -> None:
