@@ -14,7 +14,6 @@
     handles.py                     types whose objects are live handles
     uses.py                        which attributes and elements of what has a name code reads and changes
     changes.py                     what a function changes in place, and a worker process has a copy of
-    stores.py                      whose attributes code assigns
     scratch.py                     what code keeps for a moment where all threads share it
     process_state.py               what belongs to the whole process, so that threads would set it for each other
     cgroup.py                      what the kernel's control groups allow

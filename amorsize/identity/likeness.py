@@ -33,8 +33,8 @@ from amorsize.identity.loads import (
 )
 from amorsize.identity.naming import own_name
 from amorsize.identity.origin import library, module_library
-from amorsize.identity.stores import SELF, stores
 from amorsize.identity.unchanged import while_unchanged
+from amorsize.identity.uses import SELF, stores
 from amorsize.identity.values import (
     CONTAINERS,
     MAX_DEPTH,

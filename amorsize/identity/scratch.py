@@ -9,18 +9,19 @@ about threads, and what happens while an object is made happens to nobody else's
 
 from __future__ import annotations
 
-from amorsize.identity.code import CODE_TYPE, code_facts
+from amorsize.identity.code import code_facts
 from amorsize.identity.handles import LOCK, judge
 from amorsize.identity.loads import FunctionType, inner_parts
 from amorsize.identity.origin import module_library
-from amorsize.identity.process_state import steps
+from amorsize.identity.uses import ELEMENT, READ, uses
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
     from types import CodeType
 
     from amorsize.identity.code import CodeFacts
+    from amorsize.identity.uses import Path
 
     Methods = dict[str, list[tuple[str, CodeType]]]  # by name: where the object is, and the code
 
@@ -84,25 +85,12 @@ def _kept(code: CodeType, shared: str | None, path: str | None) -> str | None:
     outer = facts.written.intersection(code.co_freevars) | facts.globals_written
     if not outer and (shared is None or not facts.written):
         return None  # nearly always: to read instructions takes 3 ms the first time
-    is_first_a_store: dict[str, bool] = {}
-    for name, is_store in _uses(code, shared, outer):
-        is_asked_for = name[1:] in code.co_consts  # by `hasattr`, as what is made when it is first needed
-        if is_asked_for or not is_first_a_store.setdefault(name, is_store):
+    is_first_a_store: dict[Path, bool] = {}
+    for how, used in uses(code):
+        *holder, name = used
+        if (holder != [shared] and (holder or name not in outer)) or name == ELEMENT:
             continue
-        if not is_store:
-            return name if shared is None or not name.startswith(".") else f"{path}{name}"
+        is_asked_for = bool(holder) and name in code.co_consts  # by `hasattr`, as what is made when it is first needed
+        if not is_asked_for and is_first_a_store.setdefault(used, how != READ) and how == READ:
+            return f"{path}.{name}" if holder else name
     return None
-
-
-def _uses(code: CodeType, shared: str | None, outer: Collection[str]) -> Iterator[tuple[str, bool]]:
-    """Yield each use of an outer variable, or with a dot before it of an attribute, and whether it is a store."""
-    holds_it = False
-    for verb, name in steps(code):
-        if holds_it and verb in ("assigned", "attribute"):
-            yield f".{name}", verb == "assigned"
-        elif name in outer and verb in ("cell", "global", "store"):
-            yield name, verb == "store"
-        holds_it = name == shared and verb in ("cell", "local")
-    for const in code.co_consts:
-        if type(const) is CODE_TYPE:
-            yield from _uses(const, None if shared in const.co_varnames else shared, outer)

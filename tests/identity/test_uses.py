@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from amorsize.identity.stores import SELF, stores
+from amorsize.identity.uses import SELF, stores
 
 
 @pytest.mark.parametrize(
