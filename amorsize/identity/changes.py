@@ -185,6 +185,8 @@ def _is_kept(value: object, how: str, path: Path) -> bool:
     """Tell whether what is done to a part of a value can be seen afterwards, in this process alone."""
     for part in path[1:-1]:
         value = _part(value, part)
+    if value is _MISSING and len(path) > 1:
+        return False
     if len(path) == 1 or value is _HELD:  # a variable around the function, or what is in a container
         return True
     names = _names_of(value)
@@ -200,7 +202,7 @@ def _part(value: object, name: str) -> object:
     if value is _HELD or (name == ELEMENT and not _CONTAINERS.isdisjoint(_names_of(value))):
         return _HELD
     if type(value) is ModuleType:
-        return value.__dict__.get(name, _MISSING)
+        return value.__dict__.get(name, _MISSING) if _is_users(value) else _MISSING
     held = {} if is_class(value) else dict(instance_attributes(value))
     return held[name] if name in held else _member(value if is_class(value) else type(value), name)
 

@@ -138,8 +138,10 @@ class _Reading:
     def on_global(self, instruction: dis.Instruction) -> None:
         name: str = instruction.argval
         self.found.append((READ, (name,)))
-        n_pushed = self.effect(instruction.opcode, instruction.arg, jump=False)
-        self.stack += [(name,)] if n_pushed == 1 else [None] * n_pushed  # two: it is called
+        pushed: list[Path | None] = [(name,)]
+        if self.effect(instruction.opcode, instruction.arg, jump=False) > 1:  # it is called, or its attribute is
+            pushed.insert(0 if instruction.argrepr.startswith("NULL") else 1, None)
+        self.stack += pushed
 
     def on_cell(self, instruction: dis.Instruction) -> None:
         name: str = instruction.argval
@@ -172,7 +174,7 @@ class _Reading:
     def on_call(self, instruction: dis.Instruction) -> None:
         self.take(instruction.arg or 0)
         called = next((each for each in self.take(2) if each is not None), ("",))
-        if called[-1] not in ("get", "setdefault"):
+        if called[-1] not in ("get", "setdefault") or len(called) == 1:
             self.stack.append(None)
             return
         self.part(called[:-1], ELEMENT)

@@ -108,6 +108,8 @@ CHANGED_NOT = [
     "def f(n):\n def g(results): results.append(n)\n g(own := [])\n return own",
     "def f(n): local.n_calls += 1; return n\nlocal = threading.local()",
     "def f(n): yield results.append(n) if n is None else n\nresults = ()",
+    "import sys; sys.path.append(n); sys.tracebacklimit += 1; return n",  # to make ready, as a rule
+    "def get(n): return results\ndef f(n): get(n); own = get(n); return own",
     "n.append(1); n[0] = n.total = 3; n.total += 1; return n",  # the item, on its way to be the result
 ]
 
