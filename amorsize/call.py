@@ -81,7 +81,10 @@ class Call:
         self.size = size
         self.look_at_s = 0.0 if "amorsize.advice.adviser" in sys.modules else FIRST_LOOK_S
         if any(given) or "amorsize.options" in sys.modules:
-            self.look_at_s = self._first_look_s()
+            if self.options.why_loop is not None:
+                self.look_at_s = NEVER
+            elif self.options.forces_workers:
+                self.look_at_s = 0.0
             self._prepare(self.options)
 
     def _prepare(self, options: "Options") -> None:
@@ -130,11 +133,6 @@ class Call:
         from amorsize.engine.guard import settled
 
         return settled(results, skips=self.options.on_error == "skip")
-
-    def _first_look_s(self) -> float:
-        if self.options.disabled or self.options.backend == "serial":
-            return NEVER
-        return 0.0 if self.options.forces_workers else self.look_at_s
 
     @property
     def is_time_to_ask(self) -> bool:
@@ -234,7 +232,7 @@ class Call:
             feeds: workers will be fed by the caller, who then computes no items.
             n_ahead: items that are known to come where nobody knows how many do.
         """
-        if self._first_look_s() == NEVER:
+        if self.options.why_loop is not None:
             self.look_at_s = NEVER
             return None
         if self.adviser is None and self.look_at_s:
