@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from inspect import Signature
     from typing import Any
 
-    from amorsize.record import RunReport
-
     BoundArguments = partial[Any]
 else:
     import _functools  # the C half: `functools` itself costs 1.9 ms
@@ -47,11 +45,6 @@ class BoundParallel(BoundArguments):
     @property
     def __func__(self) -> "Callable[..., Any]":
         return self.func
-
-    @property
-    def last_run(self) -> "RunReport | None":
-        report: "RunReport | None" = self.func.__dict__["last_run"]
-        return report
 
     def __getattr__(self, name: str) -> "Any":  # Any: whatever the function's attribute is
         """Offer the mapping methods, bound to the object; anything else is the function's own."""
