@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import itertools
 import os
 import select
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import amorsize.stream
-from amorsize import BackendUnavailable, WorkerDied, parallelizable, pimap, pmap
+from amorsize import BackendUnavailable, parallelizable, pimap, pmap
 from amorsize.advice import adviser, knowledge
 from amorsize.advice.shares import CpuShare
 from amorsize.call import Call
@@ -64,23 +63,6 @@ def broken_after(n_items: int) -> Iterator[int]:
 
 @pytest.mark.fault("R10")
 @pytest.mark.parametrize("plan", PLANS)
-def test_nothing_is_pulled_before_a_result_is_asked_for(plan: Any) -> None:
-    pulled: list[int] = []
-    stream = ten_times.pimap(pulled_into(pulled, itertools.count()), **plan)
-    assert pulled == []
-    stream.close()
-    assert pulled == []
-
-
-@pytest.mark.fault("R10")
-@pytest.mark.parametrize("plan", PLANS)
-def test_an_endless_iterator_gives_its_first_results(plan: Any) -> None:
-    with ten_times.pimap(itertools.count(), **plan) as stream:
-        assert list(itertools.islice(stream, 1000)) == [10 * x for x in range(1000)]
-
-
-@pytest.mark.fault("R10")
-@pytest.mark.parametrize("plan", PLANS)
 @pytest.mark.parametrize("size", [1, 2, 7])
 def test_pulled_is_never_further_ahead_of_returned_than_buffersize(plan: Any, size: int) -> None:
     pulled: list[int] = []
@@ -116,37 +98,6 @@ def test_a_consumer_may_feed_the_iterator_that_it_consumes(plan: Any) -> None:
     assert seen == [10, 110, 1110, 11110, 111110]
 
 
-# ---- order
-
-
-@pytest.mark.parametrize("plan", PLANS)
-@pytest.mark.parametrize("items", [list, iter], ids=["list", "iterator"])
-def test_results_come_in_input_order(plan: Any, items: Callable[[range], Any]) -> None:
-    assert list(ten_times.pimap(items(range(500)), **plan)) == [10 * x for x in range(500)]
-
-
-@pytest.mark.parametrize("plan", PLANS)
-def test_unordered_results_are_the_same_ones(plan: Any) -> None:
-    assert sorted(ten_times.pimap(iter(range(500)), ordered=False, **plan)) == [10 * x for x in range(500)]
-
-
-@pytest.mark.needs_fork
-def test_an_unordered_result_does_not_wait_for_those_before_it() -> None:
-    gate, opened = os.pipe()
-
-    def wait_for_the_gate(x: int) -> int:
-        if x == 0:
-            os.read(gate, 1)
-        return x
-
-    with parallelizable(wait_for_the_gate).pimap(iter(range(5)), isolate=True, n_jobs=2, ordered=False) as stream:
-        first = next(stream)
-        os.write(opened, b".")
-        assert (first, sorted(stream)) == (1, [0, 2, 3, 4])
-    os.close(gate)
-    os.close(opened)
-
-
 # ---- errors
 
 
@@ -169,14 +120,6 @@ def test_an_iterator_that_raises_does_so_after_the_results_before_it(plan: Any, 
         seen.extend(ten_times.pimap(broken_after(n_items), **plan))
     assert seen == [10 * x for x in range(n_items)]
     assert any(f"by the iterable, in place of item {n_items}" in note for note in caught.value.__notes__)
-
-
-@pytest.mark.parametrize("plan", PLANS)
-def test_a_stream_that_has_failed_is_over(plan: Any) -> None:
-    stream = fails_at_seven.pimap(iter(range(20)), **plan)
-    with pytest.raises(ValueError, match="seven"):
-        list(stream)
-    assert list(stream) == []
 
 
 @pytest.mark.parametrize("plan", PLANS)
@@ -233,24 +176,6 @@ def test_an_interrupt_does_not_wait_for_the_results_before_it() -> None:
 # ---- the end
 
 
-@pytest.mark.parametrize("plan", PLANS)
-@pytest.mark.parametrize("n_taken", [0, 1, 20])
-def test_a_stream_can_be_closed_at_any_moment(plan: Any, n_taken: int) -> None:
-    stream = ten_times.pimap(itertools.count(), **plan)
-    assert list(itertools.islice(stream, n_taken)) == [10 * x for x in range(n_taken)]
-    stream.close()
-    stream.close()
-    assert list(stream) == []
-
-
-@pytest.mark.parametrize("plan", PLANS)
-def test_a_stream_that_is_dropped_leaves_nothing(plan: Any) -> None:
-    stream = ten_times.pimap(itertools.count(), **plan)
-    next(stream)
-    del stream
-    gc.collect()
-
-
 @pytest.mark.needs_fork
 def test_a_stream_that_was_begun_here_can_be_ended_by_another_thread() -> None:
     stream = ten_times.pimap(itertools.count(), isolate=True, n_jobs=2)
@@ -259,18 +184,6 @@ def test_a_stream_that_was_begun_here_can_be_ended_by_another_thread() -> None:
     thread.start()
     thread.join(20)
     assert not thread.is_alive()
-
-
-@pytest.mark.parametrize("plan", PLANS)
-def test_another_call_may_run_between_two_results(plan: Any) -> None:
-    for returned, result in enumerate(ten_times.pimap(iter(range(20)), **plan)):
-        assert pmap(ten_times, [result, 1], **plan) == [100 * returned, 10]
-
-
-@pytest.mark.parametrize("plan", PLANS)
-def test_two_streams_can_be_read_side_by_side(plan: Any) -> None:
-    there, back = ten_times.pimap(iter(range(50)), **plan), ten_times.pimap(iter(range(49, -1, -1)), **plan)
-    assert list(zip(there, back, strict=True)) == [(10 * x, 490 - 10 * x) for x in range(50)]
 
 
 @pytest.mark.fault("R1")
@@ -290,28 +203,7 @@ def test_a_stream_goes_on_after_the_death_of_an_idle_worker() -> None:
     assert seen == [10 * x for x in range(40)]
 
 
-@pytest.mark.fault("R1")
-@pytest.mark.needs_fork
-def test_a_worker_that_dies_ends_the_stream_after_the_results_before_it() -> None:
-    def dies_at_seven(x: int) -> int:
-        if x == 7:
-            os._exit(3)
-        return 10 * x
-
-    seen: list[int] = []
-    with pytest.raises(WorkerDied, match="exit code 3") as caught:
-        seen.extend(parallelizable(dies_at_seven).pimap(iter(range(20)), isolate=True, n_jobs=2, chunksize=1))
-    assert seen == [10 * x for x in range(7)]
-    assert caught.value.first == 7
-
-
 # ---- what is learned
-
-
-def test_a_stream_reports_when_it_is_over() -> None:
-    assert list(ten_times.pimap(iter(range(30)))) == [10 * x for x in range(30)]
-    assert ten_times.last_run is not None
-    assert ten_times.last_run.n_items == 30
 
 
 @pytest.mark.needs_fork
