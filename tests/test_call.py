@@ -106,11 +106,6 @@ def test_a_small_call_starts_nothing() -> None:
 
 
 @pytest.mark.needs_fork
-def test_isolate_keeps_every_item_out_of_the_caller() -> None:
-    assert os.getpid() not in whose.pmap([10] * 50, isolate=True)
-
-
-@pytest.mark.needs_fork
 @pytest.mark.usefixtures("gaining")
 def test_the_second_call_samples_nothing() -> None:
     burn.pmap([20_000] * 50)
@@ -407,48 +402,6 @@ def test_an_exception_that_takes_no_attributes_is_raised_all_the_same() -> None:
 
 
 @pytest.mark.needs_fork
-@pytest.mark.parametrize(
-    "error", [SystemExit, KeyboardInterrupt, GeneratorExit, MemoryError, RecursionError, StopIteration]
-)
-@pytest.mark.parametrize("options", [{"backend": "serial"}, {"isolate": True, "n_jobs": 2}], ids=str)
-def test_every_kind_of_exception_surfaces_as_itself(error: type[BaseException], options: dict[str, Any]) -> None:
-    def fail(x: int) -> int:
-        if x == 7:
-            raise error("seven")
-        return x
-
-    with pytest.raises(error, match="seven"):
-        pmap(fail, range(20), **options)
-    assert pmap(abs, [-1], **options) == [1]
-
-
-@pytest.mark.needs_fork
-def test_the_lowest_failing_index_is_raised_as_in_the_loop() -> None:
-    def fail(x: int) -> int:
-        burn(2000)
-        if x % 10 == 9:
-            raise ValueError(x)
-        return x
-
-    for _ in range(5):
-        with pytest.raises(ValueError, match="9") as caught:
-            pmap(fail, range(2000), backend="process", n_jobs=2)
-        assert caught.value.args == (9,)
-
-
-def broken(n: int) -> Iterator[int]:
-    yield from range(n)
-    raise OSError("the disk is gone")
-
-
-@pytest.mark.parametrize("n", [0, 3, 5000])
-def test_an_iterator_that_raises_does_so_after_the_items_before_it(n: int) -> None:
-    with pytest.raises(OSError, match="the disk is gone") as caught:
-        pmap(affine, broken(n))
-    assert vars(caught.value)["finished"] == {x: affine(x) for x in range(n)}
-
-
-@pytest.mark.needs_fork
 @pytest.mark.parametrize("items", [list, iter])
 @pytest.mark.parametrize("given", [{}, {"retries": 1}])
 def test_what_a_signals_handler_raises_comes_with_what_is_finished(
@@ -535,12 +488,6 @@ def test_a_changed_closure_is_a_miss_and_the_same_one_a_hit() -> None:
         func = parallelizable(makes(constant))
         func.pmap([20_000] * 40)
         assert (report(func).n_sampled == 0) is is_known
-
-
-@pytest.mark.needs_fork
-@pytest.mark.parametrize("items", [range(300), iter(range(300))], ids=["range", "iterator"])
-def test_isolated_items_of_an_iterator_stay_out_of_the_caller_too(items: Any) -> None:
-    assert os.getpid() not in pmap(lambda n: os.getpid() + 0 * n, items, isolate=True)
 
 
 @pytest.mark.needs_fork

@@ -255,22 +255,6 @@ def test_isolated_threads_are_refused_with_the_cure() -> None:
         pmap(abs, [1], backend="thread", isolate=True)
 
 
-@pytest.mark.fault("R6")
-@pytest.mark.parametrize(
-    "error", [SystemExit, KeyboardInterrupt, GeneratorExit, MemoryError, RecursionError, StopIteration]
-)
-def test_every_kind_of_exception_surfaces_as_itself(error: type[BaseException]) -> None:
-    def fail(x: int) -> int:
-        if x == 7:
-            raise error("seven")
-        return x
-
-    with pytest.raises(error, match="seven") as caught:
-        pmap(fail, range(20), backend="thread", n_jobs=2)
-    assert "amorsize: raised by item 7: 7" in caught.value.__notes__
-    assert pmap(abs, [-1, -2], backend="thread") == [1, 2]
-
-
 @pytest.mark.parametrize("is_error", [False, True])
 def test_an_item_that_never_ends_is_left_behind_with_a_warning(is_error: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a filter makes an error of it, it does not take the place of what the item raised."""

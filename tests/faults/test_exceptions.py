@@ -2,8 +2,8 @@
 
 Here: whatever way items get to workers, and an input that fails together with an item. The rest is held elsewhere. That
 the lowest is raised, that no further item starts, what was finished, and what usually ends a program, over lists,
-iterators and in streams, for every backend: the contract's `Failures`. Threads: `tests/test_threads.py`. Causes, groups
-and notes that travel: `tests/engine/test_failure.py`.
+iterators and in streams, for every backend: the contract's `Failures`. Causes, groups and notes that travel:
+`tests/engine/test_failure.py`.
 """
 
 from __future__ import annotations
