@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import operator
 import pickle
 import sys
 import textwrap
@@ -64,22 +63,6 @@ def test_an_empty_iterable_gives_an_empty_list() -> None:
     assert square.pmap(iter(())) == []
     assert square.last_run is not None
     assert square.last_run.n_items == 0
-
-
-@pytest.mark.needs_fork
-@pytest.mark.parametrize(
-    "func",
-    [
-        lambda x: x + 1,
-        functools.partial(operator.add, 1),
-        (1).__add__,
-        type("Adder", (), {"__call__": lambda _, x: x + 1})(),
-    ],
-    ids=["lambda", "partial", "bound method of a builtin", "callable object"],
-)
-def test_any_callable_can_be_mapped(func: Any) -> None:
-    assert pmap(func, range(4)) == [1, 2, 3, 4]
-    assert pmap(func, range(4), backend="process", n_jobs=2) == [1, 2, 3, 4]
 
 
 class Proxy:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import random
-import signal
 import sys
-import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -52,19 +49,6 @@ def test_an_item_beyond_its_timeout_is_ended_and_named(items_of: Callable[[range
     assert caught.value.index == 3
     finished = caught.value.finished  # type: ignore[attr-defined]
     assert {k: finished[k] for k in range(3)} == {0: 0, 1: 1, 2: 2}
-
-
-@fed
-@items_of
-def test_all_others_survive_a_timeout(items_of: Callable[[range], Any]) -> None:
-    def stuck_at_three(x: int) -> int:
-        if x == 3:
-            time.sleep(600)
-        return x
-
-    results = pmap(stuck_at_three, items_of(range(8)), timeout=0.2, n_jobs=2, on_error="return")
-    assert isinstance(results[3], ItemTimeout)
-    assert [x for x in results if x != results[3]] == [0, 1, 2, 4, 5, 6, 7]
 
 
 @fed
@@ -150,18 +134,6 @@ def test_errors_can_be_skipped(plan: Any, items_of: Callable[[range], Any]) -> N
     )
 
 
-@fed
-@items_of
-def test_a_death_can_be_skipped(items_of: Callable[[range], Any]) -> None:
-    def dies_at_three(x: int) -> int:
-        if x == 3:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return x
-
-    results = pmap(dies_at_three, items_of(range(9)), on_error="skip", isolate=True, n_jobs=2, retries=1)
-    assert results == [0, 1, 2, 4, 5, 6, 7, 8]
-
-
 @everywhere
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
 def test_what_is_no_exception_ends_the_call_all_the_same(plan: Any, kind: type[BaseException]) -> None:
@@ -236,20 +208,6 @@ def test_retry_on_without_retries_is_told() -> None:
 
 @everywhere
 @items_of
-def test_an_initializer_runs_before_any_item_wherever_items_run(plan: Any, items_of: Callable[[range], Any]) -> None:
-    ready = threading.local()
-
-    def prepare(word: str) -> None:
-        ready.here = (word, os.getpid(), threading.get_ident())
-
-    def is_ready(x: int) -> bool:
-        return bool(ready.here == ("go", os.getpid(), threading.get_ident()))
-
-    assert pmap(is_ready, items_of(range(50)), initializer=prepare, initargs=("go",), **plan) == [True] * 50
-
-
-@everywhere
-@items_of
 @pytest.mark.parametrize("on_error", ["raise", "return", "skip"])
 @pytest.mark.parametrize("kind", [ValueError, SystemExit])
 def test_what_an_initializer_raises_ends_the_call_and_blames_no_item(
@@ -279,23 +237,9 @@ def test_initargs_without_an_initializer_are_told() -> None:
 # ---- seed
 
 
-def draw(_: object) -> tuple[float, int]:
-    return random.random(), random.randrange(10**9)
-
-
-@items_of
-@pytest.mark.parametrize("plan", [plan for plan in EVERYWHERE if plan.id != "thread"])
-def test_the_same_seed_gives_the_same_numbers_however_it_is_run(plan: Any, items_of: Callable[[range], Any]) -> None:
-    expected = pmap(draw, range(300), backend="serial", seed=7)
-    assert len(set(expected)) == 300
-    assert pmap(draw, items_of(range(300)), seed=7, **plan) == expected
-    assert list(parallelizable(draw).pimap(items_of(range(300)), seed=7, **plan)) == expected
-    assert pmap(draw, items_of(range(300)), seed=8, **plan) != expected
-
-
 def test_threads_share_generators_so_a_seed_excludes_them() -> None:
     with pytest.raises(ValueError, match=r'seed=7 sets the random generators .* write backend="process"'):
-        pmap(draw, range(3), seed=7, backend="thread")
+        pmap(abs, range(3), seed=7, backend="thread")
 
 
 # ---- together
