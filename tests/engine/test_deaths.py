@@ -6,12 +6,11 @@ import faulthandler
 import os
 import select
 import signal
-import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
-from amorsize import ItemNotPicklable, WorkerDied, pmap
+from amorsize import WorkerDied, pmap
 
 if TYPE_CHECKING:
     from tests.engine.conftest import Gate
@@ -62,13 +61,6 @@ def test_a_worker_that_exits_is_told_with_its_item_and_code(exitcode: int) -> No
 
 
 @pytest.mark.fault("R1")
-def test_the_next_call_works() -> None:
-    with pytest.raises(WorkerDied):
-        pmap(os._exit, [1, 2, 3], isolate=True)
-    assert pmap(abs, [-1, -2], isolate=True) == [1, 2]
-
-
-@pytest.mark.fault("R1")
 def test_one_workers_death_does_not_take_what_the_others_finish(gates: Gates) -> None:
     def die_when_the_other_is_busy(item: int) -> int:
         if item == 0:
@@ -83,18 +75,6 @@ def test_one_workers_death_does_not_take_what_the_others_finish(gates: Gates) ->
         pmap(die_when_the_other_is_busy, [0, 1], isolate=True, n_jobs=2, chunksize=1)
     assert caught.value.first == 1
     assert caught.value.finished == {0: 0}
-
-
-@pytest.mark.fault("R1")
-def test_a_worker_that_dies_while_its_result_is_pickled_is_a_death() -> None:
-    class Deadly:
-        def __reduce__(self) -> str:
-            os.kill(os.getpid(), signal.SIGKILL)
-            raise AssertionError("unreachable")
-
-    with pytest.raises(WorkerDied) as caught:
-        pmap(lambda item: Deadly() if item == 3 else item, range(10), isolate=True, n_jobs=2, chunksize=1)
-    assert (caught.value.first, caught.value.signal) == (3, signal.SIGKILL)
 
 
 def test_a_worker_whose_descriptors_the_function_closes_ends_in_an_error() -> None:
@@ -123,13 +103,3 @@ def test_a_process_that_an_item_leaves_behind_does_not_keep_the_call_waiting(gat
     finally:
         left_behind.open()
     done.wait()
-
-
-@pytest.mark.fault("R3")
-def test_an_unpicklable_result_is_told_with_item_type_and_path() -> None:
-    with pytest.raises(ItemNotPicklable) as caught:
-        pmap(lambda item: {"guard": threading.Lock()} if item == 7 else item, range(20), isolate=True, n_jobs=2)
-    error = caught.value
-    assert error.index == 7
-    assert error.path == "result['guard']"
-    assert "item 7" in str(error)
