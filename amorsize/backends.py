@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from time import perf_counter
 
 from amorsize.garbage import uncollected
 
@@ -44,11 +43,9 @@ def leave(call: Call, plan: Plan, work: Work, results: list[object]) -> bool:
 def _together(call: Call, plan: Plan, work: Work, results: list[object]) -> bool:
     """Run what is left with forked workers or threads, which take their items themselves."""
     run = uncollected(lambda: _runner(plan))  # 1 ms less where it is loaded now
-    from amorsize.advice.clearance import native_threads
-    from amorsize.advice.plans import alone_s
+    from amorsize.advice.plans import alone_s, native_threads_of
     from amorsize.engine.collect import Collector
     from amorsize.engine.job import Job
-    from amorsize.identity.machine import capacity
 
     adviser = call.known_adviser
     collector = Collector(work, results)
@@ -64,7 +61,7 @@ def _together(call: Call, plan: Plan, work: Work, results: list[object]) -> bool
     )
     job.progress = call.progress
     try:
-        started = _limited(job, run, native_threads(plan.n_jobs, known.cpu_share, capacity(perf_counter()).n_cores))
+        started = _limited(job, run, native_threads_of(adviser.asked[0], plan.n_jobs))
     except BaseException as error:
         collector.explain(error)
         _warn_of(adviser, job, error)

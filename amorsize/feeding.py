@@ -233,5 +233,5 @@ def _crew(call: Call, plan: Plan, work: Work, held: Held) -> Crew[Any]:
         from amorsize.advice.plans import native_threads_of
         from amorsize.engine.fed.forked import ForkedCrew
 
-        return ForkedCrew(work, held, native_threads_of(adviser.asked, plan.n_jobs))
+        return ForkedCrew(work, held, native_threads_of(adviser.asked[0], plan.n_jobs))
     raise AssertionError(f"engine.safety.no_fork lets no plan for forks pass on {sys.platform}")

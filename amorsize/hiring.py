@@ -38,7 +38,7 @@ def hire_ahead(adviser: Adviser, work: Work, loop_s: float) -> None:
     from amorsize.advice.missed import are_in_vain, hoped_for
 
     # An initializer belongs to a call's own workers.
-    if adviser.asked is None or adviser.options.initializer is not None or loads_later(work.func):
+    if adviser.options.initializer is not None or loads_later(work.func):
         return
     digest = adviser.knowledge.function.digest
     n_workers = hoped_for(digest, *adviser.asked, work.n_items, loop_s)
@@ -75,6 +75,6 @@ def _errand(adviser: Adviser, n_jobs: int, work: Work) -> Errand:
         kinds=tuple(filter(is_named, kinds_of(work.sample()))),
         foreign=lambda: foreign(work.func, tuple(dict.fromkeys(map(type, work.sample())))),
         otherwise=otherwise,
-        n_threads=native_threads_of(adviser.asked, n_jobs),
+        n_threads=native_threads_of(adviser.asked[0], n_jobs),
         name=adviser.knowledge.function.name,
     )

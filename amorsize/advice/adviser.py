@@ -47,7 +47,7 @@ class Adviser:
         knowledge: what is known about it with items of this kind.
         profile: the same, with what this call has shown.
         plan: the latest plan.
-        asked: what it follows from; of a stream's, the first one.
+        asked: what it follows from; of a stream's, the first one. Nothing before a plan was chosen.
         chosen_at_s: when it was chosen, on the clock of `perf_counter`.
         n_chosen_for: for how many items; None for an unknown number.
         rss_bytes: resident memory then.
@@ -78,7 +78,7 @@ class Adviser:
         self.warnings: list[str] = []
         self.stays: str | None = "AMORSIZE_DISABLE is set" if options.disabled else None
         self.plan: Plan | None = None
-        self.asked: tuple[Known, Told] | None = None
+        self.asked: tuple[Known, Told]
         self.pause_s = 0.0
         self.wants_ticker = False
         self._has_ticked = self._is_expected = False
@@ -166,7 +166,8 @@ class Adviser:
         waiting = n_waiting(self._start_method, self.knowledge.function.name, self._func, self.profile)
         told: Told = (n_left, timings.total_s + computed_s, self._n_ahead, waiting, *own)
         asked = (profile, self.knowledge.costs, room, self.options), told
-        self.asked = self.asked if supposed or computed_s else asked
+        if not (supposed or computed_s):
+            self.asked = asked
         return plan_for(*asked)
 
     def _awaits_result(self, plan: Plan, results: Sequence[object]) -> bool:

@@ -159,7 +159,7 @@ def _learn(
 
 def _had_to_launch(adviser: Adviser, plan: Plan) -> bool:
     """Tell whether workers were fresh interpreters, of which none was there already when that was planned."""
-    n_warm = 0 if adviser.asked is None else adviser.asked[1][3][0]
+    n_warm, _ = adviser.asked[1][3]
     return plan.start_method == "spawn" and not n_warm
 
 

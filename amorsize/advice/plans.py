@@ -59,12 +59,9 @@ def plan_if_warm(known: Known, told: Told, n_items: int) -> Plan:
     return _new_plan(known, (n_items, 0.0, 0, (sys.maxsize, told[3][1]), *told[4:]))
 
 
-def native_threads_of(asked: tuple[Known, Told] | None, n_jobs: int) -> int | None:
-    """Return how many native threads each of so many workers may have, where a plan was asked for; None for any
-    number."""
-    if asked is None:
-        return None
-    (profile, _, room, _), _ = asked
+def native_threads_of(known: Known, n_jobs: int) -> int | None:
+    """Return how many native threads each of so many workers may have; None for any number."""
+    profile, _, room, _ = known
     return native_threads(n_jobs, profile.cpu_share, room.n_cores)
 
 
