@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from amorsize.engine.guard import Guard
 
     # func, star, guard, identify, kinds
-    Content: TypeAlias = tuple[Any, bool, Guard | None, Callable[[Any], str] | None, tuple[type, ...]]
+    Content: TypeAlias = tuple[Any, bool, Guard | None, Callable[[Any], str], tuple[type, ...]]
 
 BY_NAME, OWN_MODULE, ALL_MODULES = 0, 1, 2
 
@@ -70,7 +70,7 @@ class Errand(Record):
     func: Callable[..., object]
     star: bool = False
     guard: Guard | None = None
-    identify: Callable[[Any], str] | None = None
+    identify: Callable[[Any], str]
     kinds: tuple[type, ...] = ()
     foreign: Callable[[], Any] | None = None
     otherwise: Callable[[Any], str | None] | None = None
@@ -114,9 +114,8 @@ class Packed:
         self.is_named = names is not None
         self.classes: set[str] = set()
         self.content = self._pickled() if names is None else names
-        identify = errand.identify
         what = (errand.func, *errand.kinds) if errand.kinds else errand.func
-        self.digest = identify(what) if identify is not None and self.step != ALL_MODULES else None
+        self.digest = errand.identify(what) if self.step != ALL_MODULES else None
         held = errand.foreign() if errand.foreign is not None else ()
         self.foreign = (name_of(errand.otherwise), held) if held else None
         beside = marshal.dumps((self.digest, self.foreign, errand.n_threads), 2)
@@ -161,9 +160,7 @@ class Packed:
 def _names(errand: Errand) -> bytes | None:
     """Return an errand as marshalled names, where it consists of nothing else."""
     func, identify = name_of(errand.func), name_of(errand.identify)
-    if func is None or errand.guard is not None or errand.kinds:
-        return None
-    if identify is None and errand.identify is not None:
+    if func is None or identify is None or errand.guard is not None or errand.kinds:
         return None
     return marshal.dumps((func, errand.star, identify), 2)
 

@@ -177,7 +177,7 @@ class Worker:
 
 def _by_name(content: bytes) -> tuple[Any, ...]:
     func, star, identify = marshal.loads(content)
-    return found(func), star, None, identify and found(identify), ()
+    return found(func), star, None, found(identify), ()
 
 
 _luggage: list[Luggage] = []

@@ -24,6 +24,7 @@ from amorsize.engine.spawn import hired, surroundings, warm
 from amorsize.engine.spawn import worker as spawned
 from amorsize.engine.spawn.errand import Errand, Packed, user_modules
 from amorsize.errors import WorkerDied
+from amorsize.identity.likeness import likeness
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -155,7 +156,7 @@ def test_a_worker_that_dies_in_its_only_task_is_told_of(tmp_path: Path) -> None:
 
 
 def set_up(caller: Link, func: Callable[..., object], directory: str | None) -> None:
-    packed = Packed(Errand(func=func))
+    packed = Packed(Errand(func=func, identify=likeness))
     path, arguments, _, *rest = surroundings.here()
     setup = (
         (path, arguments, directory, *rest),

@@ -21,6 +21,7 @@ from amorsize.engine.spawn import hired, launch, warm
 from amorsize.engine.spawn import worker as spawned
 from amorsize.engine.spawn.errand import Errand
 from amorsize.engine.spawn.windows import WindowsProcess
+from amorsize.identity.likeness import likeness
 
 if TYPE_CHECKING:
     import subprocess
@@ -175,10 +176,10 @@ def test_what_fails_in_a_launch_leaves_nothing_behind(nth: int, monkeypatch: pyt
 
     monkeypatch.setattr(owner, name, fail)
     if name == "getcwd":  # the directory was deleted: none of our business
-        warm._end(warm.hire(1, Errand(func=abs), Held()))
+        warm._end(warm.hire(1, Errand(func=abs, identify=likeness), Held()))
         return
     with pytest.raises(OSError, match="no room"):
-        warm.hire(2, Errand(func=abs), Held())
+        warm.hire(2, Errand(func=abs, identify=likeness), Held())
 
 
 @pytest.mark.fault("R8", "R14")
@@ -194,7 +195,7 @@ def test_a_signal_in_the_middle_of_a_launch_leaves_nothing_behind(monkeypatch: p
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(KeyboardInterrupt):
-            warm.hire(2, Errand(func=abs), Held())
+            warm.hire(2, Errand(func=abs, identify=likeness), Held())
     finally:
         signal.signal(signal.SIGINT, before)
 
