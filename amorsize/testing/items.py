@@ -163,10 +163,6 @@ def same(item: Any) -> Any:
     return item
 
 
-def length(item: Any) -> int:
-    return len(item)
-
-
 def many_bytes(n_bytes: int) -> bytes:
     return bytes([n_bytes % 251]) * n_bytes
 

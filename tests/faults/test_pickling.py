@@ -25,7 +25,7 @@ from amorsize.testing.faults import (
     fails_at,
     sets_a_trap_at,
 )
-from amorsize.testing.items import length, lock_of, same
+from amorsize.testing.items import lock_of, same
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,7 +76,7 @@ def test_no_item_is_called_twice_for_a_result_that_cannot_be_pickled(run: Run, t
 @pytest.mark.fault("R3")
 def test_an_argument_that_cannot_be_sent_loses_no_other_where_the_call_goes_on(run: Run) -> None:
     items = [[n] if n != 3 else [threading.Lock()] for n in range(12)]
-    found = run(length, items, on_error="return")
+    found = run(len, items, on_error="return")
     if found == [1] * 12:
         return  # the workers have it already: nothing was sent
     assert plain(found) == [ItemNotPicklable if n == 3 else 1 for n in range(12)]
