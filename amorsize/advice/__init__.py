@@ -6,6 +6,7 @@ knowledge.py                what is known about a function, in this process and 
 clearance.py, shares.py     what keeps other processes or threads from joining in, and what they would gain
 plans.py                    the plan, found again where nothing has changed
 lesson.py                   what the call has taught
+missed.py                   what loops have missed because no fresh interpreter was warm
 forecast.py, trial.py       what a call would do, without doing it; a try on a few items
 forget.py                   nothing of all that, any more
 """

@@ -39,7 +39,7 @@ MAX_CROWDING = 16
 
 
 class Costs(Record):
-    """Prices in seconds, of this machine and one start method.
+    """Prices in seconds, of this machine.
 
     Attributes:
         fork_s: start and reap a worker of an empty process.
