@@ -111,7 +111,7 @@ class RunReport(Record):
     """What really happened in one call.
 
     Attributes:
-        function: `module:qualname`.
+        function: `module:qualname`; of a call too short to look that up, `qualname` alone.
         n_items: items that came back.
         n_sampled: items timed because the store knew nothing: 0 on a hit, None where the call was over before a
             look into the store was worth its time.
