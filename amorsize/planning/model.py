@@ -61,7 +61,6 @@ class Model:
         caller_computes: whether the caller runs items beside its workers.
         encode_s: seconds a worker spends on sending one result, and on receiving its item where that is sent.
         decode_s: seconds the caller spends on the same.
-        worker_start_s: seconds that starting one worker process takes.
     """
 
     def __init__(
@@ -78,7 +77,7 @@ class Model:
         self._n_warm = limits.n_warm
         self._n_resting = limits.n_resting
         self._is_spawned = limits.start_method == "spawn"
-        self.worker_start_s = costs.spawn_s if self._is_spawned else costs.start_s(capacity.rss_bytes)
+        self._worker_start_s = worker_start_s(costs, capacity, limits)
         self._n_effective = capacity.n_effective
         self._cpu_share = 1.0 if profile.cpu_share is None else max(profile.cpu_share, LEAST_CPU_SHARE)
         self._crowding = profile.crowding or 0.0
@@ -112,11 +111,11 @@ class Model:
         if backend == "thread":
             return self._thread_start_s(n_jobs) * (n_jobs + 1) / 2
         if self._is_spawned:  # all at once
-            return WARM_S if n_jobs <= self._n_warm else self.worker_start_s + self._first_call_s
+            return WARM_S if n_jobs <= self._n_warm else self._worker_start_s + self._first_call_s
         if self.caller_computes:
             n_workers = n_jobs - 1
-            return self.worker_start_s * n_workers * (n_workers + 3) / (2 * n_jobs)
-        return self.worker_start_s * (n_jobs + 1) / 2 + self._first_call_s
+            return self._worker_start_s * n_workers * (n_workers + 3) / (2 * n_jobs)
+        return self._worker_start_s * (n_jobs + 1) / 2 + self._first_call_s
 
     def seconds(self, backend: str, item_s: float, n_jobs: int) -> float:
         """Return the seconds for all items, of mean `item_s`, with `n_jobs` of `process` or `thread`."""
@@ -183,6 +182,11 @@ class Model:
         spread_s = shorter * self._sd_s * sqrt(2 * chunksize * log(n_jobs))
         longest_s = max(item_s, shorter * self._longest_s) + (chunksize - 1) * item_s
         return min(whole_s + spread_s, (1 - 1 / n_jobs) * longest_s)
+
+
+def worker_start_s(costs: Costs, capacity: Capacity, limits: Limits) -> float:
+    """Return the seconds that starting one worker process takes; fresh interpreters, all of them."""
+    return costs.spawn_s if limits.start_method == "spawn" else costs.start_s(capacity.rss_bytes)
 
 
 def held_share(profile: Profile, *, has_gil: bool) -> float:

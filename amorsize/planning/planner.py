@@ -13,7 +13,7 @@ from math import ceil, inf
 from amorsize.calibration.facts import MAX_ITEMS
 from amorsize.planning.chunks import SHARES_LEFT
 from amorsize.planning.limits import Limits, candidates, most_jobs
-from amorsize.planning.model import Model
+from amorsize.planning.model import Model, worker_start_s
 from amorsize.planning.streams import prospects
 from amorsize.planning.threads import thread_counts
 from amorsize.planning.words import items, span, workers
@@ -121,8 +121,7 @@ def _ways(
     elif limits.n_jobs is not None or (limits.forces_workers and n_items is None) or not profile.is_known:
         processes = [most]
     else:
-        start_s = costs.spawn_s if limits.start_method == "spawn" else costs.start_s(capacity.rss_bytes)
-        serial_s = expected * profile.item.mean
+        start_s, serial_s = worker_start_s(costs, capacity, limits), expected * profile.item.mean
         processes = candidates(serial_s, start_s, capacity.physical_cores, limits, most)
     return [("process", n_jobs) for n_jobs in processes] + [("thread", n_jobs) for n_jobs in threads], bound
 
