@@ -115,6 +115,11 @@ def test_what_is_not_iterable_is_refused_with_its_value() -> None:
         square.pmap()
 
 
+def test_an_order_that_is_no_flag_is_refused_before_anything_is_pulled() -> None:
+    with pytest.raises(TypeError, match=r"ordered must be True or False, got 0 \(int\)"):
+        square.pimap([1], ordered=0)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
 def test_a_class_a_builtin_and_a_partial_are_pointed_to_pmap() -> None:
     class Thing:
         pass

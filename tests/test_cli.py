@@ -443,6 +443,18 @@ def test_a_file_of_somebody_else_s_at_the_name_of_an_unfinished_export_stays(
     assert other.read_text() == "somebody else's"
 
 
+def test_an_export_that_fails_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failed: Callable[..., str]
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    learn(FIRST)
+    monkeypatch.setattr(os, "replace", refuse)
+    assert f"cannot be written: {os.strerror(errno.ENOSPC)}" in failed("cache", "export", str(tmp_path / "timings"))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_corrupt_cache_is_neither_exported_nor_replaced_by_an_import(
     parcel: str, store: DiskStore, tmp_path: Path, failed: Callable[..., str]
 ) -> None:

@@ -47,7 +47,7 @@ def test_one_stalled_start_changes_the_price_by_less_than_half() -> None:
 
 @pytest.mark.parametrize("seconds", [math.nan, -1.0, 0.0, math.inf])
 def test_an_impossible_start_teaches_nothing(seconds: float) -> None:
-    assert Costs().started(1, MB, seconds) == Costs()
+    assert Costs().started(1, MB, seconds) == Costs().spawned(seconds) == Costs()
 
 
 def test_cores_of_their_own_slow_nobody_down() -> None:
