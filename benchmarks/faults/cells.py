@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from benchmarks.faults.cases import Case, Setting
 
 _LONG_CHARS = 2_000
-_SOON_S = 0.5
 _ENOUGH_MB = 64.0
 
 
