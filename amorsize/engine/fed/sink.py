@@ -61,20 +61,19 @@ class OrderedSink(Sink):
 
     def __init__(self, first: int, *, goes_on: bool) -> None:
         super().__init__(first, goes_on=goes_on)
-        self._next = first
         self._early: dict[int, list[object]] = {}
 
     def add(self, start: int, results: list[object]) -> None:
         if start != self._next:
             self._early[start] = results
             return
-        self._append(results)
-        while self._next in self._early:
-            self._append(self._early.pop(self._next))
-
-    def _append(self, results: list[object]) -> None:
         self.ready += results
-        self._next += len(results)
+        while self._next in self._early:
+            self.ready += self._early.pop(self._next)
+
+    @property
+    def _next(self) -> int:
+        return self.n_out + len(self.ready)
 
     def taken(self, results: list[object]) -> list[tuple[int, Sequence[object]]]:
         return [(self.n_out - len(results), results)]
