@@ -19,7 +19,6 @@ LOWER_GRACE_S = 0.5
 OF_INITIALIZER = "amorsize: raised by initializer"
 """Begins the note on what an initializer raised: no item is to blame for that."""
 
-
 OF_ITEM = "amorsize: raised by item"
 """Begins the note on what an item raised."""
 
@@ -149,8 +148,7 @@ def shorten(error: BaseException) -> None:
     from amorsize.errors import AmorsizeError
 
     whole, rest = error.__traceback__, without_ours(error).__traceback__
-    notes = error.__dict__.get("__notes__") or ()
-    if rest is None and not (isinstance(error, AmorsizeError) or any(str(note).startswith(OF_ITEM) for note in notes)):
+    if rest is None and not (isinstance(error, AmorsizeError) or _has_note(error, OF_ITEM)):
         BaseException.with_traceback(error, whole)
 
 
@@ -165,9 +163,8 @@ def name_item(error: BaseException, index: int, find: Callable[[], object]) -> N
     """
     from amorsize.errors import AmorsizeError, RemoteError
 
-    notes = error.__dict__.get("__notes__") or ()
     is_ours = isinstance(error, AmorsizeError) and not isinstance(error, RemoteError)
-    if not is_ours and not any(str(note).startswith(OF_INITIALIZER) for note in notes):
+    if not is_ours and not _has_note(error, OF_INITIALIZER):
         add_note(error, f"{OF_ITEM} {index}: {_short(find)}")
 
 
@@ -191,6 +188,10 @@ def add_note(error: BaseException, note: str) -> None:
     notes = error.__dict__.setdefault("__notes__", [])
     if isinstance(notes, list):
         notes.append(note)
+
+
+def _has_note(error: BaseException, beginning: str) -> bool:
+    return any(str(note).startswith(beginning) for note in error.__dict__.get("__notes__") or ())
 
 
 def _short(find: Callable[[], object]) -> str:
