@@ -5,7 +5,7 @@ import operator
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Any
+    from typing import Any, SupportsIndex, TypeGuard
 
 BACKENDS = ("auto", "serial", "process", "thread")
 START_METHODS = ("auto", "fork", "spawn")
@@ -27,10 +27,14 @@ PEERS = {
 """How other libraries spell our options."""
 
 
+def _is_whole(value: object) -> "TypeGuard[SupportsIndex]":
+    return not isinstance(value, bool) and getattr(value, "__index__", None) is not None
+
+
 def _check_n_jobs(value: "Any") -> object:  # Any: whatever a caller gave
     if value == "auto":
         return value
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
+    if not _is_whole(value):
         raise TypeError(f'n_jobs must be an int or "auto", got {value!r} ({type(value).__name__})')
     n_jobs = operator.index(value)
     if n_jobs == 0:
@@ -71,13 +75,14 @@ def _seconds(name: str) -> "Callable[[object], object]":
     return check
 
 
-def _count_from(least: int, name: str, other: str | None = None) -> "Callable[[Any], object]":
+def count_from(least: int, name: str, other: str | None = None) -> "Callable[[Any], Any]":
+    """Return what checks a number of something, or what stands in its place."""
     also = "" if other is None else f' or "{other}"'
 
-    def check(value: "Any") -> object:  # Any: whatever a caller gave
+    def check(value: "Any") -> "Any":  # Any: whatever a caller gave
         if isinstance(value, str) and value == other:
             return other
-        if isinstance(value, (bool, str)) or getattr(value, "__index__", None) is None:
+        if not _is_whole(value):
             raise TypeError(f"{name} must be an int >= {least}{also}, got {value!r} ({type(value).__name__})")
         count = operator.index(value)
         if count < least:
@@ -115,23 +120,23 @@ def _check_initargs(value: object) -> object:
 
 
 def _check_seed(value: "Any") -> object:  # Any: whatever a caller gave
-    if value is not None and (isinstance(value, bool) or getattr(value, "__index__", None) is None):
+    if value is not None and not _is_whole(value):
         raise TypeError(f"seed must be an int or None, got {value!r} ({type(value).__name__})")
     return None if value is None else operator.index(value)
 
 
 CHECKS: "dict[str, Callable[[object], object]]" = {
     "n_jobs": _check_n_jobs,
-    "chunksize": _count_from(1, "chunksize", "auto"),
+    "chunksize": count_from(1, "chunksize", "auto"),
     "backend": _one_of("backend", BACKENDS),
     "start_method": _one_of("start_method", START_METHODS),
     "isolate": _flag("isolate"),
-    "buffersize": _count_from(1, "buffersize", "auto"),
+    "buffersize": count_from(1, "buffersize", "auto"),
     "progress": _check_progress,
     "timeout": _seconds("timeout"),
     "deadline": _seconds("deadline"),
     "on_error": _one_of("on_error", ON_ERROR),
-    "retries": _count_from(0, "retries"),
+    "retries": count_from(0, "retries"),
     "retry_on": _check_retry_on,
     "initializer": _check_initializer,
     "initargs": _check_initargs,

@@ -17,6 +17,7 @@ from typing import Generic, TypeVar
 from amorsize.advice.trial import take_sample, try_items
 from amorsize.calibration.costs import Costs, Unmeasured
 from amorsize.calibration.facts import SHORTEST_S
+from amorsize.checks import count_from
 from amorsize.engine import pools, safety
 from amorsize.engine.failure import culprit, refusal
 from amorsize.identity.function import function_key
@@ -157,11 +158,7 @@ def _told(trial: Trial) -> Iterator[tuple[str, str | None]]:
 
 def optimize(func: Callable[[X], Any], data: Iterable[X], *, sample_size: int, verbose: bool) -> OptimizationResult[X]:
     """Try the function on some items and return how to run it with `multiprocessing.Pool`; see `amorsize.optimize`."""
-    if isinstance(sample_size, bool) or not hasattr(sample_size, "__index__"):
-        raise TypeError(f"sample_size must be an int >= 1, got {sample_size!r} ({type(sample_size).__name__})")
-    if sample_size < 1:
-        raise ValueError(f"sample_size must be >= 1, got {sample_size}")
-    sample, whole, n_items = take_sample(data, sample_size)
+    sample, whole, n_items = take_sample(data, count_from(1, "sample_size")(sample_size))
     result = advise(func, try_items(func, sample), whole, n_items)
     if verbose:
         print(result)  # noqa: T201 - what verbose=True asks for
