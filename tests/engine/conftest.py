@@ -1,9 +1,7 @@
-"""Jobs for a crew, and what opens once."""
+"""Jobs for a crew, what opens once, and what is noted."""
 
 from __future__ import annotations
 
-import os
-import select
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from amorsize.records import Evidence
+    from amorsize.testing.items import Calls, Gate
 
 
 def keep_the_plan(_evidence: Evidence) -> None:
@@ -57,59 +56,18 @@ def job() -> Callable[..., Job]:
     return make
 
 
-class Gate:
-    """What opens once: a pipe, so that processes forked later can wait at it and open it too."""
-
-    def __init__(self) -> None:
-        self._read_end, self._write_end = os.pipe()
-
-    def wait(self) -> None:
-        """Wait until somebody opens it."""
-        select.select([self._read_end], [], [])
-
-    def open(self) -> None:
-        """Let everybody through who waits or comes later."""
-        os.write(self._write_end, b".")
-
-    def close(self) -> None:
-        """Give the descriptors back."""
-        os.close(self._read_end)
-        os.close(self._write_end)
-
-
 @pytest.fixture
-def gates() -> Iterator[tuple[Gate, Gate]]:
+def gates(tmp_path: Path) -> Iterator[tuple[Gate, Gate]]:
     """Two gates."""
-    made = Gate(), Gate()
-    yield made
-    for gate in made:
-        gate.close()
+    from amorsize.testing.items import Gate
+
+    with Gate(tmp_path / "first") as first, Gate(tmp_path / "second") as second:
+        yield first, second
 
 
 @pytest.fixture
 def calls(tmp_path: Path) -> Calls:
     """Where functions note that they were called, from whatever process."""
+    from amorsize.testing.items import Calls
+
     return Calls(tmp_path / "calls")
-
-
-class Calls:
-    """A file that every call appends a line to: its item and its process."""
-
-    def __init__(self, file: Path) -> None:
-        self._file = file
-        file.touch()
-
-    def note(self, item: object) -> None:
-        """Append a line; a write so short is not divided by others'."""
-        with self._file.open("a") as file:
-            file.write(f"{os.getpid()} {item}\n")
-
-    @property
-    def items(self) -> list[int]:
-        """The items that were called, in the order of their calls."""
-        return [int(line.split()[1]) for line in self._file.read_text().splitlines()]
-
-    @property
-    def pids(self) -> set[int]:
-        """The processes that called."""
-        return {int(line.split()[0]) for line in self._file.read_text().splitlines()}

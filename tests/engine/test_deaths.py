@@ -13,7 +13,7 @@ import pytest
 from amorsize import WorkerDied, pmap
 
 if TYPE_CHECKING:
-    from tests.engine.conftest import Gate
+    from amorsize.testing.items import Gate
 
     Gates = tuple[Gate, Gate]
 

@@ -28,7 +28,7 @@ from amorsize.engine.watch import CELLS_PER_WORKER
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.engine.conftest import Gate
+    from amorsize.testing.items import Gate
 
     Gates = tuple[Gate, Gate]
 

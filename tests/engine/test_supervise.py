@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from amorsize.engine.job import Job
-    from tests.engine.conftest import Calls, Gate
+    from amorsize.testing.items import Calls, Gate
 
     MakeJob = Callable[..., Job]
     Gates = tuple[Gate, Gate]
@@ -62,8 +62,8 @@ def test_every_item_is_called_once_whatever_the_plan(
 
     task = job(square, range(60), n_jobs=n_jobs, chunksize=chunksize, item_s=1e-5, caller_computes=caller_computes)
     assert results_of(task) == [item * item for item in range(60)]
-    assert sorted(calls.items) == list(range(60))
-    assert (os.getpid() not in calls.pids) or caller_computes
+    assert sorted(calls.items()) == list(range(60))
+    assert (os.getpid() not in {process for process, _, _ in calls.lines()}) or caller_computes
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ def test_items_that_the_caller_ran_before_are_not_run_again(job: MakeJob, calls:
         return item
 
     assert results_of(job(note, range(30), n_done=11)) == list(range(30))
-    assert sorted(calls.items) == list(range(30))
+    assert sorted(calls.items()) == list(range(30))
 
 
 def test_the_end_of_a_worker_counts_into_its_price(job: MakeJob, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,8 +221,8 @@ def test_no_item_far_above_a_failing_one_is_called(job: MakeJob, calls: Calls) -
 
     with pytest.raises(ValueError):
         results_of(job(fail_at_10, range(2000)))
-    assert set(range(10)) <= set(calls.items)
-    assert max(calls.items) < 500  # 11 or 12 on a quiet machine
+    assert set(range(10)) <= set(calls.items())
+    assert max(calls.items()) < 500  # 11 or 12 on a quiet machine
 
 
 @pytest.mark.fault("R5")
@@ -238,7 +238,7 @@ def test_no_item_far_above_one_that_failed_in_the_caller_is_called(job: MakeJob,
 
     with pytest.raises(ValueError):
         results_of(job(fail_in_the_caller, range(2000), caller_computes=True))
-    assert len(calls.items) < 500
+    assert len(calls.items()) < 500
 
 
 @pytest.mark.fault("R5")
@@ -302,7 +302,7 @@ def test_after_a_retreat_the_caller_finishes_and_every_item_was_called_once(
 
     task = job(slow_in_workers, range(100), caller_computes=True, decide=retreat)
     assert results_of(task) == list(range(100))
-    assert sorted(calls.items) == list(range(100))
+    assert sorted(calls.items()) == list(range(100))
     assert task.retreat == "too slow together"
 
 
@@ -323,8 +323,8 @@ def test_a_retreat_of_workers_alone_leaves_the_rest_to_the_caller(job: MakeJob, 
     task = job(slow_in_workers, range(3000), decide=retreat)
     task.caller_may_run = True
     assert results_of(task) == list(range(3000))
-    assert sorted(calls.items) == list(range(3000))
-    assert caller in calls.pids
+    assert sorted(calls.items()) == list(range(3000))
+    assert caller in {process for process, _, _ in calls.lines()}
 
 
 def test_what_the_start_took_is_no_evidence_against_the_workers(job: MakeJob, monkeypatch: pytest.MonkeyPatch) -> None:

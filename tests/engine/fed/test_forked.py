@@ -29,7 +29,7 @@ from amorsize.records import Plan
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from tests.engine.conftest import Calls, Gate
+    from amorsize.testing.items import Calls, Gate
 
 pytestmark = pytest.mark.needs_fork
 
@@ -130,8 +130,8 @@ def test_each_item_is_called_once_and_comes_back_in_order(kind: Any, item_s: flo
     out, sink = run(noted, kind([*range(200)]), item_s=item_s)
     assert out == [10 * x for x in range(200)]
     assert sink.error is None
-    assert sorted(calls.items) == list(range(200))
-    assert os.getpid() not in calls.pids
+    assert sorted(calls.items()) == list(range(200))
+    assert os.getpid() not in {process for process, _, _ in calls.lines()}
 
 
 @pytest.mark.fault("R1")
@@ -157,16 +157,16 @@ def test_a_death_names_its_item_and_keeps_what_is_finished(item_s: float, how: s
 def test_with_retries_only_items_that_have_no_result_are_called_again(item_s: float, calls: Calls) -> None:
     def dies_once(x: int) -> int:
         calls.note(x)
-        if x == 7 and calls.items.count(7) == 1:
+        if x == 7 and calls.items().count(7) == 1:
             os._exit(3)
         return 10 * x
 
     out, sink = run(dies_once, iter(range(40)), item_s=item_s, retries=1)
     assert (out, sink.error) == ([10 * x for x in range(40)], None)
-    again = {x for x in range(40) if calls.items.count(x) > 1}
+    again = {x for x in range(40) if calls.items().count(x) > 1}
     assert 7 in again
     assert again <= set(range(8))
-    assert all(calls.items.count(x) <= 2 for x in range(40))
+    assert all(calls.items().count(x) <= 2 for x in range(40))
 
 
 @pytest.mark.fault("R1")
@@ -233,7 +233,7 @@ def test_what_the_system_does_not_send_another_worker_does_and_no_item_is_blamed
             out += sink.take()
         assert feed.n_started == 3
     assert (out, sink.error) == ([10 * x for x in range(20)], None)
-    assert sorted(calls.items) == list(range(20))
+    assert sorted(calls.items()) == list(range(20))
 
 
 def test_where_the_system_sends_nothing_any_more_the_call_ends_with_what_it_said(no_room: list[int]) -> None:
@@ -319,7 +319,7 @@ def test_an_item_that_cannot_be_rebuilt_is_told_from_its_neighbours(calls: Calls
     errors = {k: getattr(result, "error", None) for k, result in enumerate(out) if hasattr(result, "error")}
     assert {k: type(error) for k, error in errors.items()} == {5: ItemNotPicklable}
     assert "item 5 cannot be rebuilt in a worker: LookupError: not here" in str(errors[5])
-    assert sorted(calls.items) == [0, 1, 2, 3, 4, 6, 7, 8, 9]
+    assert sorted(calls.items()) == [0, 1, 2, 3, 4, 6, 7, 8, 9]
 
 
 def test_an_input_that_shrinks_in_a_worker_is_told_and_does_not_hang() -> None:
@@ -375,4 +375,4 @@ def test_a_worker_whose_item_has_failed_does_not_begin_the_task_that_waits_for_i
 
     out, sink = run(fails_first, iter(range(20)))
     assert (out, repr(sink.error)) == ([], "ValueError('zero')")
-    assert sorted(calls.items) == [0, 1]
+    assert sorted(calls.items()) == [0, 1]
