@@ -39,6 +39,8 @@ SLICEABLE = frozenset((list, tuple, range, str, bytes))
 CONTAINERS = frozenset((dict, set, frozenset, type({}.keys()), type({}.values()), type({}.items())))
 """Types that hold all their items already: a list of them costs a reference each."""
 
+refused = ""  # why no call may begin here now; a fresh interpreter says so while it imports what it is to run
+
 
 def columns_of(iterables: "Sequence[Iterable[object]]") -> "tuple[Sequence[object], ...] | None":
     """Return the iterables as sequences that can be sliced; None where one of them can only be iterated."""
@@ -63,6 +65,8 @@ def _has_axes(array: object) -> bool:
 
 
 def check_iterables(iterables: "Sequence[object]") -> None:
+    if refused:
+        raise RuntimeError(refused)
     if not iterables:
         raise TypeError("pmap needs at least one iterable: func.pmap(items)")
     for iterable in iterables:
@@ -254,7 +258,7 @@ class Timings:
 
 
 def advance(work: "Work", results: list[object], timings: "Timings", size: int, until_s: float) -> int:
-    """Run items, from where `results` ends, until `until_s` seconds have passed or none is left.
+    """Run items from where `results` ends until `until_s` seconds have passed or none is left; return the next size.
 
     Args:
         work: the items.
@@ -262,9 +266,6 @@ def advance(work: "Work", results: list[object], timings: "Timings", size: int, 
         timings: what was timed; grows.
         size: items in the first batch.
         until_s: seconds to go on for.
-
-    Returns:
-        The size that the next batch should have.
     """
     n_items = work.n_items
     cpu_s, process_s = thread_time(), process_time()

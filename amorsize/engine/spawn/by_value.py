@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 
+from amorsize.clocks import loaded
 from amorsize.engine.encoding import beside, plain
 
 MAIN = "__main__"
@@ -60,8 +61,13 @@ class Luggage:
         return self._by_value(value, buffers)
 
     def _is_mine(self, value: object) -> bool:
-        """Tell whether plain pickle need not be tried: these are items whose class has to travel."""
-        return type(value) is list and bool(value) and type(value[0]).__module__ in (MAIN, *self._modules)
+        """Tell whether plain pickle need not be tried: these are items whose class has to travel, or has come as code.
+        It would import the module that the class is named after."""
+        if type(value) is not list or not value:
+            return False
+        pickler = loaded("amorsize.engine.spawn.pickler")
+        has_come = pickler is not None and type(value[0]) in pickler.kept
+        return has_come or type(value[0]).__module__ in (MAIN, *self._modules)
 
     def _by_value(self, value: object, buffers: list[memoryview] | None) -> bytes:
         from amorsize.engine.spawn.pickler import Pickler

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import sys
 
+from amorsize import inline
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+NO_CALLS = "a worker imports no module that calls pmap while it is imported"
 
 _KINDS = (type(lambda: None), type(len))
 
@@ -44,3 +48,15 @@ def found(name: tuple[str, str]) -> Any:  # Any: whatever stands there
     for part in qualname.split("."):
         value = getattr(value, part)
     return value
+
+
+class Importing:
+    """A context in which modules are imported only for what they define: a call of theirs has been made by the caller,
+    whose items would all be called once more, by each worker, before it begins. The import fails there instead, and
+    what was looked for travels as code."""
+
+    def __enter__(self) -> None:
+        inline.refused = NO_CALLS
+
+    def __exit__(self, *_: object) -> None:
+        inline.refused = ""

@@ -13,6 +13,7 @@ from _io import FileIO  # a test may have put a mock in the place of `open`
 
 from amorsize.engine import alive
 from amorsize.engine.spawn import settings
+from amorsize.engine.spawn.names import Importing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -166,7 +167,8 @@ def _category(module_name: str, name: str) -> Any:
     import importlib
 
     try:
-        return getattr(importlib.import_module(module_name), name)
+        with Importing():
+            return getattr(importlib.import_module(module_name), name)
     except BaseException:  # of the import of a user's module, which may raise anything, or exit
         return None
 

@@ -18,7 +18,7 @@ from amorsize.engine.fed import serve
 from amorsize.engine.fed.link import Link
 from amorsize.engine.message import AGAIN, READY, REFUSED, REST, SETUP, TASK, UNREAD
 from amorsize.engine.native import limit
-from amorsize.engine.spawn.names import found
+from amorsize.engine.spawn.names import Importing, found
 from amorsize.engine.spawn.stale import FINAL, Foreign, Stale, lines_of
 from amorsize.engine.spawn.surroundings import enter, take_over
 from amorsize.inline import Work
@@ -161,8 +161,9 @@ class Worker:
             BaseException: what the initializer raises.
         """
         try:
-            func, star, guard, identify, kinds = load(content)
-            differs = digest is not None and identify((func, *kinds) if kinds else func) != digest
+            with Importing():
+                func, star, guard, identify, kinds = load(content)
+                differs = digest is not None and identify((func, *kinds) if kinds else func) != digest
         except BaseException as error:  # of the import of a user's module, which may raise anything, or exit
             raise Stale(f"{type(error).__name__}: {error}", lines_of(error)) from error
         if differs:
@@ -189,7 +190,8 @@ def _pickled(value: object, buffers: list[memoryview] | None) -> bytes:
         from amorsize.engine.spawn.by_value import Luggage
 
         _luggage.append(Luggage(is_worker=True))
-    return _luggage[0].dumps(value, buffers)
+    with Importing():
+        return _luggage[0].dumps(value, buffers)
 
 
 def main(line_fd: int, lifeline_fd: int, caller: int, ahead: str) -> NoReturn:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from amorsize import pmap
+from amorsize import config, pmap
 from amorsize.engine import safety
 from amorsize.engine.spawn import launch, warm
 from amorsize.errors import BackendUnavailable
@@ -401,6 +401,49 @@ def test_a_module_that_cannot_be_imported_again_travels_as_code(feed: Feed, writ
     work = write("work_gone", "def go(x):\n    return x + 1\n")
     (tmp_path / "work_gone.py").unlink()
     assert feed(work.go, [1]) == [2]
+
+
+CALLING = """
+    from amorsize import pmap
+
+    def note(what):
+        with open({notes!r}, "a") as notes:
+            notes.write(f"{{what}} ")
+
+    note("imported")
+
+    class Point:
+        def __init__(self, x):
+            self.x = x
+
+    def point(x):
+        note(x)
+        return Point(x)
+
+    POINTS = pmap(point, range(20), n_jobs=2, backend="process", start_method="spawn", chunksize=1)
+    """
+
+
+def test_what_a_module_calls_while_it_is_imported_is_called_once(write: Write, tmp_path: Path) -> None:
+    notes = tmp_path / "notes"
+    with config(isolate=True):  # here: a worker would run them in its loop
+        work = write("work_calling", CALLING.format(notes=str(notes)))
+    assert [(type(point), point.x) for point in work.POINTS] == [(work.Point, x) for x in range(20)]
+    pmap(work.point, range(20, 30), n_jobs=2, start_method="spawn", isolate=True)
+    noted = notes.read_text().split()
+    assert sorted(int(word) for word in noted if word != "imported") == list(range(30))
+    assert noted.count("imported") <= 1 + 2  # here, and once in each worker, to find that out
+
+
+def test_a_warning_filter_has_nothing_called(write: Write, tmp_path: Path) -> None:
+    notes = tmp_path / "notes"
+    work = write("work_calling", CALLING.format(notes=str(notes)) + "\n    class Told(UserWarning): pass\n")
+    notes.unlink()
+    warm.shutdown()  # new workers look the filter's class up
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", work.Told)
+        assert pmap(abs, range(4), n_jobs=2, start_method="spawn", isolate=True) == [0, 1, 2, 3]
+    assert set(notes.read_text().split()) == {"imported"}
 
 
 def test_what_cannot_travel_is_refused_and_named(hire: Callable[..., Any]) -> None:
