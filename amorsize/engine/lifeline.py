@@ -30,26 +30,35 @@ class Lifeline:
         import fcntl as _  # noqa: F401 - for `hold`: each worker would load it, in 1 ms that the caller does in 0.3, once
 
         self.read_end, self._write_end = os.pipe()
-        _writing.append(self._write_end)
+        _of_callers.append(self)
 
     def hold(self) -> None:
-        """Tie this forked worker's life to the caller's.
-
-        It lets go of all other lifelines: the workers of two streams, each holding the other's, would live for ever.
-        """
-        for write_end in _writing:
-            os.close(write_end)
-        _writing.clear()
+        """Tie this forked worker's life to the caller's."""
         hold(self.read_end)
 
-    def close(self) -> None:
-        _writing.remove(self._write_end)
-        os.close(self.read_end)
+    def let_go(self) -> None:
+        """Be no caller's any more."""
         os.close(self._write_end)
 
+    def close(self) -> None:
+        if self in _of_callers:
+            _of_callers.remove(self)
+            self.let_go()
+        os.close(self.read_end)
 
-_writing: list[int] = []
-"""The writing ends of all lifelines that this process, the caller, has."""
+
+_of_callers: list[Lifeline] = []
+"""All lifelines that this process, the caller, has."""
+
+
+def _let_go() -> None:
+    """Let go of all, in a child: the workers of two streams, each holding the other's, would live for ever, and those
+    of a stream beside which a program forks for as long as its child."""
+    while _of_callers:
+        _of_callers.pop().let_go()
+
+
+os.register_at_fork(after_in_child=_let_go)
 
 
 def hold(read_end: int) -> None:

@@ -190,6 +190,26 @@ time.sleep(600)
     assert [end() for end in ends] == [True, True, True]
 
 
+@pytest.mark.fault("R9")
+def test_a_forked_child_that_lives_on_does_not_keep_the_workers_of_a_stream_alive(start: Start, watch: Watch) -> None:
+    program = start("""
+import os, time
+from amorsize import pimap
+
+stream = pimap(lambda _: os.getpid(), iter(range(10**6)), isolate=True, n_jobs=2)
+workers = {next(stream) for _ in range(20)}
+child = os.fork() or time.sleep(600)
+print(child, *workers, flush=True)
+time.sleep(600)
+""")
+    assert program.stdout is not None
+    child, *workers = (int(pid) for pid in program.stdout.readline().split())
+    ends = [watch(worker) for worker in workers]
+    os.kill(program.pid, signal.SIGKILL)
+    assert all(end() for end in ends)
+    os.kill(child, signal.SIGKILL)
+
+
 @pytest.mark.fault("R8")
 @pytest.mark.parametrize("items", ["range(20)", "iter(range(20))"])
 def test_a_stream_that_an_exit_function_goes_on_with_says_that_its_workers_were_ended(
