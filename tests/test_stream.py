@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import amorsize.stream
-from amorsize import BackendUnavailable, parallelizable, pimap, pmap
+from amorsize import BackendUnavailable, WorkerDied, parallelizable, pimap, pmap, shutdown
 from amorsize.advice import adviser, knowledge
 from amorsize.advice.shares import CpuShare
 from amorsize.call import Call
@@ -507,6 +507,32 @@ def test_a_copy_of_the_process_that_closes_the_stream_does_not_end_its_workers()
     rest = list(stream)
     assert [x for x, _ in rest] == list(range(20, 100))
     assert len(workers | {worker for _, worker in rest}) <= 2
+
+
+@pytest.mark.needs_fork
+@pytest.mark.parametrize(
+    "plan",
+    [
+        pytest.param({"isolate": True}, id="fork"),
+        pytest.param({"isolate": True, "start_method": "spawn"}, id="spawn"),
+        pytest.param({"backend": "thread"}, id="thread"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+def test_a_copy_of_the_process_that_goes_on_with_the_stream_is_told_and_takes_nothing(plan: Any) -> None:
+    stream = pimap(takes_a_while, iter(range(100)), n_jobs=2, buffersize=8, **plan)
+    found = [next(stream)[0] for _ in range(20)]
+    pid = os.fork()
+    if not pid:
+        try:
+            list(stream)
+        except WorkerDied as died:
+            os._exit(42 if "forked" in str(died) else 1)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 42
+    assert found + [x for x, _ in stream] == list(range(100))
+    shutdown()
 
 
 @pytest.mark.parametrize("call", ["pmap", "pimap"])

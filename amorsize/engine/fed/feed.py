@@ -105,6 +105,9 @@ class Feed(Outcome):
         Raises:
             OSError: where no worker can be started at all.
         """
+        if os.getpid() != self._pid:
+            self._leave_to_parent()
+            return
         table, self._thread = self._table, get_ident()
         pulling_s, away_s = self._giver.pulling_s, perf_counter() - self._left_s
         self._staff()
@@ -193,7 +196,7 @@ class Feed(Outcome):
             return
         began_s = perf_counter()
         with self._held:
-            self._abandon()
+            self._abandon("the program has ended its workers", self._unfinished())
             chairs, self._table.chairs = self._table.chairs, []
             self._table.crew.release([chair.seat for chair in chairs if not chair.tasks])
             self._table.crew.close()
@@ -205,14 +208,24 @@ class Feed(Outcome):
         if self._thread == get_ident() or self._thread not in sys._current_frames():
             self.close()
 
-    def _abandon(self) -> None:
-        """End the call at the first item that was given out and is not done, if there is one."""
+    def _leave_to_parent(self) -> None:
+        """End the call in a copy of the process that a user has forked meanwhile: what it took from its parent's
+        workers, the parent would wait for in vain."""
+        why = "its workers belong to the process that has forked this one"
+        self._abandon(why, [*self._unfinished(), self._table.source.n_taken])
+        self._table.chairs = []
+
+    def _unfinished(self) -> list[int]:
+        """Return where the tasks begin that were given out and are not done."""
         table = self._table
-        starts = [task.start for task in table.again] + [task.start for chair in table.chairs for task in chair.tasks]
+        return [task.start for task in table.again] + [task.start for chair in table.chairs for task in chair.tasks]
+
+    def _abandon(self, why: str, starts: list[int]) -> None:
+        """End the call at the first of these items, if there is one."""
         if starts:
-            table.again.clear()
-            why = f"the program has ended its workers; item {min(starts)} is the first that is not finished"
-            table.give_up(min(starts), WorkerDied(why))
+            self._table.again.clear()
+            why = f"{why}; item {min(starts)} is the first that is not finished"
+            self._table.give_up(min(starts), WorkerDied(why))
 
 
 def _has_news(seat: Seat, ready: set[int]) -> bool:
