@@ -120,7 +120,7 @@ class Worker:
             if key != self._key:
                 self._work, self._key = None, b""
                 self._unlimit()
-                self._work = self._rebuilt(_by_name if is_named else encoding.unpickled, content, digest, foreign)
+                self._work = self._rebuilt(_by_name if is_named else _anew, content, digest, foreign)
                 self._unlimit = limit(n_threads)
                 self._key = key
         except Stale as stale:
@@ -179,6 +179,18 @@ class Worker:
 def _by_name(content: bytes) -> tuple[Any, ...]:
     func, star, identify = marshal.loads(content)
     return found(func), star, None, found(identify), ()
+
+
+def _anew(content: bytes) -> tuple[Any, ...]:
+    """Rebuild what was pickled, in a `__main__` without what came there before: the caller may have deleted that, as
+    who has called a variable `max` does to have the builtin back."""
+    names = vars(sys.modules["__main__"])
+    left = [names.pop(name) for name in list(names) if name[:2] != "__"]
+    try:
+        rebuilt: tuple[Any, ...] = encoding.unpickled(content)
+    finally:
+        left.clear()  # only now, for a `__del__` that names what is there again
+    return rebuilt
 
 
 _luggage: list[Luggage] = []

@@ -275,6 +275,41 @@ def test_what_lives_in_main_is_found_there_by_its_name(fresh_python: Callable[..
     assert fresh_python("script.py") == expected
 
 
+DELETED = """
+import runpy
+feed = runpy.run_path(FEEDING)["feed"]
+
+def max(x):
+    return "shadowed"
+
+TABLE = {1: "there"}
+class Logged:
+    def __del__(self):
+        note("deleted")
+def note(text):
+    print(text, flush=True)
+client = None
+
+def work(x):
+    global client
+    client = client or Logged()
+    try:
+        return max([x]), TABLE[x], note
+    except NameError:
+        return max([x]), "not there"
+
+print(feed(work, [1], 1)[0][:2])
+del max, TABLE
+print(feed(work, [1], 1)[0][:2])
+"""
+
+
+@pytest.mark.fault("R12")
+def test_what_was_deleted_from_main_is_not_found_in_a_worker_that_stays(fresh_python: Callable[..., str]) -> None:
+    expected = "('shadowed', 'there')\ndeleted\n(1, 'not there')\n"
+    assert fresh_python("-c", program(DELETED)) == expected
+
+
 WITH_ITEMS = """
 from amorsize import pmap
 
