@@ -35,6 +35,30 @@ def _cached(func: Any, parameters: dict[str, Any]) -> Any:
     return functools.lru_cache(**parameters)(func)
 
 
+def _view_of(held: Any, form: Any, shape: Any) -> Any:  # Any: typeshed knows no form that is not written out
+    """Return a view of memory of its own."""
+    view = memoryview(held)
+    return view.cast(form) if len(shape) == 1 else view.cast(form, shape)
+
+
+def _viewed(view: memoryview) -> tuple[Any, ...]:
+    held = view.tobytes()
+    made = held if view.readonly else bytearray(held), view.format, view.shape
+    _view_of(*made)  # raises where no view like it can be made
+    return _view_of, made
+
+
+_WAYS: dict[type, Callable[[Any], tuple[Any, ...]]] = {
+    CodeType: lambda code: (marshal.loads, (marshal.dumps(code, 2),)),  # version 2: equal code gives equal bytes
+    WeakKeyDictionary: lambda held: (WeakKeyDictionary, (dict(held),)),
+    memoryview: _viewed,  # cloudpickle makes bytes of it: of numbers, other ones
+}
+_BY_NAME_WAYS: dict[type, Callable[[Any], tuple[Any, ...]]] = {
+    _Cached: lambda func: (_cached, (func.__wrapped__, func.cache_parameters())),
+}
+"""How what cloudpickle refuses, or makes something else of, is made there; these where no name leads to them."""
+
+
 class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle ships no types
     """Pickles one value.
 
@@ -79,12 +103,10 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle ships n
 
     def reducer_override(self, obj: Any) -> Any:  # Any: pickle's own signature
         """Reduce a class to its number, where that is enough."""
-        if type(obj) is CodeType:
-            return marshal.loads, (marshal.dumps(obj, 2),)  # version 2: equal code gives equal bytes
-        if type(obj) is _Cached and not _is_found(obj):
-            return _cached, (obj.__wrapped__, obj.cache_parameters())
-        if type(obj) is WeakKeyDictionary:
-            return WeakKeyDictionary, (dict(obj),)
+        if type(obj) in _WAYS:
+            return _WAYS[type(obj)](obj)
+        if type(obj) in _BY_NAME_WAYS and not _is_found(obj):
+            return _BY_NAME_WAYS[type(obj)](obj)
         if not isinstance(obj, type):
             return super().reducer_override(obj)
         number = _number_of.get(obj)

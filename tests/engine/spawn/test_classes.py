@@ -1,0 +1,41 @@
+"""What travels as code to a fresh interpreter, and comes back, is what it was, also where cloudpickle makes another."""
+
+from __future__ import annotations
+
+import array
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from amorsize.errors import BackendUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Feed = Callable[..., list[Any]]
+
+FEED = f"import runpy\nfeed = runpy.run_path({str(Path(__file__).with_name('feeding.py'))!r})['feed']\n"
+
+
+# ---- views of memory
+
+
+@pytest.mark.fault("R12")
+def test_a_view_of_memory_is_one_there_and_not_its_bytes(feed: Feed) -> None:
+    numbers = memoryview(array.array("d", [1.5, 2.5]))
+    table = memoryview(bytes(range(6))).cast("B", (2, 3))
+
+    def told(k: int) -> tuple[object, ...]:
+        return numbers[k], numbers.format, numbers.readonly, table[k, 2], table.tolist(), table.readonly
+
+    assert feed(told, [0, 1]) == [told(0), told(1)]
+    assert feed(lambda view: (view[1], view.nbytes), [numbers]) == [(2.5, 16)]
+
+
+def test_a_view_that_cannot_be_made_again_is_refused(feed: Feed) -> None:
+    import numpy as np
+
+    other_way_round = np.arange(3, dtype=">i4").data
+    with pytest.raises(BackendUnavailable, match="the function cannot be sent there"):
+        feed(lambda _: other_way_round.nbytes, [0])
