@@ -6,6 +6,7 @@ is sent as marshal has it, because cloudpickle leaves out the file that a traceb
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import marshal
 import sys
@@ -52,6 +53,7 @@ _WAYS: dict[type, Callable[[Any], tuple[Any, ...]]] = {
     CodeType: lambda code: (marshal.loads, (marshal.dumps(code, 2),)),  # version 2: equal code gives equal bytes
     WeakKeyDictionary: lambda held: (WeakKeyDictionary, (dict(held),)),
     memoryview: _viewed,  # cloudpickle makes bytes of it: of numbers, other ones
+    type(dataclasses.MISSING): lambda _: (getattr, (dataclasses, "MISSING")),  # `is` tells it from a default
 }
 _BY_NAME_WAYS: dict[type, Callable[[Any], tuple[Any, ...]]] = {
     _Cached: lambda func: (_cached, (func.__wrapped__, func.cache_parameters())),

@@ -39,3 +39,30 @@ def test_a_view_that_cannot_be_made_again_is_refused(feed: Feed) -> None:
     other_way_round = np.arange(3, dtype=">i4").data
     with pytest.raises(BackendUnavailable, match="the function cannot be sent there"):
         feed(lambda _: other_way_round.nbytes, [0])
+
+
+# ---- dataclasses
+
+
+FIELDS = """
+import dataclasses
+
+@dataclasses.dataclass
+class Order:
+    n: int
+    lines: list = dataclasses.field(default_factory=list)
+
+def of_a_kind(n):
+    @dataclasses.dataclass
+    class Special(Order):
+        price: int = 3
+    return dataclasses.asdict(Special(n)), [field.default is dataclasses.MISSING for field in dataclasses.fields(Order)]
+
+print(feed(of_a_kind, [1]))
+"""
+
+
+@pytest.mark.fault("R12")
+def test_fields_without_a_default_have_none_there(fresh_python: Callable[..., str]) -> None:
+    expected = "[({'n': 1, 'lines': [], 'price': 3}, [True, True])]\n"
+    assert fresh_python("-c", FEED + FIELDS) == expected
