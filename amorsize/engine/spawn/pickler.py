@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import marshal
 import sys
+import typing
 from types import CodeType
 from weakref import WeakKeyDictionary
 
@@ -49,14 +50,21 @@ def _viewed(view: memoryview) -> tuple[Any, ...]:
     return _view_of, made
 
 
+def _without_lock(prop: Any) -> tuple[Any, ...]:
+    own = {name: value for name, value in vars(prop).items() if name not in ("func", "lock")}
+    return functools.cached_property, (prop.func,), own
+
+
 _WAYS: dict[type, Callable[[Any], tuple[Any, ...]]] = {
     CodeType: lambda code: (marshal.loads, (marshal.dumps(code, 2),)),  # version 2: equal code gives equal bytes
     WeakKeyDictionary: lambda held: (WeakKeyDictionary, (dict(held),)),
     memoryview: _viewed,  # cloudpickle makes bytes of it: of numbers, other ones
+    functools.cached_property: _without_lock,
     type(dataclasses.MISSING): lambda _: (getattr, (dataclasses, "MISSING")),  # `is` tells it from a default
 }
 _BY_NAME_WAYS: dict[type, Callable[[Any], tuple[Any, ...]]] = {
     _Cached: lambda func: (_cached, (func.__wrapped__, func.cache_parameters())),
+    typing.NewType: lambda new: (typing.NewType, (new.__name__, new.__supertype__), vars(new)),
 }
 """How what cloudpickle refuses, or makes something else of, is made there; these where no name leads to them."""
 

@@ -66,3 +66,34 @@ print(feed(of_a_kind, [1]))
 def test_fields_without_a_default_have_none_there(fresh_python: Callable[..., str]) -> None:
     expected = "[({'n': 1, 'lines': [], 'price': 3}, [True, True])]\n"
     assert fresh_python("-c", FEED + FIELDS) == expected
+
+
+# ---- what cloudpickle refuses
+
+
+REFUSED = """
+import functools, typing
+
+UserId = typing.NewType("UserId", int)
+
+class User:
+    def __init__(self, number: UserId):
+        self.number = number
+
+    @functools.cached_property
+    def name(self):
+        "As it is shown."
+        return f"user {self.number}"
+
+def name_of(user: User) -> str:
+    User(UserId(3)).name
+    return user.name, User.name.__doc__, UserId.__name__, "name" in vars(user)
+
+print(feed(name_of, [User(1), User(2)]))
+"""
+
+
+@pytest.mark.fault("R12")
+def test_cached_properties_and_new_types_travel(fresh_python: Callable[..., str]) -> None:
+    doc = "'As it is shown.', 'UserId', True"
+    assert fresh_python("-c", FEED + REFUSED) == f"[('user 1', {doc}), ('user 2', {doc})]\n"
