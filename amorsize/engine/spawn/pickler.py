@@ -16,6 +16,8 @@ from weakref import WeakKeyDictionary
 
 import cloudpickle.cloudpickle
 
+from amorsize.engine.spawn.classes import whole
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import io
@@ -127,6 +129,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle ships n
         if number is None or not isinstance(reduced, tuple):
             return reduced
         self.sent.add(number)
+        reduced = whole(obj, reduced)
         if not self._keep:
             return reduced
         return keep_in_main if _main().get(obj.__name__) is obj else keep, reduced[:2], *reduced[2:]

@@ -97,3 +97,54 @@ print(feed(name_of, [User(1), User(2)]))
 def test_cached_properties_and_new_types_travel(fresh_python: Callable[..., str]) -> None:
     doc = "'As it is shown.', 'UserId', True"
     assert fresh_python("-c", FEED + REFUSED) == f"[('user 1', {doc}), ('user 2', {doc})]\n"
+
+
+# ---- slots
+
+
+SLOTS = """
+import dataclasses, typing
+
+@dataclasses.dataclass(slots=True)
+class Point:
+    x: int
+
+class Named:
+    __slots__ = {"name": "as people know it"}
+
+class Private(Named, typing.Generic[typing.TypeVar("T")]):
+    __slots__ = ("__secret", "__weakref__")
+    def __init__(self, secret):
+        self.name, self.__secret = "it", secret
+    def told(self):
+        return self.name, self.__secret, type(self).__slots__
+
+class Pair(typing.NamedTuple):
+    a: int
+    b: int = 0
+
+class Open:
+    __slots__ = ("x", "__dict__")
+
+def fill(x):
+    it = Open()
+    it.x, it.y = x, x + 1
+    refusing = []
+    for each in (Point(x), Private(x), Pair(x)):
+        try:
+            each.other = 1
+        except AttributeError:
+            refusing.append(each)
+    return *refusing, it
+
+(point, private, pair, it), = feed(fill, [1])
+print(point, private.told(), pair, it.x, it.y)
+(point, private, pair, it), = feed(lambda items: items, [[point, private, pair, it]])
+print(point, private.told(), pair, it.x, it.y)
+"""
+
+
+@pytest.mark.fault("R12")
+def test_what_has_slots_has_them_there_and_comes_back(fresh_python: Callable[..., str]) -> None:
+    told = "Point(x=1) ('it', 1, ('__secret', '__weakref__')) Pair(a=1, b=0) 1 2\n"
+    assert fresh_python("-c", FEED + SLOTS) == 2 * told
