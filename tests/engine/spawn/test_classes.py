@@ -148,3 +148,73 @@ print(point, private.told(), pair, it.x, it.y)
 def test_what_has_slots_has_them_there_and_comes_back(fresh_python: Callable[..., str]) -> None:
     told = "Point(x=1) ('it', 1, ('__secret', '__weakref__')) Pair(a=1, b=0) 1 2\n"
     assert fresh_python("-c", FEED + SLOTS) == 2 * told
+
+
+# ---- enums
+
+
+ENUMS = """
+import datetime, enum
+
+class Color(enum.Enum):
+    RED = 1
+    CRIMSON = 1
+    WHITE = [255, 255]
+
+class Access(enum.Flag):
+    R = 1
+    W = 2
+    BOTH = R | W
+
+class Level(enum.IntEnum):
+    LOW = 1
+    HIGH = 5
+
+class Word(enum.StrEnum):
+    YES = enum.auto()
+
+class Described(enum.Enum):
+    def __init__(self, mass, radius):
+        self.mass, self.radius = mass, radius
+    def density(self):
+        return self.mass / self.radius
+
+class Planet(Described):
+    EARTH = 6.0, 2.0
+    MARS = 1.0, 4.0
+
+class Place(bytes, enum.Enum):
+    def __new__(cls, number, label):
+        made = bytes.__new__(cls, [number])
+        made._value_, made.label = number, label
+        return made
+    FIRST = 7, "the first"
+
+class Day(datetime.date, enum.Enum):
+    NEW_YEAR = 2024, 1, 1
+
+Color.RED.warm = True
+
+def told(member):
+    return (
+        [Color.CRIMSON, Color["CRIMSON"], Color(1), Color([255, 255]), list(Color), list(Color.__members__)],
+        [Access.BOTH, Access["BOTH"], Access(3), Access.R | Access.W, ~Access.R, list(Access), repr(Access(0))],
+        [Level.HIGH > Level.LOW, Level(5) + 1, Word.YES, Word("yes") == "yes", Color.RED.warm],
+        [Planet.EARTH.density(), Planet((1.0, 4.0)), Planet.MARS.mass, vars(Planet.MARS).keys(), set(vars(Planet))],
+        [Place.FIRST == bytes([7]), Place(7).label, Place.FIRST[0], Place.FIRST.name],
+        [Day.NEW_YEAR.year],
+        member,
+    )
+
+members = [*Color, *Access, Access.BOTH, *Level, *Word, *Planet, *Place]
+for _ in range(2):
+    found = feed(told, members)
+    print([k for k, member in enumerate(members) if found[k] != told(member) or found[k][-1] is not member])
+    SEVEN = 7
+    told = (lambda before: lambda member: before(member) if SEVEN else None)(told)
+"""
+
+
+@pytest.mark.fault("R12")
+def test_enums_have_there_what_they_have_here(fresh_python: Callable[..., str]) -> None:
+    assert fresh_python("-c", FEED + ENUMS) == "[]\n[]\n"
