@@ -2,11 +2,13 @@
 
 slots: it makes classes without, and an object that has no `__dict__` here would have one there, and could not come back
 enums: it makes members anew from their values, without aliases and without what `__init__` or `__new__` gives them
+deletions: it sets attributes of the class that has come before, where what was deleted since would stay
 """
 
 from __future__ import annotations
 
 from types import MemberDescriptorType
+from weakref import WeakKeyDictionary
 
 import cloudpickle.cloudpickle
 
@@ -23,6 +25,9 @@ OF_A_MEMBER = frozenset(("_name_", "_value_", "__objclass__", "_sort_order_"))
 
 OF_A_PLAN = ("__init__", "__new_member__")
 """What a class that is made of plans is left with, besides what it is given afterwards."""
+
+_given: WeakKeyDictionary[type, set[str]] = WeakKeyDictionary()
+"""The attributes that a class came with."""
 
 
 def whole(kind: Any, reduced: tuple[Any, ...]) -> tuple[Any, ...]:  # Any: as cloudpickle gives it
@@ -45,8 +50,12 @@ def whole(kind: Any, reduced: tuple[Any, ...]) -> tuple[Any, ...]:  # Any: as cl
 
 
 def fill(made: Any, state: tuple[dict[str, Any], dict[str, dict[str, object]]]) -> None:
-    """Give a class its attributes and its members theirs."""
+    """Give a class its attributes and its members theirs, and take from it what it was given before and has no more."""
     attributes, members = state
+    for name in _given.get(made, set()) - attributes.keys():
+        if name in made.__dict__:
+            type.__delattr__(made, name)
+    _given[made] = set(attributes)
     _set_state(made, (attributes, {}))
     for name, own in members.items():
         made[name].__dict__.update(own)

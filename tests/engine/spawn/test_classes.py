@@ -218,3 +218,52 @@ for _ in range(2):
 @pytest.mark.fault("R12")
 def test_enums_have_there_what_they_have_here(fresh_python: Callable[..., str]) -> None:
     assert fresh_python("-c", FEED + ENUMS) == "[]\n[]\n"
+
+
+# ---- classes that have changed
+
+
+CHANGED = """
+from unittest import mock
+
+class Shape:
+    unit = "m"
+    def area(self):
+        return 0
+
+class Square(Shape):
+    pass
+
+def measure(shape):
+    return shape.area(), shape.unit, hasattr(shape, "colour")
+
+Square.colour = "red"
+with mock.patch.object(Square, "area", lambda self: "mocked"), mock.patch.object(Square, "unit", "cm"):
+    print(feed(measure, [Square()], 1))
+del Square.colour
+print(feed(measure, [Square()], 1))
+"""
+
+
+@pytest.mark.fault("R12")
+def test_what_a_class_had_for_a_while_is_gone_in_a_worker_that_stays(fresh_python: Callable[..., str]) -> None:
+    assert fresh_python("-c", FEED + CHANGED) == "[('mocked', 'cm', True)]\n[(0, 'm', False)]\n"
+
+
+def test_equal_code_has_equal_bytes_so_that_it_is_sent_once(fresh_python: Callable[..., str]) -> None:
+    source = """
+import enum
+from amorsize.engine.spawn.errand import Errand, Packed
+
+class Color(enum.Enum):
+    RED = 1
+
+class Point:
+    __slots__ = ("x", "y")
+
+def work(x):
+    return Color.RED, Point()
+
+print(len({Packed(Errand(func=work)).key for _ in range(4)}))
+"""
+    assert fresh_python("-c", source) == "1\n"
