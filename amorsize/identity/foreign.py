@@ -25,11 +25,13 @@ from amorsize.identity.loads import (
     named_in,
 )
 from amorsize.identity.origin import library, module_library
+from amorsize.identity.stores import SELF, stores
 from amorsize.identity.values import CONTAINERS, MUTABLE, PLAIN, value_token, written
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from types import CodeType
 
     Place = tuple[str, str]  # module, path in it
     Foreign = tuple[tuple[str, str, object], ...]  # module, path in it, token of what is there
@@ -127,6 +129,7 @@ class _Reading:
         self.queue: list[tuple[object, CodeFacts]] = []
         self.seen: set[tuple[int, int]] = set()
         self.written: set[str] = set()
+        self.constructors: list[CodeType] = []
         for value, facts, _ in walk.queue:
             if type(value) is ModuleType and _is_standard(value.__name__):
                 self._note_code(value, facts)
@@ -140,6 +143,10 @@ class _Reading:
 
     def places(self) -> list[Place]:
         """Return where to look, but for what the code that was read assigns, and what a look does not find there."""
+        names = {path.rpartition(".")[2] for _, path in self.found}
+        for code in self.constructors:
+            if not names.isdisjoint(code_facts(code).written):  # hardly ever: to read instructions takes 3 ms at first
+                self.written.update(name for called, name in stores(code) if called != SELF)
         kept = [place for place in self.found if place[1].rpartition(".")[2] not in self.written]
         return sorted(place for place in kept if _at(*place) is self.found[place])
 
@@ -163,7 +170,11 @@ class _Reading:
     def _read(self, value: object, facts: CodeFacts) -> None:
         if type(value) is FunctionType:
             module = str(value.__globals__.get("__name__"))
-            self.written |= facts.globals_written if value.__name__ in CONSTRUCTORS else facts.written
+            if value.__name__ in CONSTRUCTORS:
+                self.written |= facts.globals_written
+                self.constructors.append(value.__code__)  # which may count in its class how many it has made
+            else:
+                self.written |= facts.written
             self._note_all(module, "", value.__globals__, facts)
         elif type(value) is ModuleType:
             self._note_all(value.__name__, "", value.__dict__, facts)

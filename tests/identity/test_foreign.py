@@ -23,9 +23,11 @@ from .config import options
 n_calls, hook, nothing = 0, None, float("nan")
 
 class Cart:
-    rate = 1
+    rate, n_made = 1, 0
     def __init__(self, n):
         self.n = n
+        self.rank = Cart.n_made
+        Cart.n_made += 1
     @property
     def total(self):
         return self.n * config.TAX * self.rate
