@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import amorsize.advice.adviser  # loaded, it is asked by every call
-from amorsize import parallelizable, pmap
+from amorsize import AmorsizeWarning, parallelizable, pmap
 from amorsize.advice import clearance, knowledge, missed
 from amorsize.calibration.costs import Costs
 from amorsize.engine.spawn import hired as hired_workers
@@ -322,3 +322,20 @@ def test_short_calls_beside_another_thread_have_them_in_the_end(monkeypatch: pyt
     finally:
         done.set()
         thread.join()
+
+
+@pytest.mark.usefixtures("gaining")
+def test_a_call_that_workers_were_to_join_and_none_could_was_a_loop(
+    hopes: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launch, "start", refused)
+    with pytest.warns(AmorsizeWarning, match="although workers were to run it: no worker could be started"):
+        whose_learned.options(start_method="spawn").pmap(range(400))
+    run = whose_learned.last_run
+    assert run is not None
+    assert (run.backend, run.n_jobs, run.predicted_s) == ("serial", 1, None)
+    assert run.reason.startswith("no worker could be started")
+    known = knowledge.look_up(whose_learned, [1], cache=True)
+    assert known.profile.is_known
+    assert not known.profile.runs
+    assert not hopes

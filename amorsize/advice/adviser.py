@@ -139,7 +139,8 @@ class Adviser:
     @property
     def misses_interpreters(self) -> bool:
         """Whether the call has stayed in the loop where none but fresh interpreters could have joined."""
-        return self._start_method == "spawn" and self.plan is not None and not self.plan.is_parallel
+        is_loop = self.stays is None and self.plan is not None and not self.plan.is_parallel
+        return is_loop and self._start_method == "spawn"
 
     def more(self, timings: Timings, computed_s: float) -> Plan:
         """Return the plan for a stream that goes on: the same, with more workers where it has lasted long enough.
@@ -275,6 +276,8 @@ class Adviser:
             BackendUnavailable: for `isolate=True`, where the caller must not run items.
         """
         self.stays = why
+        if self.plan is not None:  # it has not come to what that said, which is no run to learn from
+            self.plan = loop_plan(why, self.n_chosen_for, None)
         if self.options.isolate:
             from amorsize.errors import BackendUnavailable
 
