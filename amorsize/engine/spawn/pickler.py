@@ -140,8 +140,10 @@ kept: set[type] = set()
 
 
 def keep(make: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:  # Any: as cloudpickle makes it
-    """Make a class that came as code, and keep it."""
-    made = make(*arguments)
+    """Make a class that came as code, and keep it; one that has come before is not made again: another one, although
+    nobody uses it, would be among the subclasses of its base."""
+    found: Any = _class_of.get(arguments[-2])
+    made = make(*arguments) if found is None else found
     kept.add(made)
     return made
 

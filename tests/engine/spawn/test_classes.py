@@ -250,6 +250,29 @@ def test_what_a_class_had_for_a_while_is_gone_in_a_worker_that_stays(fresh_pytho
     assert fresh_python("-c", FEED + CHANGED) == "[('mocked', 'cm', True)]\n[(0, 'm', False)]\n"
 
 
+AGAIN = """
+class Plugin:
+    made = []
+    def __init_subclass__(cls):
+        Plugin.made.append(cls.__name__)
+
+class Loud(Plugin):
+    pass
+
+def names(n):
+    return [kind.__name__ for kind in Plugin.__subclasses__()], Plugin.made, n + STEP, Loud.__name__
+
+for STEP in (1, 2, 3):
+    print(feed(names, [1], 1))
+"""
+
+
+@pytest.mark.fault("R12")
+def test_a_class_that_comes_again_is_no_further_subclass(fresh_python: Callable[..., str]) -> None:
+    lines = [f"[(['Loud'], ['Loud'], {1 + step}, 'Loud')]\n" for step in (1, 2, 3)]
+    assert fresh_python("-c", FEED + AGAIN) == "".join(lines)
+
+
 def test_equal_code_has_equal_bytes_so_that_it_is_sent_once(fresh_python: Callable[..., str]) -> None:
     source = """
 import enum
