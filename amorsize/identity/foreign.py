@@ -25,7 +25,7 @@ from amorsize.identity.loads import (
     named_in,
 )
 from amorsize.identity.origin import library, module_library
-from amorsize.identity.stores import SELF, stores
+from amorsize.identity.uses import SELF, stores
 from amorsize.identity.values import CONTAINERS, MUTABLE, PLAIN, value_token, written
 
 TYPE_CHECKING = False
