@@ -277,6 +277,7 @@ def test_equal_code_has_equal_bytes_so_that_it_is_sent_once(fresh_python: Callab
     source = """
 import enum
 from amorsize.engine.spawn.errand import Errand, Packed
+from amorsize.identity.likeness import likeness
 
 class Color(enum.Enum):
     RED = 1
@@ -287,6 +288,6 @@ class Point:
 def work(x):
     return Color.RED, Point()
 
-print(len({Packed(Errand(func=work)).key for _ in range(4)}))
+print(len({Packed(Errand(func=work, identify=likeness)).key for _ in range(4)}))
 """
     assert fresh_python("-c", source) == "1\n"
