@@ -23,7 +23,7 @@ def leave(call: Call, plan: Plan, work: Work, results: list[object]) -> bool:
     """Run the items of a call that are left with the workers of a plan; results grow.
 
     Returns:
-        False where no worker could be started, and nothing was run.
+        False where no worker could be started, or is ready yet, and nothing was run.
     """
     takes_itself = plan.backend == "thread" or plan.start_method == "fork"
     if takes_itself and not call.options.is_supervised:
@@ -31,10 +31,13 @@ def leave(call: Call, plan: Plan, work: Work, results: list[object]) -> bool:
     try:
         from amorsize.engine.fed.source import Sliced
         from amorsize.feeding import drained, fed_steps
+        from amorsize.hiring import is_launching
     except OSError as error:  # no descriptor is left to load it with
         if error.errno is None:  # a signal handler's
             raise
         call.refuse(f"no worker could be started: {error}")
+        return False
+    if is_launching(call, plan, work):
         return False
     source = Sliced(work, len(results), inherited=takes_itself)
     return drained(fed_steps(call, plan, work, source, results))

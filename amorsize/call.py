@@ -235,6 +235,8 @@ class Call:
         if self.options.why_loop is not None:
             self.look_at_s = NEVER
             return None
+        if self.adviser is not None and self.adviser.launch is not None and self.adviser.launch.goes_on():
+            return None
         if self.adviser is None and self.look_at_s:
             from amorsize.advice.worth import first_look_pays
 

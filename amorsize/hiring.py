@@ -1,20 +1,33 @@
 """Hire fresh interpreters: for a call that has a plan for them, and ahead of calls that will.
 
-Where nothing may fork, beside another thread, a loop of 0.2 s is over before interpreters that are launched for it have
-gained anything, however often it comes again. Launched after it, they wait for the next: 0.2 s is then 0.1.
+    a plan for them ──> some are ready ──────────────────────> work
+                    └─> launch, and go on in the loop ──> as soon as all are ready
+                                                      └─> the loop was faster: they wait for the next call
+
+Nobody waits for them: to import what a function needs may take longer than the loop. Where nothing may fork, beside
+another thread, a loop of 0.1 s is over before any could gain anything, however often it comes again. Launched after it,
+they wait for the next.
 """
 
 from __future__ import annotations
 
+from time import perf_counter
+
+from amorsize.advice.clearance import loads_later, n_warm, note_unsendable
 from amorsize.clocks import loaded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from amorsize.advice.adviser import Adviser
+    from amorsize.call import Call
     from amorsize.engine.held import Held
     from amorsize.engine.spawn.crew import SpawnedCrew
     from amorsize.engine.spawn.errand import Errand
     from amorsize.inline import Work
+    from amorsize.records import Plan
+
+POLL_S = 0.004
+"""Seconds of the loop between two looks whether interpreters are ready, which take 30 us."""
 
 
 def spawned_crew(adviser: Adviser, n_jobs: int, work: Work, held: Held) -> SpawnedCrew:
@@ -26,6 +39,92 @@ def spawned_crew(adviser: Adviser, n_jobs: int, work: Work, held: Held) -> Spawn
     return SpawnedCrew(_errand(adviser, n_jobs, work), held)
 
 
+class Launch:
+    """Fresh interpreters that get ready while their caller goes on in its loop: so many at once as leave it a core.
+
+    Args:
+        call: has a plan for them.
+        plan: that plan.
+        work: what they are to run.
+
+    Attributes:
+        is_over: all are ready, or none is on its way.
+        took_s: seconds until the first were; None where that is not known.
+    """
+
+    def __init__(self, call: Call, plan: Plan, work: Work) -> None:
+        from amorsize.engine.spawn import warm
+        from amorsize.planning.planner import loop_plan
+
+        self._call, self._plan, self._work = call, plan, work
+        self._n_at_once = max(1, call.known_adviser.asked[0][2].n_cores - 1)
+        self._n_launched, self._is_first = self._n_ready, not warm.are_there()
+        self.took_s: float | None = None
+        self.is_over = not self._launch(self._n_at_once)
+        if not self.is_over:
+            adviser, reason = call.known_adviser, f"over before fresh interpreters were ready: {plan.reason}"
+            adviser.plan = loop_plan(reason, adviser.n_chosen_for, plan.serial_s)
+            call.look_at_s = call.timings.total_s + POLL_S
+
+    @property
+    def _n_ready(self) -> int:
+        return n_warm(self._call.known_adviser.knowledge.function.name)
+
+    def _launch(self, n_more: int) -> bool:
+        """Launch so many more, up to those that the plan is for; tell whether all are on their way."""
+        from amorsize.engine.spawn import warm
+
+        adviser, n_jobs = self._call.known_adviser, self._plan.n_jobs
+        self._n_launched = min(n_jobs, self._n_launched + n_more)
+        self._began_s = perf_counter()
+        return warm.prepare(self._n_launched, _errand(adviser, n_jobs, self._work)) == self._n_launched
+
+    def _launch_more(self) -> bool:
+        try:
+            return self._launch(self._n_at_once)
+        except OSError as error:  # the system has no room for more: those that are ready do without
+            if error.errno is None:  # a signal handler's
+                raise
+            return False
+
+    def goes_on(self) -> bool:
+        """Tell whether the caller is to go on in its loop, as some are still not ready."""
+        if self.is_over:
+            return False
+        if self._n_ready >= self._n_launched:
+            if self._is_first:  # else they were on their way when this call began, for how long is not known
+                self.took_s = perf_counter() - self._began_s
+            self._is_first = False
+            self.is_over = self._n_launched == self._plan.n_jobs or not self._launch_more()
+        self._call.look_at_s = 0.0 if self.is_over else self._call.timings.total_s + POLL_S
+        return not self.is_over
+
+
+def is_launching(call: Call, plan: Plan, work: Work) -> bool:
+    """Tell whether the caller is to go on in its loop: the fresh interpreters of a plan have just been launched, or
+    cannot be."""
+    adviser, options = call.known_adviser, call.options
+    is_asked = options.forces_workers or options.is_supervised or options.initializer is not None
+    if plan.start_method != "spawn" or plan.backend != "process" or is_asked or adviser.launch is not None:
+        return False
+    if n_warm(adviser.knowledge.function.name) >= plan.n_jobs:
+        return False
+    from amorsize.errors import BackendUnavailable
+
+    try:
+        adviser.launch = Launch(call, plan, work)
+    except BackendUnavailable as error:
+        note_unsendable(work.func, str(error))
+        call.refuse(str(error))
+        return True
+    except OSError as error:
+        if error.errno is None:  # a signal handler's
+            raise
+        call.refuse(f"no worker could be started: {error}")
+        return True
+    return not adviser.launch.is_over
+
+
 def hire_ahead(adviser: Adviser, work: Work, loop_s: float) -> None:
     """Launch fresh interpreters where loops have missed more, for want of them, than launching costs.
 
@@ -34,7 +133,9 @@ def hire_ahead(adviser: Adviser, work: Work, loop_s: float) -> None:
         work: what it ran.
         loop_s: seconds that this has taken.
     """
-    from amorsize.advice.clearance import loads_later, note_unsendable
+    if adviser.launch is not None:
+        adviser.launch.goes_on()  # where the first are ready, the next ones may be when they are needed
+        return
     from amorsize.advice.missed import are_in_vain, hoped_for
 
     # An initializer belongs to a call's own workers.

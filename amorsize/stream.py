@@ -124,11 +124,15 @@ def _leave(
     call: Call, plan: Plan, rows: Rows, work: Work | None, results: list[object], *, ordered: bool
 ) -> Generator[None, None, bool]:
     """Leave the items that are left to fed workers."""
+    from amorsize.hiring import is_launching
+
     source: Source
     if work is None:
         work, source = Work(rows.func, ((),), star=rows.star, guard=rows.guard), Pulled(rows.rows, rows.n_done)
     else:
         source = Sliced(work, rows.n_done, inherited=plan.start_method == "fork")
+    if is_launching(call, plan, work):
+        return False
     is_done = yield from fed_steps(call, plan, work, source, results, ordered=ordered)
     rows.rows = source.rest()
     rows.n_done = source.n_taken

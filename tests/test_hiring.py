@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import amorsize.advice.adviser  # loaded, it is asked by every call
-from amorsize import AmorsizeWarning, parallelizable, pmap
+from amorsize import AmorsizeWarning, hiring, parallelizable, pimap, pmap
 from amorsize.advice import clearance, knowledge, missed
 from amorsize.calibration.costs import Costs
+from amorsize.engine.spawn import errand, launch, warm
 from amorsize.engine.spawn import hired as hired_workers
-from amorsize.engine.spawn import launch, warm
 from amorsize.identity.function import function_key
+from amorsize.identity.machine import capacity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 FEW = range(4)
 """Items of `whose` for which no machine launches interpreters."""
+
+needs_two_cores = pytest.mark.skipif(capacity(0.0).n_effective < 2, reason="on one core no call leaves the caller")
 
 LONG_S = 30.0
 """What has not happened by then never will."""
@@ -61,6 +64,7 @@ def _nobody_is_there(nothing_left_behind: None, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(missed, "_price", 1)
     monkeypatch.setattr(missed, "_in_vain", set())
     monkeypatch.setattr(clearance, "_unsendable", {})
+    monkeypatch.setattr(errand, "_steps", {})  # how a function has to be sent
     yield
     amorsize.shutdown()
 
@@ -201,6 +205,7 @@ MODULE = """
 import os, time
 
 def whose(n):
+    sum(range(20_000 + n))
     return os.getpid()
 
 while "GATE" in os.environ and not os.path.exists(os.environ["GATE"]):
@@ -296,6 +301,89 @@ def test_what_they_have_refused_is_sent_to_them_in_another_way_by_the_next_call(
     until_they_are_ready()
     before = hired()
     assert set(pmap(elsewhere, FEW, backend="process", start_method="spawn", n_jobs=2)) <= before
+
+
+# ---- beside the loop of a call that has a plan for them
+
+MANY = range(300)
+
+
+@pytest.fixture
+def polls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Have calls find that interpreters are not ready at first, and wait for them when they look for the fourth time;
+    return how many there were at each look."""
+    there: list[int] = []
+
+    def n_ready(name: str) -> int:
+        there.append(len(hired()))
+        until_s = time.monotonic() + LONG_S
+        while len(there) > 3 and warm.n_resting(name) < len(hired()) and time.monotonic() < until_s:
+            time.sleep(0.001)
+        return warm.n_resting(name) if len(there) > 3 else 0
+
+    monkeypatch.setattr(hiring, "n_warm", n_ready)
+    return there
+
+
+@needs_two_cores
+@pytest.mark.usefixtures("gaining")
+@pytest.mark.parametrize("run_over", [pmap, pimap])
+def test_a_call_goes_on_in_its_loop_until_they_are_ready(
+    run_over: Any, polls: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prices: list[float] = []
+
+    def spawned(costs: Costs, seconds: float) -> Costs:
+        prices.append(seconds)
+        return costs
+
+    monkeypatch.setattr(Costs, "spawned", spawned)
+    pids = list(run_over(whose, MANY, start_method="spawn"))
+    assert len(pids) == len(MANY)
+    assert pids[0] == os.getpid()
+    assert set(pids) - {os.getpid()} <= hired()
+    assert pids[-1] in hired()
+    n_at_once = max(1, min(capacity(0.0).n_cores, len(hired())) - 1)  # they leave the caller a core
+    assert polls[:4] == [0, 0, n_at_once, n_at_once]
+    (price,) = prices
+    assert price > 0
+
+
+@needs_two_cores
+@pytest.mark.usefixtures("gaining")
+def test_a_loop_that_is_over_before_leaves_them_to_the_next_call(
+    elsewhere: Callable[[int], int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GATE", str(tmp_path / "gate"))
+    until_s = time.monotonic() + LONG_S
+    while not hired() and time.monotonic() < until_s:
+        assert set(pmap(elsewhere, MANY, start_method="spawn")) == {os.getpid()}
+    before = hired()
+    assert before
+    (tmp_path / "gate").touch()
+    name = function_key(elsewhere).name
+    until_s = time.monotonic() + LONG_S
+    while warm.n_resting(name) < len(before) and time.monotonic() < until_s:
+        time.sleep(0.001)
+    assert before & set(pmap(elsewhere, FEW, backend="process", start_method="spawn", n_jobs=2))
+
+
+@needs_two_cores
+@pytest.mark.usefixtures("gaining")
+def test_the_report_of_such_a_loop_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hiring, "n_warm", lambda _: 0)
+    assert set(whose_learned.pmap(MANY, start_method="spawn")) == {os.getpid()}
+    run = whose_learned.last_run
+    assert run is not None
+    assert (run.backend, run.n_jobs, run.n_items) == ("serial", 1, len(MANY))
+    assert run.reason.startswith("over before fresh interpreters were ready: ")
+
+
+@needs_two_cores
+@pytest.mark.usefixtures("gaining")
+def test_whoever_asks_for_processes_waits_for_them(polls: list[int]) -> None:
+    assert os.getpid() not in pmap(whose, FEW, backend="process", start_method="spawn", n_jobs=2)
+    assert not polls
 
 
 def run_once() -> str:

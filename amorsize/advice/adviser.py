@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from amorsize.advice.knowledge import Knowledge
     from amorsize.advice.plans import Known, Told
+    from amorsize.hiring import Launch
     from amorsize.inline import Timings
     from amorsize.options import Options
     from amorsize.records import Evidence, Plan
@@ -54,6 +55,7 @@ class Adviser:
         warnings: what was warned of.
         pause_s: for how long the caller is to compute alone before it asks again.
         wants_ticker: whether the caller is to run a ticker beside its next items.
+        launch: fresh interpreters that were launched beside the caller's loop; None for none.
         stays: why the call stays in the caller, in words; None while it may leave.
     """
 
@@ -78,6 +80,7 @@ class Adviser:
         self.warnings: list[str] = []
         self.stays: str | None = "AMORSIZE_DISABLE is set" if options.disabled else None
         self.plan: Plan | None = None
+        self.launch: Launch | None = None
         self.asked: tuple[Known, Told]
         self.pause_s = 0.0
         self.wants_ticker = False

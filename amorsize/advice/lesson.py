@@ -142,6 +142,8 @@ def _learn(
                 costs = costs.started(job.n_started, adviser.rss_bytes, job.start_s)
             elif job.first_s is not None and job.first_s > WARM_S and _had_to_launch(adviser, job.plan):
                 costs = costs.spawned(job.first_s)
+    if adviser.launch is not None and adviser.launch.took_s is not None:
+        costs = costs.spawned(adviser.launch.took_s)
     taken = [(job.taken.n_items, job.taken.n_messages, job.taken.seconds) for job in jobs]
     send_s = believed_sending(adviser.profile, costs, taken)
     if send_s != seen.send_s:

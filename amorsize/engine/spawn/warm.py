@@ -153,6 +153,11 @@ def n_resting(name: str | None = None, *, has_run: bool = False) -> int:
     return sum([name is None or name in (worker.has_run if has_run else worker.knows) for worker in ready])
 
 
+def are_there() -> bool:
+    """Tell whether any rest, be it that they are still starting."""
+    return bool(_resting)
+
+
 def shutdown() -> None:
     """End the workers that rest."""
     with Held():
