@@ -183,16 +183,18 @@ def _variable(function: FunctionType, name: str, own: Own) -> tuple[str, object]
 
 def _is_kept(value: object, how: str, path: Path) -> bool:
     """Tell whether what is done to a part of a value can be seen afterwards, in this process alone."""
-    for part in path[1:-1]:
-        value = _part(value, part)
-    if value is _MISSING and len(path) > 1:
-        return False
-    if len(path) == 1 or value is _HELD:  # a variable around the function, or what is in a container
+    _, *parts = path
+    if not parts:  # a variable around the function
         return True
+    *holders, part = parts
+    for name in holders:
+        value = _part(value, name)
+    if value is _HELD or value is _MISSING:
+        return value is _HELD
     names = _names_of(value)
-    if how == READ and path[-1] in _COUNTS:
+    if how == READ and part in _COUNTS:
         return not names.isdisjoint({"builtins.set", "collections.Counter"})
-    if how == READ or path[-1] == ELEMENT:
+    if how == READ or part == ELEMENT:
         return not _CONTAINERS.isdisjoint(names) and is_of_one_process(value)
     return _is_users(value)
 
