@@ -220,9 +220,12 @@ def undisturbed() -> None:
 
 @pytest.fixture
 def computing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have functions be seen to compute: on a busy machine they may look as if they waited."""
+    """Have functions be seen to compute, and not be looked at beside a ticker: on a busy machine they may look as if
+    they waited, or freed the GIL."""
+    from amorsize.advice import adviser
     from amorsize.advice.shares import CpuShare
 
+    monkeypatch.setattr(adviser, "worth_a_ticker", lambda *_: False)
     monkeypatch.setattr(CpuShare, "look", lambda share, _: setattr(share, "value", 1.0))
 
 
