@@ -86,7 +86,9 @@ def test_items_in_memory_that_workers_share_are_filled_by_them() -> None:
     assert set(rows[:, 0].tolist()) == {sum(range(20_000))}
 
 
-@pytest.mark.parametrize("given", [{}, {"backend": "process"}, {"isolate": True}])
+@pytest.mark.parametrize(
+    "given", [pytest.param({}, marks=pytest.mark.needs_fork), {"backend": "process"}, {"isolate": True}]
+)
 def test_one_that_returns_something_is_warned_of_and_run_by_workers(given: Any) -> None:
     with pytest.warns(AmorsizeWarning, match="counts changes STATS, and what a worker changes stays in the worker"):
         assert counts.pmap(LONG, **given) == [sum(range(20_000))] * 300
