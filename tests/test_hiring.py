@@ -246,6 +246,22 @@ def test_those_that_are_still_loading_the_function_do_not_count(
 
 
 @pytest.mark.usefixtures("hopes")
+def test_those_that_are_still_loading_the_function_are_not_told_of_it_by_every_call(
+    elsewhere: Callable[[int], int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GATE", str(tmp_path / "gate"))
+    monkeypatch.setenv("LONG", "x" * 100_000)  # two of these fill a line, and who takes no more is ended
+    looped(elsewhere)
+    before = hired()
+    for _ in range(5):
+        looped(elsewhere)
+    assert hired() == before
+    (tmp_path / "gate").touch()
+    until_they_are_ready(elsewhere)
+    assert set(pmap(elsewhere, FEW, backend="process", start_method="spawn", n_jobs=2)) <= before
+
+
+@pytest.mark.usefixtures("hopes")
 def test_those_that_know_another_function_count_once_they_have_loaded_this_one_too(
     elsewhere: Callable[[int], int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

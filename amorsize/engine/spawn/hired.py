@@ -73,8 +73,9 @@ class SpawnedWorker:
         content = None if packed.key == self._key else packed.content
         self.link.dumps = Luggage(packed.modules, packed.classes).dumps
         self._packed = packed
-        if content is None and around == self._around and self.link.is_accepted:
-            self.link.set_up_again()
+        if content is None and around == self._around and (self.link.is_accepted or not self.link.is_answered):
+            if self.link.is_accepted:  # else it is still at the same: told at each call, it would have no room for more
+                self.link.set_up_again()
             return
         self.is_ready = False
         self._key, self._around = packed.key, around

@@ -26,18 +26,19 @@ class Line(Link):
 
     Attributes:
         n_setups: SETUP and AGAIN frames sent so far; the answer to any but the last one is stale.
+        is_answered: the worker has answered the last of them.
         is_accepted: the worker has run something since the last SETUP.
         is_told_to_rest: the last thing that it was told.
     """
 
-    __slots__ = ("_begins", "_idle_s", "_owed", "is_accepted", "is_told_to_rest", "n_setups")
+    __slots__ = ("_begins", "_idle_s", "_owed", "is_accepted", "is_answered", "is_told_to_rest", "n_setups")
 
     def __init__(self, end: socket.socket, idle_s: float) -> None:
         super().__init__(end)
         self._idle_s = idle_s
         self._begins = False
         self.n_setups = 0
-        self.is_accepted = self.is_told_to_rest = False
+        self.is_accepted = self.is_answered = self.is_told_to_rest = False
         self._owed: deque[Owed] = deque()
 
     @property
@@ -48,7 +49,7 @@ class Line(Link):
     def set_up(self, payload: bytes) -> None:
         """Send a SETUP, and once more the tasks that no worker has begun: items travel as the function does."""
         self.n_setups += 1
-        self.is_accepted = self.is_told_to_rest = False
+        self.is_accepted = self.is_answered = self.is_told_to_rest = False
         self.send(SETUP, 0, self.n_setups, 0.0, payload)
         for owed in self._owed:
             super().send_values(TASK, owed.start, owed.values, owed.seconds)
@@ -87,6 +88,7 @@ class Line(Link):
             if message.kind in (READY, REFUSED):
                 if message.start != self.n_setups:
                     continue
+                self.is_answered = True
             elif message.kind == ERROR:
                 self._settle(None)
             elif message.kind == RESULTS:

@@ -18,7 +18,7 @@ import pytest
 import amorsize
 from amorsize.engine import alive
 from amorsize.engine.desk import Desk
-from amorsize.engine.fed.link import Link
+from amorsize.engine.fed.link import Link, wait_for
 from amorsize.engine.message import AGAIN, REFUSED, REST, RESULTS, SETUP, TASK, UNREAD
 from amorsize.engine.spawn import hired, surroundings, warm
 from amorsize.engine.spawn import worker as spawned
@@ -105,13 +105,27 @@ def test_a_changed_environment_is_told(feed: Feed, frames: list[bytes], name: st
     assert SETUP in frames
 
 
-def test_a_worker_whose_function_was_not_accepted_yet_is_told_once_more(
+def test_a_worker_that_has_run_nothing_yet_is_told_once_more(
     feed: Feed, hire: Callable[..., Any], frames: list[bytes]
 ) -> None:
-    warm.release(hire(pid, 1))  # it had no task
+    (worker,) = hire(pid, 1)
+    while not worker.link.is_answered:
+        wait_for([worker.link], [], None)
+        list(worker.link.receive())
+    warm.release([worker])  # it had no task
     frames.clear()
-    feed(pid, [0], 1)
+    assert feed(pid, [0], 1) == [worker.process.pid]
     assert SETUP in frames
+
+
+def test_a_worker_that_has_not_answered_yet_is_told_the_same_once(
+    feed: Feed, hire: Callable[..., Any], frames: list[bytes]
+) -> None:
+    (worker,) = hire(pid, 1)
+    warm.release([worker])
+    frames.clear()
+    assert feed(pid, [0], 1) == [worker.process.pid]
+    assert SETUP not in frames
 
 
 # ---- deaths
