@@ -80,8 +80,12 @@ class Launch:
         return warm.prepare(self._n_launched, _errand(adviser, n_jobs, self._work)) == self._n_launched
 
     def _launch_more(self) -> bool:
+        from amorsize.errors import BackendUnavailable
+
         try:
             return self._launch(self._n_at_once)
+        except BackendUnavailable:  # since the first were told, an item has made something that cannot be sent
+            return False
         except OSError as error:  # the system has no room for more: those that are ready do without
             if error.errno is None:  # a signal handler's
                 raise

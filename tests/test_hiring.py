@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -393,6 +394,26 @@ def test_the_report_of_such_a_loop_says_so(monkeypatch: pytest.MonkeyPatch) -> N
     assert run is not None
     assert (run.backend, run.n_jobs, run.n_items) == ("serial", 1, len(MANY))
     assert run.reason.startswith("over before fresh interpreters were ready: ")
+
+
+@needs_two_cores
+@pytest.mark.usefixtures("gaining")
+@pytest.mark.parametrize("run_over", [pmap, pimap])
+def test_a_function_that_cannot_be_sent_any_more_when_the_first_are_ready_stays_in_the_loop(
+    run_over: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: dict[int, object] = {}
+
+    def keeps(n: int) -> int:
+        if len(warm._resting) and not made:
+            made[n] = Unsendable()
+        return whose(n)
+
+    monkeypatch.setattr(hiring, "n_warm", lambda _: len(hired()) if made else 0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of it, where workers are still wanted for what is left
+        assert set(run_over(keeps, MANY, start_method="spawn", n_jobs=3)) == {os.getpid()}
+    assert made
 
 
 @needs_two_cores
