@@ -418,6 +418,28 @@ def test_a_function_that_cannot_be_sent_any_more_when_the_first_are_ready_stays_
 
 @needs_two_cores
 @pytest.mark.usefixtures("gaining")
+@pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="there is no such signal here")
+def test_a_time_limit_of_the_programs_that_is_over_while_one_is_launched_is_raised(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def start(ahead: str) -> Any:  # Any: as of the real one
+        signal.raise_signal(signal.SIGALRM)
+        return started(ahead)
+
+    def out_of_time(*_: object) -> None:
+        raise TimeoutError("out of time")
+
+    started, before = launch.start, signal.signal(signal.SIGALRM, out_of_time)
+    monkeypatch.setattr(launch, "start", start)
+    try:
+        with pytest.raises(TimeoutError, match="out of time"):
+            pmap(whose, MANY, start_method="spawn")
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
+@needs_two_cores
+@pytest.mark.usefixtures("gaining")
 def test_whoever_asks_for_processes_waits_for_them(polls: list[int]) -> None:
     assert os.getpid() not in pmap(whose, FEW, backend="process", start_method="spawn", n_jobs=2)
     assert not polls

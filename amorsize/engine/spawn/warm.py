@@ -77,6 +77,8 @@ def _launch(n_workers: int, hired: list[SpawnedWorker], held: Held, ahead: str) 
                 hired.append(SpawnedWorker(*launch.start(ahead)))
                 _watch()
         except OSError as error:
+            if error.errno is None:  # a signal handler's
+                raise
             return error
     return None
 
