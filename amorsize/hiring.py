@@ -49,7 +49,8 @@ class Launch:
 
     Attributes:
         is_over: all are ready, or none is on its way.
-        took_s: seconds until the first were; None where that is not known.
+        took_s: seconds until the first were; None where that is not known: the caller, or a stream's consumer, may have
+            been elsewhere for most of them.
     """
 
     def __init__(self, call: Call, plan: Plan, work: Work) -> None:
@@ -76,7 +77,7 @@ class Launch:
 
         adviser, n_jobs = self._call.known_adviser, self._plan.n_jobs
         self._n_launched = min(n_jobs, self._n_launched + n_more)
-        self._began_s = perf_counter()
+        self._began_s = self._looked_s = perf_counter()
         return warm.prepare(self._n_launched, _errand(adviser, n_jobs, self._work)) == self._n_launched
 
     def _launch_more(self) -> bool:
@@ -95,9 +96,11 @@ class Launch:
         """Tell whether the caller is to go on in its loop, as some are still not ready."""
         if self.is_over:
             return False
+        looked_s, self._looked_s = self._looked_s, perf_counter()
         if self._n_ready >= self._n_launched:
-            if self._is_first:  # else they were on their way when this call began, for how long is not known
-                self.took_s = perf_counter() - self._began_s
+            is_just_so = self._looked_s - looked_s <= looked_s - self._began_s
+            if self._is_first and is_just_so:  # else they were on their way when this call began, or ready long before
+                self.took_s = self._looked_s - self._began_s
             self._is_first = False
             self.is_over = self._n_launched == self._plan.n_jobs or not self._launch_more()
         self._call.look_at_s = 0.0 if self.is_over else self._call.timings.total_s + POLL_S

@@ -10,6 +10,8 @@ import sys
 import threading
 import time
 import warnings
+from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -355,6 +357,7 @@ def test_a_call_goes_on_in_its_loop_until_they_are_ready(
         return costs
 
     monkeypatch.setattr(Costs, "spawned", spawned)
+    monkeypatch.setattr(hiring, "perf_counter", partial(next, count(0.0)))
     pids = list(run_over(whose, MANY, start_method="spawn"))
     assert len(pids) == len(MANY)
     assert pids[0] == os.getpid()
@@ -364,6 +367,16 @@ def test_a_call_goes_on_in_its_loop_until_they_are_ready(
     assert polls[:4] == [0, 0, n_at_once, n_at_once]
     (price,) = prices
     assert price > 0
+
+
+@needs_two_cores
+@pytest.mark.usefixtures("gaining", "polls")
+def test_where_the_caller_looks_long_after_they_may_have_been_ready_no_price_is_learned(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Costs, "spawned", lambda *_: pytest.fail("the consumer of a stream may have paused for that"))
+    monkeypatch.setattr(hiring, "perf_counter", partial(next, (10.0**k for k in count())))
+    assert set(pimap(whose, MANY, start_method="spawn")) & hired()
 
 
 @needs_two_cores
