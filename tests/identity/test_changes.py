@@ -125,6 +125,8 @@ FILLED = [
     ("parts = n.parts; parts[0] = 3", "n"),
     ("n = dict(n); n['sum'] = 3", None),
     ("n['sum'] = 3; return n", None),
+    ("n['sum'] = 3; return len(n) or None", None),
+    ("n['sum'] = 3; return n and n['sum'] and None", None),
     ("print(n['sum'], n.total, n.keys())", None),
     ("def f(n): yield n.sort()", None),
     ("async def f(n): n.sort()", None),
@@ -153,8 +155,10 @@ def test_an_item_is_changed_for_others_where_nothing_is_returned(source: str, to
 
 def test_whether_something_is_returned_is_told_at_each_end() -> None:
     silent = ["n.sort()", "if n: return\n n.sort()", "for m in n: m.sort()", "try: n.sort()\n finally: print(n)"]
+    silent += ["n.sort(); n and n.clear()", "with n:\n  n.sort(); return"]
     telling = ["if n: return n\n n.sort()", "n.sort(); return 0", "n.sort(); yield"]
-    assert [reach(made(source)).changes.is_silent for source in silent + telling] == [True] * 4 + [False] * 3
+    telling += ["n.sort(); return n or None", "if n: return n and None\n n.sort()"]
+    assert [source for source in silent + telling if reach(made(source)).changes.is_silent] == silent
 
 
 def test_a_code_with_more_names_and_constants_than_an_instruction_has_room_for_is_read() -> None:
