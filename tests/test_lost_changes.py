@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import amorsize
-from amorsize import AmorsizeWarning, errors, parallelizable, pimap, pmap
+from amorsize import AmorsizeWarning, errors, parallelizable, pimap, pmap, pstarmap
 from amorsize.identity.machine import capacity
 
 pytestmark = [
@@ -40,6 +40,10 @@ def assigns(n: int) -> None:
 
 def fills(row: Any) -> None:
     row[0] = sum(range(20_000))
+
+
+def fills_at(out: Any, at: int) -> None:
+    out[at] = sum(range(20_000))
 
 
 @parallelizable
@@ -84,6 +88,16 @@ def test_items_in_memory_that_workers_share_are_filled_by_them() -> None:
         warnings.simplefilter("error")
         pmap(fills, rows)
     assert set(rows[:, 0].tolist()) == {sum(range(20_000))}
+
+
+@pytest.mark.needs_fork
+def test_so_are_those_that_come_with_the_place_to_fill() -> None:
+    numpy = pytest.importorskip("numpy")
+    out = numpy.frombuffer(mmap.mmap(-1, 300 * 8), dtype=numpy.int64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pstarmap(fills_at, [(out, n) for n in range(300)])
+    assert set(out.tolist()) == {sum(range(20_000))}
 
 
 @pytest.mark.parametrize(

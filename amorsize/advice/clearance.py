@@ -179,9 +179,9 @@ def _changed(reached: Reach, sample: Callable[[], Sequence[object]]) -> str | No
         return reached.changes.named[0]
     if reached.changes.item is None:
         return None
-    from amorsize.identity.changes import is_of_one_process
+    from amorsize.identity.changes import holds_of_one_process
 
-    return f"its argument {reached.changes.item}" if all(map(is_of_one_process, sample())) else None
+    return f"its argument {reached.changes.item}" if all(map(holds_of_one_process, sample())) else None
 
 
 def no_threads(func: Callable[..., object], reached: Reach, items: Sequence[object]) -> str | None:

@@ -10,6 +10,8 @@ Only what surely lies in the memory of one process counts: containers, and objec
 
 from __future__ import annotations
 
+from itertools import islice
+
 from amorsize.identity.code import code_facts, returns_nothing
 from amorsize.identity.loads import (
     FunctionType,
@@ -45,7 +47,9 @@ _CONTAINERS = frozenset({
 })  # fmt: skip
 
 # Modules of types that several processes may share, as may classes made from them; and types of memory that may be so.
-_SHARING = frozenset({"_ctypes", "multiprocessing.managers", "multiprocessing.sharedctypes"})
+_SHARING = frozenset({
+    "_ctypes", "multiprocessing.managers", "multiprocessing.shared_memory", "multiprocessing.sharedctypes",
+})  # fmt: skip
 _MAPS = frozenset({"builtins.memoryview", "mmap.mmap"})
 
 # Methods of containers that put something in for good, those that do so in a set or Counter alone (a dict that is
@@ -58,6 +62,9 @@ _TAKES = frozenset({"clear", "discard", "pop", "popitem", "popleft", "remove"})
 _FILLS = _PUTS | _COUNTS | _TAKES | {"reverse", "setdefault", "sort"}
 
 _MAX_WRAPPERS = 8
+
+# Elements of a list, tuple or dict that are looked at: they are of a kind, or a job with what it is to fill.
+_MAX_ELEMENTS = 16
 
 
 class _Unseen:
@@ -201,8 +208,10 @@ def _is_kept(value: object, how: str, path: Path) -> bool:
 
 def _part(value: object, name: str) -> object:
     """Return an attribute, or what stands for an element, without asking the class."""
-    if value is _HELD or (name == ELEMENT and not _CONTAINERS.isdisjoint(_names_of(value))):
+    if value is _HELD:
         return _HELD
+    if name == ELEMENT and not _CONTAINERS.isdisjoint(_names_of(value)):
+        return _HELD if holds_of_one_process(value) else _MISSING
     if type(value) is ModuleType:
         return value.__dict__.get(name, _MISSING) if _is_users(value) else _MISSING
     held = {} if is_class(value) else dict(instance_attributes(value))
@@ -222,6 +231,16 @@ def is_of_one_process(value: object) -> bool:
     while "numpy.ndarray" in _names_of(value):  # a view tells whose memory it is
         value = getattr(value, "base", None)
     return _SHARING.isdisjoint(_modules_of(value)) and _MAPS.isdisjoint(_names_of(value))
+
+
+def holds_of_one_process(value: Any) -> bool:
+    """Tell the same of a value and what it holds."""
+    held: tuple[object, ...] = ()
+    if type(value) is list or type(value) is tuple:
+        held = tuple(value[:_MAX_ELEMENTS])
+    elif dict in type(value).__mro__:
+        held = tuple(islice(dict.values(value), _MAX_ELEMENTS))
+    return all(map(is_of_one_process, (value, *held)))
 
 
 def _modules_of(value: object) -> set[str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from amorsize.identity.changes import is_of_one_process
+from amorsize.identity.changes import holds_of_one_process, is_of_one_process
 from amorsize.identity.reach import reach
 from amorsize.records import Changes
 
@@ -172,11 +172,20 @@ def test_memory_of_several_processes_is_not_meant() -> None:
     numpy = pytest.importorskip("numpy")
     shared = numpy.frombuffer(mmap.mmap(-1, 80))
     number = ctypes.c_int(0)
+    table = numpy.frombuffer(mmap.mmap(-1, 80)).reshape(5, 2)
     own = numpy.zeros(10)
     for rows, told in ((own, "rows"), (own[2:], "rows"), (shared, None), (shared[2:], None), (memoryview(own), None)):
         assert reach(made("rows[n] = 3", rows=rows)).changes.named == (() if told is None else (told,))
         assert is_of_one_process(rows) is (told is not None)
     assert reach(made("number.value += 1; return n", number=number)).changes.named == ()
+    for source in ("row = rows[n]; row[:] = 3", "rows[n][0] = 3", "rows[n] += 3"):
+        assert reach(made(source, rows=table)).changes.named == ()
+    for rows in ({"out": table}, [table], [number, {}]):
+        assert reach(made("rows[n][0] = 3", rows=rows)).changes.named == ()
+        assert reach(made("rows.append(n) if n else rows.update(n)", rows=[table])).changes.named == ("rows",)
+        assert not holds_of_one_process(rows)
+    assert holds_of_one_process({"out": own})
+    assert not holds_of_one_process((table, 3))
     values: list[Any] = [number, {}, "text", SimpleNamespace(n=1)]
     assert [is_of_one_process(value) for value in values] == [False, True, True, True]
 
