@@ -38,6 +38,13 @@ def assigns(n: int) -> None:
     N_CALLS += sum(range(n)) > 0
 
 
+VALUES: list[int] = []
+
+
+def replaces(at: int) -> None:
+    VALUES[at] = sum(range(VALUES[at]))
+
+
 def fills(row: Any) -> None:
     row[0] = sum(range(20_000))
 
@@ -71,6 +78,13 @@ def test_and_so_is_one_that_only_counts(monkeypatch: pytest.MonkeyPatch) -> None
     with pytest.warns(AmorsizeWarning, match="it returns nothing and changes N_CALLS, of which a worker has a copy"):
         pmap(assigns, LONG)
     assert N_CALLS == 300
+
+
+def test_what_is_worked_out_in_its_place_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(globals(), "VALUES", [20_000] * 300)
+    with pytest.warns(AmorsizeWarning, match="it returns nothing and changes VALUES, of which a worker has a copy"):
+        pmap(replaces, range(300))
+    assert set(VALUES) == {sum(range(20_000))}
 
 
 def test_items_that_are_filled_are_filled_where_they_are() -> None:

@@ -1,7 +1,8 @@
 """Find what a function changes in place for others to look at: a worker process changes a copy, which nobody looks at.
 
     results.append(n)   counts[word] += 1   self.n_seen += 1    changes
-    known[n] = work(n)                                          a memo, unless the function returns nothing
+    known[n] = work(n)                                          a memo, unless the function returns nothing, and neither
+                                                                looks for it before nor uses it afterwards
     row["sum"] = 3                                              a step of what is returned, unless that is nothing
     stack.append(n); stack.pop()                                in use for a while
 
@@ -26,7 +27,7 @@ from amorsize.identity.loads import (
     named_in,
 )
 from amorsize.identity.origin import library, module_library
-from amorsize.identity.uses import DELETED, ELEMENT, READ, STORED, UPDATED, uses
+from amorsize.identity.uses import DELETED, ELEMENT, READ, STORED, TESTED, UPDATED, USED, uses
 from amorsize.records import Changes
 
 TYPE_CHECKING = False
@@ -57,6 +58,9 @@ _MAPS = frozenset({"builtins.memoryview", "mmap.mmap"})
 _PUTS = frozenset({"add", "append", "appendleft", "extend", "extendleft", "insert"})
 _COUNTS = frozenset({"subtract", "update"})
 _TAKES = frozenset({"clear", "discard", "pop", "popitem", "popleft", "remove"})
+
+# How it is found out whether a container has an element; or it is taken, and a KeyError caught.
+_LOOKS = (TESTED, "get", "keys", "setdefault")
 
 # Methods that are called on an item to change it.
 _FILLS = _PUTS | _COUNTS | _TAKES | {"reverse", "setdefault", "sort"}
@@ -167,8 +171,16 @@ def _lasting(code: CodeType, *, is_silent: bool) -> Iterator[Use]:
             taken = [(READ, (*holder, name)) for name in _TAKES] + [(DELETED, (*holder, ELEMENT))]
             if found.keys().isdisjoint(taken):
                 yield how, path
-        elif how == UPDATED or (how == STORED and is_silent and holder and (READ, path) not in found):
+        elif how == UPDATED or (how == STORED and is_silent and holder and not _is_memo(path, code, found)):
             yield how, path
+
+
+def _is_memo(path: Path, code: CodeType, found: Mapping[Use, None]) -> bool:
+    """Tell whether a code that stores something uses it, too: `values[n] = work(values[n])` does not."""
+    if (USED, path) in found or (READ, path) not in found:
+        return (USED, path) in found
+    is_tested = any((READ, (*path[:-1], name)) in found for name in _LOOKS)
+    return path[-1] != ELEMENT or is_tested or bool(code.co_exceptiontable)
 
 
 def _owner(function: FunctionType, objects: Objects) -> Own:

@@ -21,10 +21,14 @@ if TYPE_CHECKING:
     Path: TypeAlias = tuple[str, ...]  # a variable, then names of attributes, and "[]" for an element
     Use: TypeAlias = tuple[str, Path]  # what is done, and to which
 
-READ, STORED, UPDATED, DELETED = "read", "stored", "updated", "deleted"
-"""What is done: `updated` is stored after it was computed from what was there, as by `+=`."""
+READ, STORED, UPDATED, DELETED, USED = "read", "stored", "updated", "deleted", "used"
+"""What is done: `updated` is stored after it was computed from what was there, as by `+=`; `used` is read after it was
+stored."""
 
 ELEMENT = "[]"
+
+TESTED = "in"
+"""Stands, as if it were an attribute, for whether a container has an element."""
 
 SELF = ""
 """Stands for the first parameter, whatever that is called."""
@@ -85,6 +89,7 @@ class _Reading:
         self.called = dict(called)  # variable -> what the object in it is called
         self.outer = code.co_freevars
         self.found = found
+        self.stored: set[Path] = set()
         self.stack: list[Path | None] = []
         self.effect: Callable[..., int] = dis.stack_effect
         for instruction in dis.get_instructions(code):
@@ -129,11 +134,13 @@ class _Reading:
         """Put an attribute or element of a value on the stack."""
         path = None if holder is None or holder[0] == _FROM else (*holder, name)
         self.found += [] if path is None else [(READ, path)]
+        self.found += [(USED, path)] if path in self.stored else []
         self.stack.append(path)
 
     def store(self, value: Path | None, holder: Path | None, name: str) -> None:
         if holder is not None and holder[:1] != (_FROM,):
             self.found.append((UPDATED if value == (_FROM, *holder, name) else STORED, (*holder, name)))
+            self.stored.add((*holder, name))
 
     def on_global(self, instruction: dis.Instruction) -> None:
         name: str = instruction.argval
@@ -212,7 +219,8 @@ class _Reading:
     def on_contains(self, _: dis.Instruction) -> None:
         _value, holder = self.take(2)
         self.part(holder, ELEMENT)
-        self.take(1)
+        self.part(holder, TESTED)
+        self.take(2)
         self.stack.append(None)
 
     def on_copy(self, instruction: dis.Instruction) -> None:

@@ -82,6 +82,9 @@ CHANGED = [
     # What returns nothing was called for what it stores.
     ("known[n] = n * n", "known"),
     ("order[n] = n", "order"),
+    ("known[n] = len(known[n])", "known"),
+    ("known[n] = known[n] / known[n + 1]", "known"),
+    ("own = known[n]; known[n] = own.title()", "known"),
     ("results[n:n] = [n]", "results"),
     ("f = tally.set_up", "self.last"),
     ("f = lambda n: known.__setitem__(n, n)", None),  # it returns what that does
@@ -91,6 +94,8 @@ CHANGED_NOT = [
     "known[n] = n * n; return known[n]",
     "if n in known: return\n known[n] = n; print(n)",
     "if known.get(n) is None: known[n] = n\n print(known[n])",
+    "if known[n] is None: known[n] = n\n print(known[n])",
+    "try: own = known[n]\n except KeyError: own = known[n] = n\n print(own)",
     "known.update({n: n}); return n",
     "results.append(n); results.pop(); return n",
     "results.append(n); del results[:]; return n",
