@@ -52,11 +52,11 @@ _MUTATORS = frozenset({
 # How a code that returns something, and one that returns a constant, end; on some Pythons alike.
 _RETURN_VALUE, _RETURN_CONST = (lambda x: x).__code__.co_code[-2], (lambda: None).__code__.co_code[-2]
 
-# What stands before the None of `return x or None`, over which x jumps: one instruction, in 3.14 the one before that.
+# What stands before the None of `return x or None` and, in 3.11, of `return x if y else None`, where x jumps over it:
+# one instruction; in 3.14 the one before that.
 _JUMP_AT = 1 if sys.version_info >= (3, 14) else 0
-_OVER_NONE = frozenset(
-    code.co_code[-6 - 2 * _JUMP_AT] for code in ((lambda x: x or None).__code__, (lambda x: x and None).__code__)
-)
+_OR_NONE = [(lambda x: x or None).__code__, (lambda x: x and None).__code__, (lambda x: x if x else None).__code__]
+_OVER_NONE = frozenset(code.co_code[-6 - 2 * _JUMP_AT] for code in _OR_NONE[: 3 - _JUMP_AT])
 
 # Flags of what returns something to be awaited or iterated: generator, coroutine, both, asynchronous generator.
 _LAZY_FLAGS = 0x20 | 0x80 | 0x100 | 0x200

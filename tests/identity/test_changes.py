@@ -162,7 +162,7 @@ def test_whether_something_is_returned_is_told_at_each_end() -> None:
     silent = ["n.sort()", "if n: return\n n.sort()", "for m in n: m.sort()", "try: n.sort()\n finally: print(n)"]
     silent += ["n.sort(); n and n.clear()", "with n:\n  n.sort(); return"]
     telling = ["if n: return n\n n.sort()", "n.sort(); return 0", "n.sort(); yield"]
-    telling += ["n.sort(); return n or None", "if n: return n and None\n n.sort()"]
+    telling += ["n.sort(); return n or None", "if n: return n and None\n n.sort()", "n.sort(); return n if n else None"]
     assert [source for source in silent + telling if reach(made(source)).changes.is_silent] == silent
 
 
