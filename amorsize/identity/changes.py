@@ -11,7 +11,7 @@ Only what surely lies in the memory of one process counts: containers, and objec
 
 from __future__ import annotations
 
-from itertools import islice
+from itertools import accumulate, islice, takewhile
 
 from amorsize.identity.code import code_facts, returns_nothing
 from amorsize.identity.loads import (
@@ -71,6 +71,10 @@ _MAX_WRAPPERS = 8
 _MAX_ELEMENTS = 16
 
 
+# Bytes of code that are looked at for one function, from itself on: to read as many takes 10 ms, once.
+_MAX_BYTES = 1 << 14
+
+
 class _Unseen:
     """A value that is not looked at: what a container holds, or what nobody has assigned."""
 
@@ -99,7 +103,8 @@ def _changes(func: object, functions: Sequence[FunctionType], objects: Objects) 
     is_silent = first is not None and returns_nothing(first.__code__)
     filled = item if first is not None and is_silent and first in functions and _is_filled(first, item) else None
     named: list[str] = []
-    for function in functions:
+    read_bytes = accumulate(len(function.__code__.co_code) for function in functions)
+    for function, _ in takewhile(lambda each: each[1] <= _MAX_BYTES, zip(functions, read_bytes, strict=True)):
         is_first = function is first
         if not is_first and function.__name__[:2] == "__" == function.__name__[-2:]:
             continue  # it makes an object, which is new, or may never be called: no name says so

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from amorsize.identity import changes
 from amorsize.identity.changes import holds_of_one_process, is_of_one_process
 from amorsize.identity.reach import reach
+from amorsize.identity.uses import uses
 from amorsize.records import Changes
 
 PROGRAM = """
@@ -171,6 +173,20 @@ def test_a_code_with_more_names_and_constants_than_an_instruction_has_room_for_i
     assert reach(made(f"{many}; stats['n'] += 1.25; results.append(n)")).changes == Changes(
         named=("stats", "results"), is_silent=True
     )
+
+
+def test_of_a_large_program_only_what_is_near_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Any] = []
+
+    def noted(code: Any) -> Any:
+        read.append(code)
+        return uses(code)
+
+    monkeypatch.setattr(changes, "uses", noted)
+    parts = "\n".join(f"def g{k}(n): " + "; ".join([f"stats['{k}'] += n"] * 20) for k in range(400))
+    named = reach(made(f"{parts}\ndef f(n):\n results.append(n)\n return {'+'.join(f'g{k}(n)' for k in range(400))}"))
+    assert named.changes.named == ("results", "stats")
+    assert 1 < len(read) < 100
 
 
 def test_memory_of_several_processes_is_not_meant() -> None:
