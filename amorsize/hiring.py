@@ -11,6 +11,7 @@ they wait for the next.
 
 from __future__ import annotations
 
+from math import inf
 from time import perf_counter
 
 from amorsize.advice.clearance import loads_later, n_warm, note_unsendable
@@ -28,6 +29,18 @@ if TYPE_CHECKING:
 
 POLL_S = 0.004
 """Seconds of the loop between two looks whether interpreters are ready, which take 30 us."""
+
+MOST_IN_VAIN = 3
+"""Launches for a function after which no more are made for loops that are not much longer, where it never had any that
+was ready in time: they may crash while they load it, or its calls be too far from each other."""
+
+MUCH_LONGER = 2.0
+"""Such a loop is worth another try."""
+
+MOST_NOTED = 256
+"""Functions of which that is remembered."""
+
+_in_vain: dict[str, list[float]] = {}  # digest of a function -> seconds of each loop for which none has been ready yet
 
 
 def spawned_crew(adviser: Adviser, n_jobs: int, work: Work, held: Held) -> SpawnedCrew:
@@ -61,11 +74,15 @@ class Launch:
         self._n_at_once = max(1, call.known_adviser.asked[0][2].n_cores - 1)
         self._n_launched, self._is_first = self._n_ready, not warm.are_there()
         self.took_s: float | None = None
-        self.is_over = not self._launch(self._n_at_once)
+        adviser, reason = call.known_adviser, f"over before fresh interpreters were ready: {plan.reason}"
+        self._digest = adviser.knowledge.function.digest
+        self._is_hopeless = self._is_first and _is_hopeless(self._digest, plan.serial_s)
+        self.is_over = not self._is_hopeless and not self._launch(self._n_at_once)
         if not self.is_over:
-            adviser, reason = call.known_adviser, f"over before fresh interpreters were ready: {plan.reason}"
             adviser.plan = loop_plan(reason, adviser.n_chosen_for, plan.serial_s)
-            call.look_at_s = call.timings.total_s + POLL_S
+            call.look_at_s = inf if self._is_hopeless else call.timings.total_s + POLL_S
+        if self._is_first and plan.serial_s is not None:
+            _in_vain.setdefault(self._digest, []).append(plan.serial_s)
 
     @property
     def _n_ready(self) -> int:
@@ -94,10 +111,11 @@ class Launch:
 
     def goes_on(self) -> bool:
         """Tell whether the caller is to go on in its loop, as some are still not ready."""
-        if self.is_over:
-            return False
+        if self.is_over or self._is_hopeless:
+            return self._is_hopeless
         looked_s, self._looked_s = self._looked_s, perf_counter()
         if self._n_ready >= self._n_launched:
+            _in_vain.pop(self._digest, None)
             is_just_so = self._looked_s - looked_s <= looked_s - self._began_s
             if self._is_first and is_just_so:  # else they were on their way when this call began, or ready long before
                 self.took_s = self._looked_s - self._began_s
@@ -105,6 +123,14 @@ class Launch:
             self.is_over = self._n_launched == self._plan.n_jobs or not self._launch_more()
         self._call.look_at_s = 0.0 if self.is_over else self._call.timings.total_s + POLL_S
         return not self.is_over
+
+
+def _is_hopeless(digest: str, loop_s: float | None) -> bool:
+    """Tell whether a loop of so many seconds, None for an unknown number, is left alone after all that was in vain."""
+    if len(_in_vain) > MOST_NOTED:
+        _in_vain.clear()
+    before = _in_vain.get(digest, [])
+    return loop_s is not None and len(before) >= MOST_IN_VAIN and loop_s < MUCH_LONGER * max(before)
 
 
 def is_launching(call: Call, plan: Plan, work: Work) -> bool:

@@ -66,6 +66,7 @@ def _nobody_is_there(nothing_left_behind: None, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(missed, "_missed_s", 0.0)
     monkeypatch.setattr(missed, "_price", 1)
     monkeypatch.setattr(missed, "_in_vain", set())
+    monkeypatch.setattr(hiring, "_in_vain", {})
     monkeypatch.setattr(clearance, "_unsendable", {})
     monkeypatch.setattr(errand, "_steps", {})  # how a function has to be sent
     yield
@@ -449,6 +450,21 @@ def test_a_time_limit_of_the_programs_that_is_over_while_one_is_launched_is_rais
             pmap(whose, MANY, start_method="spawn")
     finally:
         signal.signal(signal.SIGALRM, before)
+
+
+@needs_two_cores
+@pytest.mark.usefixtures("gaining")
+def test_where_they_are_never_ready_in_time_no_more_are_launched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hiring, "n_warm", lambda _: 0)
+    launched: list[int] = []
+    for _ in range(hiring.MOST_IN_VAIN + 2):
+        assert set(whose_learned.pmap(MANY, start_method="spawn")) == {os.getpid()}
+        launched.append(len(hired()))
+        amorsize.shutdown()  # as if they had crashed
+    assert all(launched[: hiring.MOST_IN_VAIN])
+    assert not any(launched[hiring.MOST_IN_VAIN :])
+    whose_learned.pmap(range(4 * len(MANY)), start_method="spawn")
+    assert hired()  # that much might be worth it
 
 
 @needs_two_cores
