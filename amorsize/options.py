@@ -130,6 +130,7 @@ class Options(Record):
 _DEFAULTS = Options()
 _latest: tuple[dict[str, object], Options] = {}, _DEFAULTS
 _everywhere: dict[str, object] = {}
+_revocable: dict[int, dict[str, object]] = {}  # by id of each `config` that a block may still take back, oldest first
 _within: "ContextVar[dict[str, object] | None]" = ContextVar("amorsize.config", default=None)
 
 
@@ -153,26 +154,53 @@ class config:  # noqa: N801 - a context manager that reads like a function, as c
         ValueError: for a value out of range.
     """
 
+    # Other threads set theirs at any moment, so each step changes what is its own, and nothing is put back as it was.
+    # In the class, for who goes when the interpreter has taken down this module.
+    _for_good = _everywhere
+    _until_entered = _revocable
+
     def __init__(self, **options: object) -> None:
         from amorsize.checks import checked
 
         self._options = checked(options)
-        self._before = dict(_everywhere)
-        _everywhere.update(self._options)
+        self._until_entered[id(self)] = dict(self._options)
 
     def __enter__(self) -> "Self":
-        _everywhere.clear()
-        _everywhere.update(self._before)
+        self._until_entered.pop(id(self), None)
         self._token = _within.set({**(_within.get() or {}), **self._options})
         return self
 
     def __exit__(self, *_: object) -> None:
         _within.reset(self._token)
 
+    def __del__(self) -> None:
+        """Hold for good: no `with` can take it back any more."""
+        own = self._until_entered.get(id(self))
+        if own is None:
+            return
+        for earlier in list(self._until_entered.values()):
+            if earlier is own:
+                break
+            for name in own:
+                earlier.pop(name, None)
+        self._for_good.update(own)
+        del self._until_entered[id(self)]
+
+    @classmethod
+    def everywhere(cls) -> "dict[str, object]":
+        """Return what holds for the whole process; what comes to hold for good meanwhile is met twice, never missed."""
+        if not cls._until_entered:
+            return cls._for_good
+        later = list(cls._until_entered.values())
+        found = dict(cls._for_good)
+        for options in later:
+            found.update(options)
+        return found
+
 
 def is_configured() -> bool:
     """Whether `config` has set anything that holds here."""
-    return bool(_everywhere or _within.get())
+    return bool(config.everywhere() or _within.get())
 
 
 def while_environment_holds(answer: "Callable[[], T]") -> "Callable[[], T]":
@@ -236,7 +264,7 @@ def _from_environment(variable: str, check: "Callable[[object], object]", text: 
 
 def resolve(decorator: "Given", view: "Given", call: "Given") -> "Options":
     """Lay all places over each other and return the options of one call; all three mappings are checked already."""
-    merged = {**_environment(), **decorator, **_everywhere, **(_within.get() or {}), **view, **call}
+    merged = {**_environment(), **decorator, **config.everywhere(), **(_within.get() or {}), **view, **call}
     if not merged:
         return _DEFAULTS
     for name in ("timeout", "deadline"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import Any
 
@@ -96,6 +97,31 @@ def test_a_plain_config_holds_until_the_next() -> None:
     finally:
         amorsize.config(n_jobs="auto")
     assert resolve({}, {}, {}).n_jobs == "auto"
+
+
+def test_a_block_takes_along_only_what_it_has_set_itself() -> None:
+    with contextlib.ExitStack() as own, contextlib.ExitStack() as other:
+        ours, theirs = amorsize.config(on_error="skip"), amorsize.config(retries=2)  # as two threads may come in
+        amorsize.config(n_jobs=3)
+        own.enter_context(ours)
+        other.enter_context(theirs)
+    try:
+        found = resolve({}, {}, {})
+        assert (found.on_error, found.retries, found.n_jobs) == ("raise", 0, 3)
+    finally:
+        amorsize.config(n_jobs="auto")
+
+
+def test_the_latest_plain_config_holds_whatever_is_kept_of_earlier_ones() -> None:
+    kept = amorsize.config(n_jobs=3, retries=2)
+    amorsize.config(n_jobs=5)
+    try:
+        assert (resolve({}, {}, {}).n_jobs, resolve({}, {}, {}).retries) == (5, 2)
+        with kept:
+            assert resolve({}, {}, {}).n_jobs == 3
+        assert (resolve({}, {}, {}).n_jobs, resolve({}, {}, {}).retries) == (5, 0)
+    finally:
+        amorsize.config(n_jobs="auto")
 
 
 def test_config_refuses_what_a_call_would_refuse() -> None:
