@@ -66,7 +66,9 @@ def how_to_start(asked: str, func: object, reached: Reach | None) -> tuple[str, 
 def _only_here(reached: Reach) -> str | None:
     if reached.context:
         return f"it uses {reached.context[0]}, a context variable that has its value here only"
-    return _only_in_this_thread(reached)
+    from amorsize.engine.safety import shallow_interpreters
+
+    return _only_in_this_thread(reached) or shallow_interpreters()
 
 
 def _only_in_this_thread(reached: Reach) -> str | None:

@@ -43,7 +43,7 @@ def greenlets() -> str | None:
 def inheritance() -> tuple[object, ...]:
     """Return the process, and what a new thread takes over from the one that starts it: the size of its stack, blocked
     signals, cores, priority. Takes 3 us."""
-    everywhere = os.getpid(), _stack_size(), blocked_signals()
+    everywhere = os.getpid(), stack_bytes(), blocked_signals()
     if sys.platform != "linux":
         return everywhere
     try:
@@ -60,8 +60,8 @@ def blocked_signals() -> frozenset[int]:
     return frozenset(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
 
 
-def _stack_size() -> int:
-    """Return the size that new threads' stacks get; 0 for the system's own.
+def stack_bytes() -> int:
+    """Return the size of the stack that new threads get; 0 for the system's own.
 
     To ask is to set it to 0. It is put back in one step of the interpreter, before another thread asks.
     """

@@ -6,6 +6,7 @@ import os
 import sys
 from _contextvars import ContextVar
 from _io import FileIO  # a test may have put a mock in the place of `open`
+from _thread import get_ident
 from time import perf_counter, sleep
 
 from amorsize.engine import alive, bare
@@ -26,6 +27,13 @@ and BLIS through Intel's OpenMP). GNU's libgomp does not: a child hangs in its f
 
 cores_are_taken = False
 """Whether workers are running for a call of this process, or this process is one of them (it inherits the value)."""
+
+LEVEL_BYTES = 2048
+"""Of a stack, what a level of recursion through C code may take at the most: one through `functools.lru_cache` takes
+500. Where there is less than that, the process crashes, and does not raise RecursionError."""
+
+SYSTEMS_STACK_BYTES = 8 << 20
+"""Of a new thread for which nobody has asked for another, as of the main thread of an ordinary process."""
 
 is_item_of_a_thread: "ContextVar[bool]" = ContextVar("amorsize.is_item_of_a_thread", default=False)
 """Whether this code is part of an item that a thread of ours runs: set in the context that the thread was given."""
@@ -67,7 +75,7 @@ def no_fork() -> str | None:
 
 def thread_refusal() -> str | None:
     """Return why "auto" starts no threads here, in words; None where it may."""
-    return no_workers() or _greenlets()
+    return no_workers() or _greenlets() or _shallow_threads()
 
 
 def nested() -> str | None:
@@ -101,6 +109,43 @@ def watched() -> str | None:
     if monitoring is not None and monitoring.get_tool(monitoring.DEBUGGER_ID) is not None:
         return "a debugger is active, which cannot follow into workers"
     return None
+
+
+def _shallow_threads() -> str | None:
+    """Refuse threads where items may recurse deeper in the main thread, which this is, than the stack of a new one
+    allows."""
+    there = alive.stack_bytes() or SYSTEMS_STACK_BYTES
+    if there >= sys.getrecursionlimit() * LEVEL_BYTES or not _is_main_thread():
+        return None
+    return f"threads have a stack of {there >> 10} kB here, less than this one" if there < _main_stack_bytes() else None
+
+
+def shallow_interpreters() -> str | None:
+    """Refuse fresh interpreters where items may recurse deeper in this thread, which was given a stack of its own, than
+    that of another process's main thread allows."""
+    here = min(alive.stack_bytes(), sys.getrecursionlimit() * LEVEL_BYTES)
+    if here <= SYSTEMS_STACK_BYTES or _is_main_thread() or here <= (there := _main_stack_bytes()):
+        return None
+    return f"fresh interpreters have a stack of {there >> 10} kB, less than this thread"
+
+
+def _is_main_thread() -> bool:
+    threading = sys.modules.get("threading")
+    return threading is None or get_ident() == threading.main_thread().ident
+
+
+def _main_stack_bytes() -> int:
+    """Return how large the stack of a main thread may become: of this process, or one that it starts."""
+    if sys.platform == "win32":
+        return SYSTEMS_STACK_BYTES
+    try:
+        import resource
+    except (ImportError, OSError) as error:  # no descriptor is left to load it with
+        if getattr(error, "errno", 0) is None:  # a signal handler's
+            raise
+        return SYSTEMS_STACK_BYTES
+    soft, _ = resource.getrlimit(resource.RLIMIT_STACK)
+    return sys.maxsize if soft == resource.RLIM_INFINITY else soft
 
 
 def _greenlets() -> str | None:

@@ -171,3 +171,52 @@ def test_threads_of_the_program_are_not_waited_for_like_ours(monkeypatch: pytest
     finally:
         done.set()
         other.join()
+
+
+def test_threads_with_less_stack_than_the_main_one_has_are_a_reason() -> None:
+    before = threading.stack_size(64 << 10)
+    try:
+        assert safety.thread_refusal() == "threads have a stack of 64 kB here, less than this one"
+    finally:
+        threading.stack_size(before)
+    assert safety.thread_refusal() is None
+
+
+DEEP = """
+import resource, sys, threading
+from amorsize.advice.clearance import how_to_start
+from amorsize.engine.safety import thread_refusal
+from amorsize.identity.reach import reach_with
+
+_, hard = resource.getrlimit(resource.RLIMIT_STACK)
+resource.setrlimit(resource.RLIMIT_STACK, ({main_bytes}, hard))
+threading.stack_size({thread_bytes})
+sys.setrecursionlimit({levels})
+answers = lambda: print(thread_refusal(), "|", how_to_start("spawn", abs, reach_with(abs, ()))[2])
+if {in_main}:
+    answers()
+else:
+    thread = threading.Thread(target=answers)
+    thread.start()
+    thread.join()
+"""
+
+
+@pytest.mark.parametrize(
+    ("levels", "main_bytes", "thread_bytes", "in_main", "told"),
+    [
+        (1000, 64 << 20, 0, True, "None | None"),
+        (10**6, 8 << 20, 0, True, "None | None"),
+        (10**6, 64 << 20, 0, True, "threads have a stack of 8192 kB here, less than this one | None"),
+        (10**6, 64 << 20, 64 << 20, True, "None | None"),
+        (1000, 8 << 20, 64 << 20, False, "None | None"),
+        (10**6, 8 << 20, 0, False, "None | None"),
+        (10**6, 8 << 20, 64 << 20, False, "None | fresh interpreters have a stack of 8192 kB, less than this thread"),
+        (10**6, 64 << 20, 64 << 20, False, "None | None"),
+    ],
+)
+def test_so_are_threads_and_interpreters_with_less_stack_than_a_program_that_recurses_deep_has_made_room_for(
+    levels: int, main_bytes: int, thread_bytes: int, *, in_main: bool, told: str, fresh_python: Callable[..., str]
+) -> None:
+    source = DEEP.format(levels=levels, main_bytes=main_bytes, thread_bytes=thread_bytes, in_main=in_main)
+    assert fresh_python("-c", source) == f"{told}\n"
