@@ -12,6 +12,7 @@ from time import perf_counter
 
 from amorsize.garbage import uncollected
 from amorsize.inline import FIRST_LOOK_S, Timings, Work, advance, check_iterables, refuse_hidden
+from amorsize.record import is_deep
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 LOOK_S = 0.00025
 """The caller computes alone for this long before it considers anything, and again as long as it has computed so far.
-
 Looking earlier makes a job of 0.3 ms pay for a decision; looking later delays the workers of a job of 4 ms."""
 
 NEVER = float("inf")
@@ -105,7 +105,7 @@ class Call:
 
     def end(self, error: BaseException | None = None, results: "Sequence[object]" = ()) -> None:
         """Tell of the last item, unless an error is told of instead, which has the results of the first items then."""
-        if error is not None:
+        if error is not None and not is_deep():
             from amorsize.engine.guard import end_with
 
             end_with(error, results, goes_on=self.goes_on)
@@ -206,9 +206,10 @@ class Call:
             else:
                 self.size = advance(work, results, self.timings, self.size, self.alone_s)
         except BaseException as error:
-            from amorsize.engine.collect import explain_alone
+            if not is_deep():  # what is to explain it would raise another
+                from amorsize.engine.collect import explain_alone
 
-            explain_alone(error, work, results)
+                explain_alone(error, work, results)
             raise
 
     def _ticking(self, work: Work, results: "list[object]", adviser: "Adviser") -> None:
@@ -232,7 +233,7 @@ class Call:
             feeds: workers will be fed by the caller, who then computes no items.
             n_ahead: items that are known to come where nobody knows how many do.
         """
-        if self.options.why_loop is not None:
+        if self.options.why_loop is not None or (is_deep() and not self.options.forces_workers):
             self.look_at_s = NEVER
             return None
         if self.adviser is not None and self.adviser.launch is not None and self.adviser.launch.goes_on():

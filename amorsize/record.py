@@ -163,3 +163,16 @@ def report_of_loop(
         reason=reason or f"over after {measured_s * 1e3:.3g} ms: too little to gain for workers to be considered",
         serial_s=serial_s,
     )
+
+
+LEVELS = 150
+"""Levels of recursion that a look at what is known may take: 75 in a fresh process, with all that it loads."""
+
+
+def is_deep() -> bool:
+    """Whether so little is left of the recursion limit that only the loop itself is sure to fit in; takes 0.3 us."""
+    try:
+        sys._getframe(max(0, sys.getrecursionlimit() - LEVELS))
+    except ValueError:
+        return False
+    return True

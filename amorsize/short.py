@@ -10,7 +10,7 @@ from time import perf_counter
 from amorsize.inline import FEW, FIRST_LOOK_S, Timings, Work, advance, check_iterables, columns_of, refuse_hidden
 
 # Loaded before there are results: what a module makes has the garbage collector go through a long new list.
-from amorsize.record import report_of_loop
+from amorsize.record import is_deep, report_of_loop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def _is_plain() -> bool:
 
 def _looks_ahead(work: Work) -> bool:
     """Whether the first look of a process comes before its first item: there are few, and they are long."""
-    if not 1 < work.n_items <= FEW or "amorsize.advice.adviser" in sys.modules:
+    if not 1 < work.n_items <= FEW or "amorsize.advice.adviser" in sys.modules or is_deep():
         return False
     from amorsize.advice.ahead import are_long
 
@@ -86,14 +86,17 @@ def _alone(work: Work, results: "list[object]", timings: Timings) -> int:
         while len(results) < work.n_items and not _look_pays(work, results, timings):
             size = advance(work, results, timings, size, max(FIRST_LOOK_S, timings.total_s / 4))
     except BaseException as error:
-        from amorsize.engine.collect import explain_alone
+        if not is_deep():  # what is to explain it would raise another
+            from amorsize.engine.collect import explain_alone
 
-        explain_alone(error, work, results)
+            explain_alone(error, work, results)
         raise
     return size
 
 
 def _look_pays(work: Work, results: "list[object]", timings: Timings) -> bool:
+    if is_deep():
+        return False
     from amorsize.advice.worth import first_look_pays
 
     return first_look_pays(work.func, timings, work.n_items - len(results), results)

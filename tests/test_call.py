@@ -503,3 +503,37 @@ def test_a_function_that_shortens_its_input_comes_to_an_end() -> None:
     items = list(range(100))
     results = pmap(shorten, items)
     assert results == list(range(len(results)))
+
+
+DEEP = """
+import sys, time
+import amorsize
+
+@amorsize.parallelizable
+def double(x):
+    if x == {failing}:
+        raise ValueError(x)
+    time.sleep(0.001)
+    return 2 * x
+
+def below(n_levels):
+    return double.pmap(range(100)) if not n_levels else below(n_levels - 1)
+
+try:
+    print(sum(below(sys.getrecursionlimit() - 40)))
+except ValueError as error:
+    print(repr(error))
+if {again}:
+    print(sum(double.pmap(range(100))))
+    print(sum(below(sys.getrecursionlimit() - 40)), double.last_run.backend)
+"""
+
+
+@pytest.mark.parametrize(
+    ("failing", "again", "told"),
+    [(None, False, "9900\n"), (12, False, "ValueError(12)\n"), (None, True, "9900\n9900\n9900 serial\n")],
+)
+def test_deep_in_a_recursion_a_call_is_the_loop(
+    failing: int | None, told: str, *, again: bool, fresh_python: Callable[..., str]
+) -> None:
+    assert fresh_python("-c", DEEP.format(failing=failing, again=again)) == told
