@@ -123,10 +123,14 @@ def explain(error: BaseException, work: Work, index: int | None, finished: Mappi
 
 
 def explain_alone(error: BaseException, work: Work, results: list[object]) -> None:
-    """Put on the error of an item that the caller ran alone its place, and the results of all items before it."""
+    """Put on the error of an item that the caller ran alone its place, and the results of all items before it.
+
+    After the last one it is no item's: a signal's handler raised it.
+    """
     from amorsize.engine.finished import Finished
 
-    explain(error, work, len(results), Finished([(0, results)]))
+    index = len(results) if len(results) < work.n_items else None
+    explain(error, work, index, Finished([(0, results)]))
 
 
 def without_ours(error: BaseException) -> BaseException:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amorsize.engine.collect import Collector, explain, name_iterable
+from amorsize.engine.collect import Collector, explain, explain_alone, name_iterable
 from amorsize.errors import WorkerDied
 from amorsize.inline import Work
 
@@ -113,3 +113,12 @@ def test_a_users_own_attribute_finished_is_left_alone() -> None:
     error = Race()
     explain(error, Work(abs, (range(3),)), 0, {1: 1})
     assert error.finished == "in third place"
+
+
+@pytest.mark.parametrize(("n_done", "notes"), [(1, 2), (2, 1)])
+def test_what_a_handler_raises_after_the_last_item_is_no_item_s(n_done: int, notes: int) -> None:
+    error = KeyboardInterrupt()
+    results: list[object] = [1, 2]
+    explain_alone(error, Work(abs, ([1, 2],)), results[:n_done])
+    assert len(error.__dict__["__notes__"]) == notes
+    assert len(error.__dict__["finished"]) == n_done
