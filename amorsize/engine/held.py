@@ -25,17 +25,24 @@ else:
 SIGNALS = tuple(signal.valid_signals())
 
 
-def _handled() -> list[int]:
-    """Return the signals that Python code of the program handles here; none where nobody can change that.
+def is_main_thread() -> bool:
+    """Tell whether this is the main thread of the main interpreter, which alone can change handlers, and may fork.
 
-    Only the main thread of the main interpreter can. `threading` takes any thread for it that has loaded it first, and
-    the only one of a sub-interpreter; so the function itself is asked, which looks at that before all else.
+    `threading` takes any thread for it that has loaded it first, and the only one of a sub-interpreter; so the function
+    itself is asked, which looks at that before all else.
     """
     try:
         signal.signal(signal.SIGINT, None)
     except TypeError:  # None is no handler, and nothing was changed
-        pass
+        return True
     except ValueError:
+        return False
+    return True
+
+
+def _handled() -> list[int]:
+    """Return the signals that Python code of the program handles here; none where nobody can change that."""
+    if not is_main_thread():
         return []
     return [number for number in SIGNALS if callable(signal.getsignal(number))]
 

@@ -6,10 +6,9 @@ import os
 import sys
 from _contextvars import ContextVar
 from _io import FileIO  # a test may have put a mock in the place of `open`
-from _thread import get_ident
 from time import perf_counter, sleep
 
-from amorsize.engine import alive, bare
+from amorsize.engine import alive, bare, held
 
 FORK_UNSAFE = {
     "grpc": "gRPC's threads do not survive a fork",
@@ -115,7 +114,7 @@ def _shallow_threads() -> str | None:
     """Refuse threads where items may recurse deeper in the main thread, which this is, than the stack of a new one
     allows."""
     there = alive.stack_bytes() or SYSTEMS_STACK_BYTES
-    if there >= sys.getrecursionlimit() * LEVEL_BYTES or not _is_main_thread():
+    if there >= sys.getrecursionlimit() * LEVEL_BYTES or not held.is_main_thread():
         return None
     return f"threads have a stack of {there >> 10} kB here, less than this one" if there < _main_stack_bytes() else None
 
@@ -124,14 +123,9 @@ def shallow_interpreters() -> str | None:
     """Refuse fresh interpreters where items may recurse deeper in this thread, which was given a stack of its own, than
     that of another process's main thread allows."""
     here = min(alive.stack_bytes(), sys.getrecursionlimit() * LEVEL_BYTES)
-    if here <= SYSTEMS_STACK_BYTES or _is_main_thread() or here <= (there := _main_stack_bytes()):
+    if here <= SYSTEMS_STACK_BYTES or held.is_main_thread() or here <= (there := _main_stack_bytes()):
         return None
     return f"fresh interpreters have a stack of {there >> 10} kB, less than this thread"
-
-
-def _is_main_thread() -> bool:
-    threading = sys.modules.get("threading")
-    return threading is None or get_ident() == threading.main_thread().ident
 
 
 def _main_stack_bytes() -> int:
@@ -162,8 +156,7 @@ def _other_threads() -> str | None:
     n_python = len(sys._current_frames())
     if n_python > 1:
         return f"{n_python - 1} other threads are alive, and a lock that one holds would never open in a forked worker"
-    threading = sys.modules.get("threading")
-    if threading is not None and threading.current_thread() is not threading.main_thread():
+    if not held.is_main_thread():
         return "this is not the main thread"
     n_native = alive.n_native()
     if n_native is None:

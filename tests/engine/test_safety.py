@@ -220,3 +220,21 @@ def test_so_are_threads_and_interpreters_with_less_stack_than_a_program_that_rec
 ) -> None:
     source = DEEP.format(levels=levels, main_bytes=main_bytes, thread_bytes=thread_bytes, in_main=in_main)
     assert fresh_python("-c", source) == f"{told}\n"
+
+
+IN_A_SUBINTERPRETER = """
+try:
+    import _interpreters as interpreters
+except ImportError:
+    import _xxsubinterpreters as interpreters
+number = interpreters.create("legacy") if {new} else interpreters.create(isolated=False)
+interpreters.run_string(number, {source!r})
+interpreters.destroy(number)
+"""
+
+
+@pytest.mark.fault("R11")
+def test_a_sub_interpreter_does_not_fork(fresh_python: Callable[..., str]) -> None:
+    source = f"import sys; sys.path[:] = {sys.path!r}; from amorsize.engine import safety; print(safety.no_fork())"
+    source = IN_A_SUBINTERPRETER.format(source=source, new=sys.version_info >= (3, 13))
+    assert fresh_python("-c", source) == "this is not the main thread\n"
