@@ -189,8 +189,6 @@ class config:  # noqa: N801 - a context manager that reads like a function, as c
     @classmethod
     def everywhere(cls) -> "dict[str, object]":
         """Return what holds for the whole process; what comes to hold for good meanwhile is met twice, never missed."""
-        if not cls._until_entered:
-            return cls._for_good
         later = list(cls._until_entered.values())
         found = dict(cls._for_good)
         for options in later:
@@ -200,7 +198,7 @@ class config:  # noqa: N801 - a context manager that reads like a function, as c
 
 def is_configured() -> bool:
     """Whether `config` has set anything that holds here."""
-    return bool(config.everywhere() or _within.get())
+    return bool(_everywhere or _revocable or _within.get())
 
 
 def while_environment_holds(answer: "Callable[[], T]") -> "Callable[[], T]":
@@ -264,7 +262,8 @@ def _from_environment(variable: str, check: "Callable[[object], object]", text: 
 
 def resolve(decorator: "Given", view: "Given", call: "Given") -> "Options":
     """Lay all places over each other and return the options of one call; all three mappings are checked already."""
-    merged = {**_environment(), **decorator, **config.everywhere(), **(_within.get() or {}), **view, **call}
+    everywhere = config.everywhere() if _revocable else _everywhere
+    merged = {**_environment(), **decorator, **everywhere, **(_within.get() or {}), **view, **call}
     if not merged:
         return _DEFAULTS
     for name in ("timeout", "deadline"):
