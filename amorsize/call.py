@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 LOOK_S = 0.00025
 """The caller computes alone for this long before it considers anything, and again as long as it has computed so far.
+
 Looking earlier makes a job of 0.3 ms pay for a decision; looking later delays the workers of a job of 4 ms."""
 
 NEVER = float("inf")
@@ -206,10 +207,9 @@ class Call:
             else:
                 self.size = advance(work, results, self.timings, self.size, self.alone_s)
         except BaseException as error:
-            if not is_deep():  # what is to explain it would raise another
-                from amorsize.engine.collect import explain_alone
+            from amorsize.engine.collect import explain_alone
 
-                explain_alone(error, work, results)
+            explain_alone(error, work, results)
             raise
 
     def _ticking(self, work: Work, results: "list[object]", adviser: "Adviser") -> None:
@@ -233,7 +233,7 @@ class Call:
             feeds: workers will be fed by the caller, who then computes no items.
             n_ahead: items that are known to come where nobody knows how many do.
         """
-        if self.options.why_loop is not None or (is_deep() and not self.options.forces_workers):
+        if self.options.why_loop is not None:
             self.look_at_s = NEVER
             return None
         if self.adviser is not None and self.adviser.launch is not None and self.adviser.launch.goes_on():
@@ -241,14 +241,16 @@ class Call:
         if self.adviser is None and self.look_at_s:
             from amorsize.advice.worth import first_look_pays
 
-            if not first_look_pays(self.func, self.timings, n_left, results):
+            if is_deep() or not first_look_pays(self.func, self.timings, n_left, results):
                 self._look_later()
                 return None
         plan = uncollected(
             lambda: self._informed(sample).choose(n_left, self.timings, results, sample, feeds=feeds, n_ahead=n_ahead)
         )
         self._look_later()
-        return plan if plan.is_parallel else None
+        if plan.is_parallel and is_deep() and not self.options.forces_workers:
+            self.adviser, self.look_at_s = None, NEVER
+        return plan if plan.is_parallel and self.adviser is not None else None
 
     def _informed(self, sample: "Sample") -> "Adviser":
         """Return the adviser, who is told at first what is known about the function with such items."""
@@ -267,11 +269,6 @@ class Call:
         else:
             pause_s = self.timings.total_s if self.adviser is None else self.adviser.pause_s
             self.look_at_s = 0.0 if self.options.isolate else max(LOOK_S, self.timings.total_s + pause_s)
-
-    @property
-    def spent_s(self) -> float:
-        """Seconds since the call began."""
-        return perf_counter() - self.began_s
 
     @property
     def known_adviser(self) -> "Adviser":
@@ -297,4 +294,4 @@ class Call:
         from amorsize.record import report_of_loop
 
         reason = None if self._options is None else self._options.why_loop
-        return report_of_loop(self.func, n_items, self.spent_s, self.timings.total_s, reason)
+        return report_of_loop(self.func, n_items, perf_counter() - self.began_s, self.timings.total_s, reason)

@@ -185,7 +185,7 @@ def drained(made: Generator[None, None, bool | None]) -> bool:
 
 def _feed(call: Call, plan: Plan, work: Work, source: Source, sink: Sink) -> Feed:
     """Return a run of workers that the caller feeds; it is to be closed."""
-    from time import monotonic
+    from time import monotonic, perf_counter
 
     from amorsize.advice.plans import alone_s
     from amorsize.engine.fed.feed import Feed
@@ -198,7 +198,7 @@ def _feed(call: Call, plan: Plan, work: Work, source: Source, sink: Sink) -> Fee
         n_jobs=plan.n_jobs,
         window=_window(call),
         timeout_s=options.timeout,
-        deadline_s=None if options.deadline is None else monotonic() + options.deadline - call.spent_s,
+        deadline_s=None if options.deadline is None else monotonic() + options.deadline + call.began_s - perf_counter(),
         retries=options.retries,
     )
     chunksize = None if options.chunksize == "auto" else options.chunksize
