@@ -236,7 +236,8 @@ class Call:
         if self.options.why_loop is not None:
             self.look_at_s = NEVER
             return None
-        if self.adviser is not None and self.adviser.launch is not None and self.adviser.launch.goes_on():
+        if self.adviser is not None and self.adviser.launch is not None and self.adviser.launch.goes_on(self.adviser):
+            self.look_at_s = self.timings.total_s + self.adviser.launch.pause_s
             return None
         if self.adviser is None and self.look_at_s:
             from amorsize.advice.worth import first_look_pays

@@ -56,52 +56,49 @@ class Launch:
     """Fresh interpreters that get ready while their caller goes on in its loop: so many at once as leave it a core.
 
     Args:
-        call: has a plan for them.
+        adviser: of a call that has a plan for them.
         plan: that plan.
         work: what they are to run.
 
     Attributes:
         is_over: all are ready, or none is on its way.
+        pause_s: seconds of the loop until the next look at them.
         took_s: seconds until the first were; None where that is not known: the caller, or a stream's consumer, may have
             been elsewhere for most of them.
     """
 
-    def __init__(self, call: Call, plan: Plan, work: Work) -> None:
+    def __init__(self, adviser: Adviser, plan: Plan, work: Work) -> None:
         from amorsize.engine.spawn import warm
         from amorsize.planning.planner import loop_plan
 
-        self._call, self._plan, self._work = call, plan, work
-        self._n_at_once = max(1, call.known_adviser.asked[0][2].n_cores - 1)
-        self._n_launched, self._is_first = self._n_ready, not warm.are_there()
+        self._plan, self._work = plan, work  # not the call: only a collection would find that it is garbage
+        reason = f"over before fresh interpreters were ready: {plan.reason}"
+        self._digest, self._name = adviser.knowledge.function.digest, adviser.knowledge.function.name
+        self._n_launched, self._is_first = n_warm(self._name), not warm.are_there()
         self.took_s: float | None = None
-        adviser, reason = call.known_adviser, f"over before fresh interpreters were ready: {plan.reason}"
-        self._digest = adviser.knowledge.function.digest
+        self._n_at_once = max(1, adviser.asked[0][2].n_cores - 1)
         self._is_hopeless = self._is_first and _is_hopeless(self._digest, plan.serial_s)
-        self.is_over = not self._is_hopeless and not self._launch(self._n_at_once)
+        self.is_over = not self._is_hopeless and not self._launch(adviser)
+        self.pause_s = inf if self._is_hopeless else POLL_S
         if not self.is_over:
             adviser.plan = loop_plan(reason, adviser.n_chosen_for, plan.serial_s)
-            call.look_at_s = inf if self._is_hopeless else call.timings.total_s + POLL_S
-        if self._is_first and plan.serial_s is not None:
+        if self._is_first and not self._is_hopeless and plan.serial_s is not None:
             _in_vain.setdefault(self._digest, []).append(plan.serial_s)
 
-    @property
-    def _n_ready(self) -> int:
-        return n_warm(self._call.known_adviser.knowledge.function.name)
-
-    def _launch(self, n_more: int) -> bool:
-        """Launch so many more, up to those that the plan is for; tell whether all are on their way."""
+    def _launch(self, adviser: Adviser) -> bool:
+        """Launch as many more as go at once, up to those that the plan is for; tell whether all are on their way."""
         from amorsize.engine.spawn import warm
 
-        adviser, n_jobs = self._call.known_adviser, self._plan.n_jobs
-        self._n_launched = min(n_jobs, self._n_launched + n_more)
+        n_jobs = self._plan.n_jobs
+        self._n_launched = min(n_jobs, self._n_launched + self._n_at_once)
         self._began_s = self._looked_s = perf_counter()
         return warm.prepare(self._n_launched, _errand(adviser, n_jobs, self._work)) == self._n_launched
 
-    def _launch_more(self) -> bool:
+    def _launch_more(self, adviser: Adviser) -> bool:
         from amorsize.errors import BackendUnavailable
 
         try:
-            return self._launch(self._n_at_once)
+            return self._launch(adviser)
         except BackendUnavailable:  # since the first were told, an item has made something that cannot be sent
             return False
         except OSError as error:  # the system has no room for more: those that are ready do without
@@ -109,19 +106,18 @@ class Launch:
                 raise
             return False
 
-    def goes_on(self) -> bool:
+    def goes_on(self, adviser: Adviser) -> bool:
         """Tell whether the caller is to go on in its loop, as some are still not ready."""
         if self.is_over or self._is_hopeless:
             return self._is_hopeless
         looked_s, self._looked_s = self._looked_s, perf_counter()
-        if self._n_ready >= self._n_launched:
+        if n_warm(self._name) >= self._n_launched:
             _in_vain.pop(self._digest, None)
             is_just_so = self._looked_s - looked_s <= looked_s - self._began_s
             if self._is_first and is_just_so:  # else they were on their way when this call began, or ready long before
                 self.took_s = self._looked_s - self._began_s
             self._is_first = False
-            self.is_over = self._n_launched == self._plan.n_jobs or not self._launch_more()
-        self._call.look_at_s = 0.0 if self.is_over else self._call.timings.total_s + POLL_S
+            self.is_over = self._n_launched == self._plan.n_jobs or not self._launch_more(adviser)
         return not self.is_over
 
 
@@ -145,7 +141,7 @@ def is_launching(call: Call, plan: Plan, work: Work) -> bool:
     from amorsize.errors import BackendUnavailable
 
     try:
-        adviser.launch = Launch(call, plan, work)
+        adviser.launch = Launch(adviser, plan, work)
     except BackendUnavailable as error:
         note_unsendable(work.func, str(error))
         call.refuse(str(error))
@@ -155,7 +151,10 @@ def is_launching(call: Call, plan: Plan, work: Work) -> bool:
             raise
         call.refuse(f"no worker could be started: {error}")
         return True
-    return not adviser.launch.is_over
+    if adviser.launch.is_over:
+        return False
+    call.look_at_s = call.timings.total_s + adviser.launch.pause_s
+    return True
 
 
 def hire_ahead(adviser: Adviser, work: Work, loop_s: float) -> None:
@@ -167,7 +166,7 @@ def hire_ahead(adviser: Adviser, work: Work, loop_s: float) -> None:
         loop_s: seconds that this has taken.
     """
     if adviser.launch is not None:
-        adviser.launch.goes_on()  # where the first are ready, the next ones may be when they are needed
+        adviser.launch.goes_on(adviser)  # where the first are ready, the next ones may be when they are needed
         return
     from amorsize.advice.missed import are_in_vain, hoped_for
 
@@ -201,13 +200,15 @@ def _errand(adviser: Adviser, n_jobs: int, work: Work) -> Errand:
     from amorsize.identity.loads import kinds_of
 
     guard = None if work.guard is None else work.guard.replace(prepared=set())  # the same for every call
+    func, sample = work.func, work.sample()  # resting workers keep an errand, and must keep no items with it
+    types = tuple(dict.fromkeys(map(type, sample)))
     return Errand(
-        func=work.func,
+        func=func,
         star=work.star,
         guard=guard,
         identify=likeness,
-        kinds=tuple(filter(is_named, kinds_of(work.sample()))),
-        foreign=lambda: foreign(work.func, tuple(dict.fromkeys(map(type, work.sample())))),
+        kinds=tuple(filter(is_named, kinds_of(sample))),
+        foreign=lambda: foreign(func, types),
         otherwise=otherwise,
         n_threads=native_threads_of(adviser.asked[0], n_jobs),
         name=adviser.knowledge.function.name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import importlib
 import os
 import signal
@@ -10,6 +11,7 @@ import sys
 import threading
 import time
 import warnings
+import weakref
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -450,6 +452,27 @@ def test_a_time_limit_of_the_programs_that_is_over_while_one_is_launched_is_rais
             pmap(whose, MANY, start_method="spawn")
     finally:
         signal.signal(signal.SIGALRM, before)
+
+
+class Item:
+    """Something whose end can be noticed."""
+
+
+@needs_two_cores
+@pytest.mark.usefixtures("gaining")
+def test_no_item_outlives_the_call_until_the_garbage_is_collected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hiring, "n_warm", lambda _: 0)
+    items = [Item() for _ in MANY]
+    last = weakref.ref(items[-1])
+    gc.collect()
+    gc.disable()
+    try:
+        pmap(lambda _: whose(0), items, start_method="spawn")
+        del items
+        assert hired()
+        assert last() is None
+    finally:
+        gc.enable()
 
 
 @needs_two_cores
