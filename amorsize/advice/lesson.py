@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from amorsize.advice.adviser import Adviser
+    from amorsize.calibration.costs import Costs
     from amorsize.engine.job import Outcome
     from amorsize.inline import Timings
     from amorsize.records import Plan
@@ -129,7 +130,7 @@ def _learn(
 ) -> None:
     """Keep what caller and workers have timed; a run that was given up on tells of the machine, not the
     function."""
-    seen, costs = adviser.seen(timings), adviser.knowledge.costs
+    seen, costs = adviser.seen(timings), _seen_costs(adviser, jobs)
     share = lasting_share(seen.cpu_share, adviser.knowledge.profile.cpu_share, timings.total_s)
     if share != seen.cpu_share:
         seen = seen.replace(cpu_share=share)
@@ -138,12 +139,6 @@ def _learn(
     for job in jobs:
         if job.retreat is None:
             seen = seen.merge(seen_by_workers(job, adviser.profile, time()))
-            if job.plan.start_method == "fork":
-                costs = costs.started(job.n_started, adviser.rss_bytes, job.start_s)
-            elif job.first_s is not None and job.first_s > WARM_S and _had_to_launch(adviser, job.plan):
-                costs = costs.spawned(job.first_s)
-    if adviser.launch is not None and adviser.launch.took_s is not None:
-        costs = costs.spawned(adviser.launch.took_s)
     taken = [(job.taken.n_items, job.taken.n_messages, job.taken.seconds) for job in jobs]
     send_s = believed_sending(adviser.profile, costs, taken)
     if send_s != seen.send_s:
@@ -159,10 +154,33 @@ def _learn(
     adviser.knowledge.learn(seen if run is None else seen.ran(run), costs, report.measured_s)
 
 
+def _seen_costs(adviser: Adviser, jobs: Sequence[Outcome]) -> Costs:
+    """Return what starting workers costs, after those of this call."""
+    costs = adviser.knowledge.costs
+    for job in jobs:
+        if job.retreat is not None:
+            continue
+        if job.plan.start_method == "fork":
+            costs = costs.started(job.n_started, adviser.rss_bytes, job.start_s)
+        elif job.first_s is not None and job.first_s > WARM_S and _had_to_launch(adviser, job.plan):
+            costs = costs.spawned(job.first_s)
+        elif job.plan.backend == "thread" and _starts_undisturbed(job, costs):
+            costs = costs.threaded(job.n_started, adviser.asked[1][3][1], job.start_s)
+    if adviser.launch is not None and adviser.launch.took_s is not None:
+        costs = costs.spawned(adviser.launch.took_s)
+    return costs
+
+
 def _had_to_launch(adviser: Adviser, plan: Plan) -> bool:
     """Tell whether workers were fresh interpreters, of which none was there already when that was planned."""
     n_warm, _ = adviser.asked[1][3]
     return plan.start_method == "spawn" and not n_warm
+
+
+def _starts_undisturbed(job: Outcome, costs: Costs) -> bool:
+    """Tell whether the items of threads let the GIL go at once, so that starts show what a start costs."""
+    timed = job.cpu_timings
+    return timed is not None and timed.n_items > 0 and timed.total_s / timed.n_items <= costs.thread_s
 
 
 def _less_warm_up(seen: Profile, timings: Timings, jobs: Sequence[Outcome]) -> Profile:

@@ -54,6 +54,7 @@ class Costs(Record):
             out, and take 1.1 to 1.6 times the loop; with twice as much, items of 0.15 us are not, which gain 1.25.
         byte_s: one byte of results on one side: 1 MB costs 0.2 ms to write and as much to read.
         thread_s: start a thread, give it its first turn at the GIL, and end it.
+        wake_s: the same with a thread that rests. 61 that wait had all begun after 2.2 ms, new ones after 3.6.
         switch_s: hand the GIL from one thread that waits for it to the next.
         pool_s: start and join a multiprocessing.Pool without workers.
         pool_worker_s: the same, for each worker.
@@ -73,6 +74,7 @@ class Costs(Record):
     decode_s: float = 0.06e-6
     byte_s: float = 0.2e-9
     thread_s: float = 50e-6
+    wake_s: float = 20e-6
     switch_s: float = 25e-6
     pool_s: float = 2.5e-3
     pool_worker_s: float = 1.4e-3
@@ -90,6 +92,14 @@ class Costs(Record):
     def start_s(self, rss_bytes: int | None) -> float:
         """Return the seconds to start and reap one worker of a process with so much resident memory."""
         return self.fork_s + self.fork_s_per_byte * (RSS_UNKNOWN_BYTES if rss_bytes is None else rss_bytes)
+
+    def thread_start_s(self, n_threads: int, n_resting: int) -> float:
+        """Return the mean seconds to start one of so many threads, where so many rest.
+
+        Where half of them do, the others are priced as if they did, too: one call starts them for all that follow.
+        """
+        n_waking = min(n_threads, 2 * n_resting)
+        return (n_waking * self.wake_s + (n_threads - n_waking) * self.thread_s) / n_threads
 
     def slowdown(self, n_jobs: int, physical_cores: int | None) -> float:
         """Return an item's seconds with `n_jobs` processes computing over its seconds alone, >= 1.
@@ -117,6 +127,16 @@ class Costs(Record):
             fork_s=_price(self.fork_s * factor),
             fork_s_per_byte=_price(self.fork_s_per_byte * factor),
         )
+
+    def threaded(self, n_threads: int, n_resting: int, seconds: float) -> Self:
+        """Return the costs after it took `seconds` until the last of so many threads was started, each by the one
+        before it, where so many had rested."""
+        if n_threads < 1 or 0 < n_resting < n_threads or not is_number(seconds, 1e-9, MAX_COST_S):
+            return self
+        factor = _step(seconds / n_threads / (self.thread_start_s(n_threads, n_resting) + self.switch_s))
+        if n_resting:
+            return self.replace(wake_s=_price(self.wake_s * factor), switch_s=_price(self.switch_s * factor))
+        return self.replace(thread_s=_price(self.thread_s * factor))
 
     def spawned(self, seconds: float) -> Self:
         """Return the costs after fresh interpreters took `seconds` until they took items."""

@@ -81,7 +81,8 @@ class Outcome:
         by_caller, by_workers: the same, of each, where workers are processes.
         taken: what taking results over from workers has cost the caller, where it is told.
         n_started: workers that were started.
-        start_s: seconds that starting them took, and for which the caller waited for their ends.
+        start_s: seconds that starting them took, and for which the caller waited for their ends; of threads, until the
+            last one was started.
         first_s: seconds from the first start of a fed worker until a first task was done, less its own; None before.
         shortage: why not all workers could be started, in words; None where they could.
         retreat: the reason for giving the workers up on the way; None where they stayed.

@@ -191,6 +191,7 @@ class Crew:
         self._roll.enter()
         try:
             self._threads.start(partial(self._live, hand), self._roll.leave)
+            job.start_s = perf_counter() - self._began_s
         except RuntimeError as error:
             self._roll.leave()
             with self._lock:

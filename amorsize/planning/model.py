@@ -39,10 +39,6 @@ machine would be; lower keeps requests whose answers are parsed for long in the 
 WARM_S = 2e-3
 """Seconds until workers that wait already take items: they are sent the function and what surrounds it."""
 
-WAKING_SHARE = 0.4
-"""What it costs to have a thread that rests take items, as a share of starting, using and ending one: 20 us. 61 that
-wait had all begun after 2.2 ms, new ones after 3.6."""
-
 NATIVE_FROM = 1.1
 """Cores in use by a program with one Python thread from which on native threads of a library must be at work."""
 
@@ -109,7 +105,7 @@ class Model:
         who compute are on average. Worker k of w begins after k starts, a computing caller after all w.
         """
         if backend == "thread":
-            return self._thread_start_s(n_jobs) * (n_jobs + 1) / 2
+            return self._costs.thread_start_s(n_jobs, self._n_resting) * (n_jobs + 1) / 2
         if self._is_spawned:  # all at once
             return WARM_S if n_jobs <= self._n_warm else self._worker_start_s + self._first_call_s
         if self.caller_computes:
@@ -126,7 +122,7 @@ class Model:
         costs, n_items = self._costs, self._n_items
         n_starts, n_ranges = min(n_jobs, n_items), _n_ranges(n_items, item_s, n_jobs)
         slowed_s = item_s + costs.switch_s * n_jobs / 2 * n_ranges / n_items
-        thread_s = self._thread_start_s(n_starts)
+        thread_s = costs.thread_start_s(n_starts, self._n_resting)
         held_s = n_starts * thread_s + n_items * item_s * self._held_share + n_ranges * costs.switch_s
         in_use = ceil(min(n_jobs * self._cpu_share, self._n_effective))
         slowdown = costs.slowdown(in_use, self._physical_cores)
@@ -134,11 +130,6 @@ class Model:
         whole_s = self.start_s(n_jobs, "thread") + together_s + self._tail_s(item_s, n_jobs, 1)
         last_s = n_starts * (thread_s + costs.switch_s) + item_s  # of whoever is started last
         return max(whole_s, held_s, last_s) + costs.join_s
-
-    def _thread_start_s(self, n_threads: int) -> float:
-        """Return the mean seconds to start one of so many threads."""
-        resting_share = min(1.0, self._n_resting / n_threads)
-        return self._costs.thread_s * (1 - (1 - WAKING_SHARE) * resting_share)
 
     def process_s(self, item_s: float, n_jobs: int) -> float:
         """Return the seconds for all items, of mean `item_s`, in `n_jobs` processes, their start included."""

@@ -171,6 +171,30 @@ def test_interpreters_that_were_warm_do_not_tell_what_launching_takes(home: Path
     assert end_of_spawned(n_warm=2) == Costs().spawn_s
 
 
+# ---- what threads take to start
+
+
+def end_of_threads(cpu_s: float) -> float:
+    """End a call whose 50 new threads were started within 50 ms; return what one is believed to take from then on."""
+    adviser = adviser_of(abs)
+    adviser.plan = Plan(backend="thread", n_jobs=50, chunksize=1, reason="", predicted_s=0.2)
+    known = adviser.profile, Costs(), capacity(perf_counter()), adviser.options
+    adviser.asked = known, (50, 0.0, 0, (0, 0), None, False, "fork", None, None)
+    job = Outcome(adviser.plan)
+    job.timings, job.cpu_timings = timed(50, LONG_S), timed(50, cpu_s)
+    job.n_started, job.start_s = 50, 50e-3
+    report_of(adviser, 50, Timings(), [job], perf_counter(), is_lazy=False)
+    return look_up(abs, [1], cache=True).costs.thread_s
+
+
+def test_what_starting_threads_takes_is_known_from_items_that_let_the_gil_go_at_once(home: Path) -> None:
+    assert Costs().thread_s < end_of_threads(cpu_s=10e-6) < 1e-3
+
+
+def test_items_that_compute_before_they_wait_do_not_tell_what_starting_threads_takes(home: Path) -> None:
+    assert end_of_threads(cpu_s=1e-3) == Costs().thread_s
+
+
 # ---- what the first call of a process loads
 
 

@@ -47,7 +47,25 @@ def test_one_stalled_start_changes_the_price_by_less_than_half() -> None:
 
 @pytest.mark.parametrize("seconds", [math.nan, -1.0, 0.0, math.inf])
 def test_an_impossible_start_teaches_nothing(seconds: float) -> None:
-    assert Costs().started(1, MB, seconds) == Costs().spawned(seconds) == Costs()
+    assert Costs().started(1, MB, seconds) == Costs().spawned(seconds) == Costs().threaded(9, 9, seconds) == Costs()
+
+
+@given(st.lists(st.tuples(st.integers(-1, 300), st.integers(0, 300), st.floats(1e-9, 100)), max_size=30))
+def test_learning_from_any_threads_leaves_possible_costs(starts: list[tuple[int, int, float]]) -> None:
+    costs = Costs()
+    for n_threads, n_resting, seconds in starts:
+        costs = costs.threaded(n_threads, n_resting, seconds)
+    assert 0 < costs.thread_start_s(100, 30) < 1e4
+
+
+@pytest.mark.parametrize(("n_resting", "learned"), [(0, {"thread_s"}), (99, set()), (100, {"wake_s", "switch_s"})])
+def test_new_threads_and_those_that_rested_have_prices_of_their_own(n_resting: int, learned: set[str]) -> None:
+    before, seen = Costs(), Costs()
+    for _ in range(30):
+        seen = seen.threaded(100, n_resting, 100 * 150e-6)
+    assert {name for name, price in seen.items() if price != getattr(before, name)} == learned
+    if learned:
+        assert seen.thread_start_s(100, n_resting) + seen.switch_s == pytest.approx(150e-6, rel=0.01)
 
 
 def test_cores_of_their_own_slow_nobody_down() -> None:

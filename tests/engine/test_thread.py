@@ -92,7 +92,10 @@ def test_items_that_the_caller_ran_before_are_not_run_again(job: MakeJob) -> Non
 
 def test_as_many_threads_as_planned_run_at_the_same_time(job: MakeJob) -> None:
     everybody = threading.Barrier(50)
-    results_of(job(lambda _: everybody.wait(WAIT_S), range(50), n_jobs=50))
+    began_s = time.perf_counter()
+    task = job(lambda _: everybody.wait(WAIT_S), range(50), n_jobs=50)
+    results_of(task)
+    assert 0 < task.start_s < time.perf_counter() - began_s
 
 
 def test_no_more_threads_are_started_than_there_are_items(job: MakeJob) -> None:
