@@ -24,6 +24,10 @@ POOLS_THAT_SURVIVE = (b"openblas", b"libmkl_rt", b"libmkl_core", b"libblis", b"l
 """Thread pools that end or restart their threads around a fork by pthread_atfork (OpenBLAS: blas_thread_shutdown; MKL
 and BLIS through Intel's OpenMP). GNU's libgomp does not: a child hangs in its first parallel region."""
 
+THREADS_THAT_SURVIVE = (b"jemalloc_bg_thd",)
+"""Names of threads that a library's own pthread_atfork handlers stop around a fork. Arrow brings jemalloc's, and pandas
+loads Arrow."""
+
 cores_are_taken = False
 """Whether workers are running for a call of this process, or this process is one of them (it inherits the value)."""
 
@@ -39,6 +43,9 @@ is_item_of_a_thread: "ContextVar[bool]" = ContextVar("amorsize.is_item_of_a_thre
 
 ENDED_S = 0.005
 """For how long native threads that may be on their way out are waited for, once, before a fork is refused."""
+
+_n_surviving: tuple[int, int, int] = 0, 0, 0
+"""Of so many native threads, with so many modules loaded, so many survive a fork, the caller not counted."""
 
 _n_that_stay = 1
 """How many native threads were left the last time that they were waited for: for these, nobody waits again."""
@@ -162,7 +169,7 @@ def _other_threads() -> str | None:
     if n_native is None:
         return "/proc does not tell how many native threads are alive"
     if n_native > 1:
-        n_native = _without_the_ending(n_native, 1 + _threads_of_surviving_pools())
+        n_native = _without_the_ending(n_native, 1 + _surviving_threads(n_native))
     return None if n_native == 1 else f"{n_native - 1} native threads are alive that do not belong to a known BLAS pool"
 
 
@@ -183,19 +190,36 @@ def _without_the_ending(n_native: int, n_allowed: int) -> int:
     return n_native
 
 
+def _surviving_threads(n_native: int) -> int:
+    """Return how many of so many threads a fork leaves alone. Looked up once for these and the modules: 2 ms where
+    pandas is loaded, which maps hundreds of files."""
+    global _n_surviving
+    n_modules = len(sys.modules)
+    if _n_surviving[:2] != (n_native, n_modules):
+        names = [_read(f"/proc/self/task/{number}/comm") for number in os.listdir("/proc/self/task")]
+        n_named = sum(name.strip() in THREADS_THAT_SURVIVE for name in names)
+        _n_surviving = n_native, n_modules, n_named + _threads_of_surviving_pools()
+    return _n_surviving[2]
+
+
 def _threads_of_surviving_pools() -> int:
     """Return how many threads the loaded pools that survive a fork may have started: one a core each, less the
     caller."""
-    try:
-        with FileIO("/proc/self/maps") as maps:
-            lines = maps.readall().splitlines()
-    except OSError as error:
-        if error.errno is None:  # a signal handler's
-            raise
-        return 0
+    lines = _read("/proc/self/maps").splitlines()
     files = {line.rpartition(b"/")[2] for line in lines if b".so" in line}
     n_pools = sum(any(pool in name for pool in POOLS_THAT_SURVIVE) for name in files)
     return n_pools * ((os.cpu_count() or 1) - 1)
+
+
+def _read(path: str) -> bytes:
+    """Return what a file of the kernel's says; nothing where it cannot be read, or its thread has ended."""
+    try:
+        with FileIO(path) as file:
+            return file.readall()
+    except OSError as error:
+        if error.errno is None:  # a signal handler's
+            raise
+        return b""
 
 
 def _unsafe_modules() -> str | None:

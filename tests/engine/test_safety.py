@@ -62,6 +62,28 @@ print(safety.refusal())
     assert "thread" in fresh_python("-c", source)
 
 
+@pytest.mark.parametrize("name", safety.THREADS_THAT_SURVIVE)
+def test_a_native_thread_that_its_library_stops_around_a_fork_is_none(
+    name: bytes, fresh_python: Callable[..., str]
+) -> None:
+    source = f"""
+import faulthandler, os
+faulthandler.dump_traceback_later(600)
+other = max(map(int, os.listdir("/proc/self/task")))
+with open(f"/proc/self/task/{{other}}/comm", "wb") as comm:
+    comm.write({name!r})
+from amorsize.engine import safety
+print(safety.refusal())
+faulthandler.cancel_dump_traceback_later()
+faulthandler.dump_traceback_later(600)  # another one in its place
+import colorsys
+print(safety.refusal())
+"""
+    allowed, refused = fresh_python("-c", source).splitlines()
+    assert allowed == "None"
+    assert "thread" in refused
+
+
 @pytest.mark.parametrize("name", sorted(safety.FORK_UNSAFE))
 def test_a_module_that_does_not_survive_a_fork_is_a_reason(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
