@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import sqrt
 from time import perf_counter, time
 
-from amorsize.advice.shares import lasting_share, own_batches, seen_by_workers
+from amorsize.advice.shares import believed_gil_free, lasting_share, own_batches, seen_by_workers
 from amorsize.calibration.crowding import believed_crowding, seen_crowding, seen_lag
 from amorsize.calibration.front import front_of
 from amorsize.calibration.profile import Profile
@@ -143,6 +143,9 @@ def _learn(
     send_s = believed_sending(adviser.profile, costs, taken)
     if send_s != seen.send_s:
         seen = seen.replace(send_s=send_s)
+    if in_threads := [job for job in jobs if job.plan.backend == "thread"]:
+        n_cores = adviser.asked[0][2].n_effective
+        seen = seen.replace(gil_free_share=believed_gil_free(in_threads, adviser.profile, n_cores))
     if adviser.n_chosen_for is None:
         seen = seen.replace(stream_items=believed_length(adviser.knowledge.profile.stream_items, report.n_items))
     believed = believed_crowding(adviser.knowledge.profile, crowding, run)

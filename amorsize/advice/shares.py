@@ -9,11 +9,11 @@ from amorsize.calibration.profile import Profile
 from amorsize.clocks import n_resting
 from amorsize.identity.cgroup import read_text
 from amorsize.inline import TELLING_S
-from amorsize.planning.model import NATIVE_FROM, WAITS_BELOW
+from amorsize.planning.model import ALL_USED, NATIVE_FROM, WAITS_BELOW
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from amorsize.engine.job import Outcome
     from amorsize.inline import Timings
@@ -35,6 +35,9 @@ later ones that a function has any. It cannot tell itself, and the loop is safe.
 LOADS_FROM = 0.1
 """CPU share from which on a first item that waits may have loaded something: 50 requests, the first of which imported
 what it needed, got 4 threads and took 106 ms, in the next process 123; with 16 they take 65."""
+
+TELLING_ITEMS = 4
+"""Items a thread from which on its last one, which runs alone, no longer hides how many cores the threads used."""
 
 
 def queued_s() -> float | None:
@@ -176,6 +179,30 @@ def seen_by_workers(job: Outcome, known: Profile, now_s: float) -> Profile:
     if job.cpu_timings is None or job.timings.total_s < TELLING_S or not _waits(job, known.cpu_share):
         return seen
     return seen.replace(cpu_share=min(1.0, job.cpu_timings.total_s / job.timings.total_s))
+
+
+def believed_gil_free(jobs: Sequence[Outcome], known: Profile, n_cores: float) -> float | None:
+    """Return the GIL-free share that later calls are told, after what threads have shown that compute.
+
+    A ticker gets its turn whenever the GIL is let go, for however short a moment: of functions of pandas, which do so
+    in nearly every line, it tells 0.9, and two threads take as long as the loop, call after call. Where threads used
+    no more cores than one thread would, the GIL was held all the time, or others used the cores: half of the way.
+
+    Args:
+        jobs: the runs of a call that threads took part in.
+        known: of the function.
+        n_cores: that could be used at once.
+    """
+    free, share = known.gil_free_share, min(1.0, known.cpu_share or 0.0)
+    for job in jobs:
+        few = job.timings.n_items < TELLING_ITEMS * job.plan.n_jobs
+        if free is None or job.cores_used is None or few or share < WAITS_BELOW:
+            continue
+        used = share if job.retreat is not None else max(share, job.cores_used)
+        shown = 1 - share / used
+        if shown < free and used < ALL_USED * min(job.plan.n_jobs * share, n_cores):
+            free = (free + shown) / 2
+    return free
 
 
 def _waits(job: Outcome, cpu_share: float | None) -> bool:

@@ -7,11 +7,19 @@ import threading
 import pytest
 
 from amorsize import pmap
-from amorsize.advice.shares import SPINS_S, CpuShare, lasting_share, own_batches, queued_s, seen_by_workers
+from amorsize.advice.shares import (
+    SPINS_S,
+    CpuShare,
+    believed_gil_free,
+    lasting_share,
+    own_batches,
+    queued_s,
+    seen_by_workers,
+)
 from amorsize.calibration.profile import Profile
 from amorsize.engine import bare
 from amorsize.engine.collect import Collector
-from amorsize.engine.job import Job
+from amorsize.engine.job import Job, Outcome
 from amorsize.inline import Timings, Work
 from amorsize.planning.model import NATIVE_FROM
 from amorsize.records import Plan
@@ -202,3 +210,45 @@ def test_threads_that_wait_tell_the_share_that_belongs_to_what_they_took() -> No
 
 def test_threads_never_change_the_share_of_a_function_that_computes() -> None:
     assert seen_by_workers(ran(9.0, 1.0, 0.1), computing(1.0), 1.8e9).cpu_share is None
+
+
+# ---- threads that show what a ticker could not
+
+
+def gil_free_after(
+    cores_used: float, *, cpu_share: float = 1.0, n_items: int = 100, retreat: str | None = None
+) -> float | None:
+    """Return what is believed of a function whose ticker told 0.9, after 2 threads used so many of 2 cores."""
+    job = Outcome(Plan(backend="thread", n_jobs=2, chunksize=5, reason=""))
+    job.timings.add(n_items, 1.0)
+    job.cores_used, job.retreat = cores_used, retreat
+    return believed_gil_free([job], Profile(cpu_share=cpu_share, gil_free_share=0.9), 2.0)
+
+
+def test_threads_that_use_no_more_cores_than_one_does_show_that_the_gil_is_held() -> None:
+    assert gil_free_after(1.0) == pytest.approx(0.45)
+    assert gil_free_after(0.8) == pytest.approx(0.45)
+    assert gil_free_after(1.25) == pytest.approx((0.9 + 0.2) / 2)
+
+
+def test_threads_that_were_given_up_show_it_too_whatever_ran_afterwards() -> None:
+    assert gil_free_after(1.9, retreat="2 threads take as long as one") == pytest.approx(0.45)
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        pytest.param(gil_free_after(1.6), id="nearly all cores"),
+        pytest.param(gil_free_after(0.2, cpu_share=0.1), id="a function that waits"),
+        pytest.param(gil_free_after(1.0, n_items=7), id="too few items"),
+    ],
+)
+def test_otherwise_what_a_ticker_tells_is_believed(shown: float | None) -> None:
+    assert shown == 0.9
+
+
+def test_where_no_ticker_told_anything_threads_change_nothing() -> None:
+    job = Outcome(Plan(backend="thread", n_jobs=2, chunksize=5, reason=""))
+    job.timings.add(100, 1.0)
+    job.cores_used = 1.0
+    assert believed_gil_free([job], Profile(cpu_share=1.0), 2.0) is None
