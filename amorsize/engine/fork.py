@@ -15,7 +15,7 @@ assert sys.platform == "linux"  # before the imports: elsewhere, type checkers f
 
 from amorsize.engine import wire
 from amorsize.engine.child import flush_output, leave, leave_to_caller, save_coverage, told
-from amorsize.engine.process import Process
+from amorsize.engine.process import Process, Spare
 from amorsize.engine.watch import CELLS_PER_WORKER
 
 TYPE_CHECKING = False
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     Ends: TypeAlias = tuple[tuple[int, ...], tuple[int, ...]]  # descriptors of a line: the caller's, and the child's
 else:
     import _signal as signal  # the C half is loaded anyway; `signal` itself costs 3.3 ms
-
 
 WOKEN = 16
 """So many of the workers that start together are named the CPUs to begin on. To start more takes longer than the
@@ -156,17 +155,12 @@ def _open_lines(n_workers: int) -> tuple[list[tuple[int, int, int]], OSError | N
     The writing ends are closed before each worker takes one more descriptor here.
     """
     lines: list[tuple[int, int, int]] = []
-    for _ in range(n_workers):
-        opened: list[int] = []
-        try:
-            opened += os.pipe()
-            opened.append(os.memfd_create("amorsize-results"))
-        except OSError as error:
-            for fd in opened:
-                os.close(fd)
-            return lines, error
-        read_end, write_end, arena = opened
-        lines.append((read_end, write_end, arena))
+    try:
+        with Spare():
+            while len(lines) < n_workers:
+                lines.append(wire.open_ends())
+    except OSError as error:
+        return lines, error
     return lines, None
 
 

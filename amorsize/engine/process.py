@@ -22,6 +22,29 @@ LINGER_MS = 1000
 """A child that has closed its pipe has this many ms to end by itself: flush its output, tear down its memory."""
 
 
+class Spare:
+    """A context in which what is opened leaves the process four descriptors: for an item that opens a file, as it could
+    in the plain loop, and for modules that are loaded late."""
+
+    __slots__ = ("_ends",)
+
+    def __init__(self) -> None:
+        self._ends: list[int] = []
+
+    def __enter__(self) -> None:
+        """Raise OSError where there are not so many."""
+        try:
+            self._ends += os.pipe()
+            self._ends += os.pipe()
+        except OSError:
+            self.__exit__()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        while self._ends:
+            os.close(self._ends.pop())
+
+
 class Process:
     """A child process.
 

@@ -29,6 +29,7 @@ from amorsize.engine.fork import ForkedWorker, start_workers
 from amorsize.engine.held import Held
 from amorsize.engine.lifeline import Lifeline
 from amorsize.engine.message import DONE, ERROR, UNSAID
+from amorsize.engine.process import Spare
 from amorsize.engine.watch import CELLS_PER_WORKER, Watch
 from amorsize.engine.worker import serve
 from amorsize.errors import WorkerDied
@@ -99,7 +100,7 @@ class Crew:
     def open(self) -> bool:
         """Make what all share; return False where the system has no room for it."""
         try:
-            with self._held:
+            with self._held, Spare():
                 cells = mmap.mmap(-1, self.job.plan.n_jobs * CELLS_PER_WORKER * 8)  # given back with its last view
                 self._cells = memoryview(cells).cast("q")
                 self._lifeline = Lifeline()

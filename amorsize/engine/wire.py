@@ -47,6 +47,21 @@ HEADER = Struct("=ccqqqqd")
 IN_PIPE = -1
 
 
+def open_ends() -> tuple[int, int, int]:
+    """Return both ends of a pipe, and a memory file.
+
+    Raises:
+        OSError: where there is no room for them; nothing is left open.
+    """
+    read_end, write_end = os.pipe()
+    try:
+        return read_end, write_end, os.memfd_create("amorsize-results")
+    except OSError:
+        os.close(read_end)
+        os.close(write_end)
+        raise
+
+
 def write_all(fd: int, data: bytes) -> None:
     """Write everything to a pipe, however little each write takes."""
     written = os.write(fd, data)

@@ -139,7 +139,7 @@ def test_any_number_of_free_descriptors_gives_the_right_answer(told: list[str]) 
     assert n_told > 0
 
 
-@pytest.mark.parametrize("n_free", [1, 2, 3, 5])
+@pytest.mark.parametrize("n_free", [1, 2, 3, 5, 6])
 def test_a_first_call_with_hardly_a_free_descriptor_gives_the_right_answer(
     n_free: int, fresh_python: Callable[..., str]
 ) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from amorsize import BackendUnavailable, errors, pimap, pmap
+from amorsize import BackendUnavailable, errors, pimap, pmap, shutdown
 from amorsize.engine.spawn import launch
 from amorsize.testing.items import double
 
@@ -85,6 +85,29 @@ def test_any_number_of_free_descriptors_gives_the_right_answer(kind: str, start_
         assert len(told) <= 1
         n_told += len(told)
     assert n_told > 0
+
+
+def with_files(item: int) -> int:
+    """Hold three files open for a moment."""
+    taken: list[int] = []
+    try:
+        while len(taken) < 3:
+            taken.append(os.open(os.devnull, os.O_RDONLY))
+        return 2 * item
+    finally:
+        for fd in taken:
+            os.close(fd)
+
+
+@pytest.mark.usefixtures("told")
+@pytest.mark.parametrize("items", [list, iter], ids=["a list", "an iterator"])
+@pytest.mark.parametrize("start_method", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
+def test_an_item_can_open_its_files_where_it_could_in_the_loop(start_method: Any, items: Any) -> None:
+    options = {**PROCESS, "start_method": start_method}
+    assert pmap(with_files, items(range(30)), **options) == DOUBLES  # what is imported on the way is there from here on
+    for n_free in range(3, 16):
+        shutdown()
+        assert with_free_descriptors(n_free, lambda: pmap(with_files, items(range(30)), **options)) == DOUBLES
 
 
 @pytest.mark.parametrize("kind", KINDS)

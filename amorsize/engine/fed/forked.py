@@ -12,7 +12,7 @@ from amorsize.engine.fed.link import Link
 from amorsize.engine.fork import fork_children
 from amorsize.engine.lifeline import Lifeline
 from amorsize.engine.native import limit
-from amorsize.engine.process import Process
+from amorsize.engine.process import Process, Spare
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -138,8 +138,9 @@ def _open_lines(n_workers: int) -> tuple[list[tuple[socket.socket, socket.socket
     """Return a pair of sockets for each worker, of as many as there is room for; and why not of all."""
     lines: list[tuple[socket.socket, socket.socket]] = []
     try:
-        while len(lines) < n_workers:
-            lines.append(socket.socketpair())
+        with Spare():
+            while len(lines) < n_workers:
+                lines.append(socket.socketpair())
     except OSError as error:
         return lines, error
     return lines, None

@@ -104,7 +104,7 @@ def _x_options() -> list[str]:
 
 
 if sys.platform != "win32":
-    from amorsize.engine.process import Process
+    from amorsize.engine.process import Process, Spare
 
     def start(ahead: str) -> tuple[socket.socket, ChildProcess, int | None]:
         """Launch one interpreter; return the non-blocking end of the line to it, its process, and its lifeline.
@@ -120,7 +120,8 @@ if sys.platform != "win32":
         here, there = socket.socketpair()
         pipe: list[int] = []
         try:
-            pipe += os.pipe()
+            with Spare():
+                pipe += os.pipe()
             pid = _spawn(there.fileno(), pipe[0], ahead)
         except OSError:
             here.close()
