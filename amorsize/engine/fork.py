@@ -14,7 +14,7 @@ from _io import FileIO  # a test may have put a mock in the place of `open`
 assert sys.platform == "linux"  # before the imports: elsewhere, type checkers find nothing behind them
 
 from amorsize.engine import wire
-from amorsize.engine.child import flush_output, leave, leave_to_caller, save_coverage, told
+from amorsize.engine.child import flush_output, handled_for_all, leave, leave_to_caller, save_coverage, told
 from amorsize.engine.process import Process, Spare
 from amorsize.engine.watch import CELLS_PER_WORKER
 
@@ -274,13 +274,14 @@ handler."""
 
 
 def _reset_signals(held: Held) -> None:
-    """Give every signal that the caller handles in Python its default again; Ctrl-C is the caller's to answer."""
+    """Give every signal that the caller handles in Python its default again, or leave it to the caller."""
     signal.set_wakeup_fd(-1)
+    for_caller = handled_for_all()
     for number in signal.valid_signals():
         if number in ALARMS:
             held.give_back(number)
         elif callable(signal.getsignal(number)):
-            signal.signal(number, signal.SIG_DFL)
+            signal.signal(number, leave_to_caller if number in for_caller else signal.SIG_DFL)
     if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
         signal.signal(signal.SIGINT, leave_to_caller)
 

@@ -99,8 +99,20 @@ def handled_signal() -> Iterator[signal.Signals]:
     os.close(write_end)
 
 
-def test_the_callers_signal_handlers_do_not_run_in_a_worker(handled_signal: signal.Signals) -> None:
-    assert in_a_worker(lambda: signal.getsignal(handled_signal)) == signal.SIG_DFL
+def test_the_callers_signal_handlers_do_not_run_in_a_worker() -> None:
+    before = signal.signal(signal.SIGIO, lambda *_: None)
+    try:
+        assert in_a_worker(lambda: signal.getsignal(signal.SIGIO)) == signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGIO, before)
+
+
+def test_a_worker_leaves_a_signal_for_all_processes_to_the_caller(handled_signal: signal.Signals) -> None:
+    def be_told() -> str:
+        signal.raise_signal(handled_signal)
+        return "unharmed"
+
+    assert in_a_worker(be_told) == "unharmed"
 
 
 @pytest.mark.usefixtures("handled_signal")

@@ -215,9 +215,22 @@ def test_a_handler_that_exits_ends_everything_with_its_status(call: str, start: 
 
 @pytest.mark.fault("R8")
 @pytest.mark.parametrize("call", cases(tuple(CALLS), ("fork over a list",)))
-@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("number", "kill"),
+    [
+        (signal.SIGTERM, os.killpg),
+        pytest.param(signal.SIGTERM, os.kill, marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, os.killpg, marks=pytest.mark.slow),
+    ],
+    ids=["SIGTERM to all", "SIGTERM to the caller", "Ctrl-C"],
+)
 def test_a_handler_that_takes_note_lets_the_call_go_on(
-    call: str, number: signal.Signals, start: Start, lines_of: Lines, tmp_path: Path
+    call: str,
+    number: signal.Signals,
+    kill: Callable[[int, int], None],
+    start: Start,
+    lines_of: Lines,
+    tmp_path: Path,
 ) -> None:
     """Items wait until the handler has run in the caller."""
     program = start(f"""
@@ -233,6 +246,6 @@ found = {CALLS[call]}
 os.write(2, repr(found == list(range(20))).encode())
 """)
     lines_of(program, 1 if call == "the loop" else 2)
-    (os.killpg if number == signal.SIGINT else os.kill)(program.pid, number)  # Ctrl-C is for all
+    kill(program.pid, number)
     _, told = program.communicate()
     assert (program.returncode, told.decode()) == (0, "True")

@@ -1,5 +1,6 @@
 """What a fresh interpreter takes over from its caller before every call, so that a function finds there what it finds
-here: import path, directory, environment, umask, warning filters, limits, settings of libraries.
+here: import path, directory, environment, umask, warning filters, limits, settings of libraries; and which signals it
+leaves to its caller.
 
 Everything travels as what marshal knows: a worker needs neither pickle nor `re` for it.
 """
@@ -12,20 +13,25 @@ import time
 from _io import FileIO  # a test may have put a mock in the place of `open`
 
 from amorsize.engine import alive
+from amorsize.engine.child import handled_for_all, leave_to_caller
 from amorsize.engine.spawn import settings
 from amorsize.engine.spawn.names import Importing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal
     from typing import Any, TypeAlias
 
     from amorsize.engine.spawn.settings import Settings
 
     Environment: TypeAlias = dict[bytes, bytes] | dict[str, str]
-    # path, arguments, directory, environment, umask, filters, limits, settings of libraries
+    Filters: TypeAlias = list[tuple[Any, ...]]
+    # path, arguments, directory, environment, umask, filters, limits, signals handled here, settings of libraries
     Surroundings: TypeAlias = tuple[
-        list[str], list[str], str | None, Environment, int | None, list[tuple[Any, ...]], tuple[int, int], Settings
+        list[str], list[str], str | None, Environment, int | None, Filters, tuple[int, int], list[int], Settings
     ]
+else:
+    import _signal as signal  # the C half is loaded anyway; `signal` itself costs 3.3 ms
 
 UMASK_FIELD = b"\nUmask:\t"
 
@@ -35,7 +41,7 @@ DIGITS_BY_DEFAULT = 4300
 
 def here() -> Surroundings:
     """Describe this process."""
-    own = _directory(), _environment(), _umask(), _filters(), _limits()
+    own = _directory(), _environment(), _umask(), _filters(), _limits(), handled_for_all()
     return import_path(), _arguments(), *own, settings.here()
 
 
@@ -107,7 +113,7 @@ def take_over(surroundings: Surroundings) -> None:
     Raises:
         OSError: where the directory cannot be entered.
     """
-    path, arguments, directory, environment, umask, filters, (recursion, digits), of_libraries = surroundings
+    path, arguments, directory, environment, umask, filters, (recursion, digits), handled, of_libraries = surroundings
     if sys.path != path:
         sys.path[:] = path
     sys.argv[:] = arguments
@@ -121,7 +127,14 @@ def take_over(surroundings: Surroundings) -> None:
         sys.setrecursionlimit(recursion)
         if hasattr(sys, "set_int_max_str_digits"):
             sys.set_int_max_str_digits(digits)
+    _leave_to_caller(handled)
     settings.take_over(of_libraries)
+
+
+def _leave_to_caller(handled: list[int]) -> None:
+    """Let these signals pass, and those no more that the caller handled before."""
+    for number in set(handled).symmetric_difference(handled_for_all()):
+        signal.signal(number, leave_to_caller if number in handled else signal.SIG_DFL)
 
 
 def enter(directory: str | None) -> None:
