@@ -239,18 +239,20 @@ class Thread:
         finally:
             _forget_oneself()
             # The child of an item that has forked is no place to rest in.
-            may_rest = may_rest and len(self._resting) < MOST_RESTING and os.getpid() == self._pid
-            if may_rest:
-                self._list_oneself()
+            may_rest = may_rest and len(self._resting) < MOST_RESTING and os.getpid() == self._pid and self._can_rest()
             over()
         return may_rest
 
-    def _list_oneself(self) -> None:
-        if self._tasks is None:
+    def _can_rest(self) -> bool:
+        """List itself among those that rest; return False where there is no room for it: its call waits for `over`."""
+        try:
             from _queue import SimpleQueue  # 0.26 ms, once
 
-            self._tasks = SimpleQueue()
-        self._resting.append(self._tasks)
+            self._tasks = self._tasks or SimpleQueue()
+            self._resting.append(self._tasks)
+        except (ImportError, OSError, MemoryError):
+            return False
+        return True
 
     def _rest(self, blocked: Iterable[int]) -> Given | Gone | None:
         """Wait for the next task, with all signals blocked: a program that blocks some in its only thread means it."""

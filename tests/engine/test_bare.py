@@ -130,6 +130,13 @@ def test_a_task_that_raises_ends_its_thread(monkeypatch: pytest.MonkeyPatch) -> 
     assert told == [error]
 
 
+@pytest.mark.fault("R14")
+def test_a_thread_that_finds_no_room_to_rest_ends_and_its_call_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "_queue", None)  # as where no descriptor is left to load it with
+    done(bare.Threads(), lambda: None)
+    assert bare.n_resting() == 0
+
+
 # ---- as good as new
 
 
