@@ -16,6 +16,7 @@ from time import time
 
 from amorsize.advice.whereabouts import directory
 from amorsize.calibration.costs import Costs
+from amorsize.calibration.facts import believable
 from amorsize.calibration.profile import Profile
 from amorsize.errors import warn_once
 from amorsize.garbage import uncollected
@@ -100,7 +101,7 @@ class Knowledge:
         for key in self._kinds:
             profile = Profile.from_facts(rows.get(key))
             if profile is not None and profile.is_known:
-                now_s = time()
+                now_s = believable(time())
                 _profiles[key] = profile.replace(updated_s=min(profile.updated_s, now_s)).aged(now_s)
                 _names[key] = self.function.name
         costs = Costs.from_facts(rows.get(self._costs_key))

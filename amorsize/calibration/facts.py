@@ -5,11 +5,19 @@ from __future__ import annotations
 MAX_SECONDS = 1e7
 """The longest time that is believed: about four months."""
 
+LATEST_S = 1e11
+"""The latest date that is believed, in seconds since 1970: the year 5138."""
+
 SHORTEST_S = 1e-9
 """Stands for seconds that a clock has shown as 0."""
 
 MAX_ITEMS = 2**53
 """The highest count that is believed: up to here a float counts exactly."""
+
+
+def believable(now_s: float) -> float:
+    """Return a date that is believed, in seconds since 1970: a program's tests may set its clock to any."""
+    return min(max(0.0, now_s), LATEST_S)
 
 
 def is_number(value: object, low: float, high: float) -> bool:

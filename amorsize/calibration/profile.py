@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from math import exp, log, sqrt
 
-from amorsize.calibration.facts import MAX_ITEMS, MAX_SECONDS, SHORTEST_S, is_number
+from amorsize.calibration.facts import LATEST_S, MAX_ITEMS, MAX_SECONDS, SHORTEST_S, believable, is_number
 from amorsize.calibration.moments import Moments
 from amorsize.calibration.runs import FAR_OFF, MAX_RUNS, TELLING_S, Run, refute
 from amorsize.records import Record
@@ -99,7 +99,7 @@ class Profile(Record):
     def check(self) -> None:
         if not (is_number(self.longest_s, 0, MAX_SECONDS) and 0 <= self.item.mean <= MAX_SECONDS):
             raise ValueError(f"an item lasts 0 to {MAX_SECONDS:g} s, got {self.item.mean!r} and {self.longest_s!r}")
-        if not is_number(self.updated_s, 0, 1e11):  # the year 5138
+        if not is_number(self.updated_s, 0, LATEST_S):
             raise ValueError(f"updated_s must be seconds since 1970, got {self.updated_s!r}")
         for name, highest in _HIGHEST.items():
             value = getattr(self, name)
@@ -131,7 +131,7 @@ class Profile(Record):
             item=Moments.of(timed),
             log_item=Moments.of([(1, log(item_s + SHORTEST_S)) for _, item_s in timed]),
             longest_s=max([item_s for _, item_s in timed]),
-            updated_s=now_s,
+            updated_s=believable(now_s),
             first_call_s=first_call_s,
         )
 

@@ -35,6 +35,21 @@ def test_what_thousands_of_short_calls_have_shown_is_written_by_a_long_one(home:
     assert knowledge.look_up(abs, [1], cache=True).profile.item.weight > 1000
 
 
+@pytest.mark.parametrize("now_s", [-86_400.0, 2.5e11], ids=["1969", "9892"])
+def test_a_clock_that_somebody_has_set_to_another_time_ends_no_call(
+    now_s: float, home: Path, fresh_python: Callable[..., str]
+) -> None:
+    source = f"""
+import time
+time.time = lambda: {now_s}
+from amorsize import pmap
+print(pmap(lambda item: item + 0 * sum(range(10_000)), range(300)) == list(range(300)))
+"""
+    assert [fresh_python("-c", source) for _ in range(2)] == [
+        "True\n"
+    ] * 2  # what the first has learned the second reads
+
+
 def test_a_write_is_done_without_the_garbage_collector(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[bool] = []
     monkeypatch.setattr("amorsize.store.disk.DiskStore.update", lambda *_: seen.append(gc.isenabled()))
