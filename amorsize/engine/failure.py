@@ -20,7 +20,7 @@ from amorsize.errors import ItemNotPicklable, RemoteError, WorkerDied, made_anew
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from typing import TypeAlias
 
     from amorsize.engine.message import Message
@@ -132,7 +132,7 @@ class _AsItIs:
 
 def _words(error: BaseException) -> list[str]:
     """Return what an exception says, and what its fields hold, without the places in memory of what that names."""
-    return [ADDRESS.sub("", text) for text in (str(error), repr(error.args), _repr(_fields(error)))]
+    return [ADDRESS.sub("", text) for text in (_repr(error, str), _repr(error.args), _repr(_fields(error)))]
 
 
 def _fields(error: BaseException) -> dict[str, object]:
@@ -144,9 +144,9 @@ def _fields(error: BaseException) -> dict[str, object]:
     return {name: value for name, value in found.items() if value is not None and refusal(value) is None}
 
 
-def _repr(value: object) -> str:
+def _repr(value: object, show: Callable[[object], str] = repr) -> str:
     try:
-        return str.__str__(repr(value))  # which may be of a subclass, and marshal takes none
+        return str.__str__(show(value))  # which may be of a subclass, and marshal takes none
     except REFUSALS as error:  # a user's broken __repr__ must not replace the error that is being reported
         return f"<{type(value).__qualname__}: repr failed with {type(error).__name__}>"
 

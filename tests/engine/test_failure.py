@@ -58,6 +58,13 @@ class NotesFail(Exception):
         raise RuntimeError("no notes")
 
 
+class StrFails(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+    __repr__ = __str__
+
+
 NO_TEXT: Any = ("file", 1, 1, 5)  # the last is to be the line's
 
 
@@ -116,7 +123,7 @@ def test_an_exception_that_names_an_object_without_a_repr_comes_back_as_itself(e
 @pytest.mark.fault("R4")
 @pytest.mark.parametrize(
     "error",
-    [ReprIsNoPlainText("x"), NotesFail("x"), SyntaxError("x", NO_TEXT)],
+    [ReprIsNoPlainText("x"), NotesFail("x"), StrFails("x"), SyntaxError("x", NO_TEXT)],
     ids=lambda e: type(e).__name__,
 )
 def test_an_exception_that_cannot_be_printed_comes_back_as_itself(error: Exception) -> None:
