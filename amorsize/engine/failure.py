@@ -58,9 +58,9 @@ def unpack(content: tuple[list[Link], str]) -> BaseException:
     """
     links, traceback_text = content
     errors = [_rebuilt(link, traceback_text) for link in links]
-    for (_, _, _, relation), error, cause in zip(links, errors, errors[1:], strict=False):
+    for (_, _, _, relation), error, cause in zip(links, errors, [*errors[1:], None], strict=True):
         if relation == CAUSE:
-            error.__cause__ = cause
+            error.__cause__ = cause  # where it is None, too: no context is to be shown
         else:
             error.__context__ = cause
     if not isinstance(errors[0], RemoteError):

@@ -194,7 +194,15 @@ def test_a_context_that_was_hidden_stays_hidden() -> None:
     error = ValueError("outer")
     error.__context__ = KeyError("inner")
     error.__suppress_context__ = True
-    assert travelled(error).__context__ is None
+    back = travelled(error)
+    assert back.__context__ is None
+    try:
+        raise LookupError("the caller's own")
+    except LookupError:
+        with pytest.raises(ValueError, match="outer"):
+            raise back
+    shown = "".join(traceback.format_exception(back))
+    assert "During handling" not in shown.replace(back.__notes__[-1], "")
 
 
 def test_a_chain_without_end_is_cut() -> None:
