@@ -104,6 +104,57 @@ def test_the_workers_traceback_comes_along_as_a_note() -> None:
     assert "in travelled" in note
 
 
+def fails_at(depth: int, error: BaseException) -> None:
+    if depth:
+        fails_at(depth - 1, error)
+    if isinstance(error, KeyError):
+        raise error
+    raise error from error.__cause__
+
+
+def misspelt() -> None:
+    known_name = 1
+    print(knwn_name + known_name)  # type: ignore[name-defined]  # noqa: F821
+
+
+def told(error: BaseException) -> str:
+    """Return the worker's traceback as the caller is told it."""
+    text: str = failure.unpack(marshal.loads(failure.pack(error))).__dict__["__notes__"][-1]
+    return text.removeprefix("amorsize: traceback in the worker:\n")
+
+
+CAUSED = ValueError("caused")
+CAUSED.__cause__ = KeyError("cause")
+NOTED = ValueError("noted")
+NOTED.add_note("in line 3")
+SHOWN = [ValueError("a"), KeyError("b"), CAUSED, NOTED, ExceptionGroup("c", [ValueError(1)]), OSError(2, "gone", "d")]
+
+
+@pytest.mark.parametrize("depth", [0, 2, 9])
+@pytest.mark.parametrize("error", SHOWN, ids=repr)
+def test_a_traceback_is_told_as_python_does_again_and_again(error: BaseException, depth: int) -> None:
+    for _ in range(2):
+        error.__traceback__ = None
+        with pytest.raises(type(error)) as info:
+            fails_at(depth, error)
+        assert told(info.value) == "".join(traceback.format_exception(error))
+
+
+def test_so_is_one_for_which_python_looks_into_the_frames() -> None:
+    with pytest.raises(NameError) as info:
+        misspelt()
+    assert told(info.value) == "".join(traceback.format_exception(info.value))
+
+
+def test_only_so_many_tracebacks_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(failure, "_shown", {})
+    for depth in range(2 * failure.MOST_SHOWN):
+        with pytest.raises(ValueError, match="deep") as info:
+            fails_at(depth % 70, ValueError("deep"))
+        failure.pack(info.value)
+    assert 0 < len(failure._shown) <= failure.MOST_SHOWN
+
+
 def test_a_note_of_the_users_own_comes_along() -> None:
     error = ValueError("x")
     error.add_note("while parsing line 7")
@@ -200,7 +251,7 @@ def test_a_context_that_was_hidden_stays_hidden() -> None:
         raise LookupError("the caller's own")
     except LookupError:
         with pytest.raises(ValueError, match="outer"):
-            raise back
+            raise back  # noqa: B904  # as a call raises it there
     shown = "".join(traceback.format_exception(back))
     assert "During handling" not in shown.replace(back.__notes__[-1], "")
 
