@@ -268,7 +268,8 @@ class Adviser:
     def _price(self, n_left: int | None, results: Sequence[object], sample: Sample) -> str | None:
         """Send some real results, and items where they travel too, on trial; return why they cannot be sent."""
         sent = sample if sends_items(self._start_method, n_left) else None
-        price, refusal = prices(results, sent, self.profile.send_s or 0.0)
+        may_fail = self.options.on_error == "return"
+        price, refusal = prices(results, sent, self.profile.send_s or 0.0, may_fail=may_fail)
         self._shown.update(price)
         return refusal
 

@@ -218,7 +218,7 @@ def unlike(results: Sequence[object], known: Profile, costs: Costs) -> dict[str,
 
 
 def prices(
-    results: Sequence[object], sample: Callable[[], Sequence[object]] | None, known_s: float
+    results: Sequence[object], sample: Callable[[], Sequence[object]] | None, known_s: float, *, may_fail: bool = False
 ) -> tuple[dict[str, float], str | None]:
     """Encode and rebuild some real results, and items; return what that costs as fields of a profile, or why it cannot
     be done.
@@ -229,7 +229,12 @@ def prices(
         results: the latest.
         sample: returns some items; None where they need not be sent.
         known_s: seconds that a result is known to cost at the least.
+        may_fail: what an item has raised may be its result.
     """
+    if may_fail:
+        from amorsize.engine.guard import as_sent
+
+        results = as_sent(results[-SENT_ON_TRIAL:])
     fields, refusal = _prices_of("result", results)
     if "send_s" in fields:
         fields["send_s"] = max(fields["send_s"], known_s)

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 
 class Failed:
-    """Stands where the result of an item would be that has failed, while the call goes on.
+    """Stands where the result of an item would be that has failed, while the call goes on; in the caller's own process
+    the exception itself does, where results are not told apart from it: to make this takes as long as to fail.
 
     It pickles with all that `failure.pack` keeps of an exception.
     """
@@ -43,6 +44,11 @@ def _arrived(packed: bytes) -> Failed:
     from amorsize.engine import failure
 
     return Failed(failure.unpack(marshal.loads(packed)))
+
+
+def as_sent(results: Sequence[object]) -> list[object]:
+    """Return results of the caller's own items as a worker would send them."""
+    return [Failed(each) if isinstance(each, Exception) and each.__traceback__ else each for each in results]
 
 
 def settled(results: list[object], *, skips: bool) -> list[object]:
@@ -85,6 +91,7 @@ class Guard(Record):
         initargs: its arguments.
         seeds_numpy: NumPy's numbers follow from the seed as well.
         prepared: where the initializer has run in this call: by process and thread.
+        home: the process in which an exception stands for itself; None for none.
     """
 
     goes_on: bool = False
@@ -95,6 +102,7 @@ class Guard(Record):
     initargs: tuple[object, ...] = ()
     seeds_numpy: bool = False
     prepared: set[tuple[int, object]] | None = None
+    home: int | None = None
 
     @classmethod
     def of(cls, options: Options) -> Guard:
@@ -108,6 +116,7 @@ class Guard(Record):
             initargs=options.initargs,
             seeds_numpy=options.seed is not None and "numpy.random" in sys.modules,
             prepared=set(),
+            home=os.getpid() if options.on_error == "return" else None,
         )
 
     def run(
@@ -126,13 +135,14 @@ class Guard(Record):
         tries = bool(self.retries and self.retry_on) or self.seed is not None
         # Whatever the item raises is its result: that was asked for.
         caught: tuple[type[Exception], ...] = (Exception,) if self.goes_on else ()
+        is_home = self.home == os.getpid()
         self.prepare()
         with _Numbers(self.seed, seeds_numpy=self.seeds_numpy) as numbers:
             for index, item in enumerate(items, first):
                 try:
                     result = self._tried(call, item, index, numbers) if tries else call(item)
                 except caught as error:
-                    result = Failed(error)
+                    result = error if is_home else Failed(error)
                 results.append(result)
 
     def _tried(self, call: Callable[..., object], item: object, index: int, numbers: _Numbers) -> object:

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amorsize.engine.guard import Failed, Guard, settled
+from amorsize.advice.clearance import prices
+from amorsize.engine.guard import Failed, Guard, as_sent, settled
 from amorsize.options import Options
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def test_an_item_is_called_once_more_than_it_fails_and_no_more_than_allowed(n_fa
     guard = guard_of(retries=retries, retry_on=(OSError,), on_error="return")
     results = run(guard, flaky, [1, 2])
     assert flaky.calls == sorted([1, 2] * (1 + min(n_failures, retries)))
-    assert all((type(result) is Failed) == (n_failures > retries) for result in results)
+    assert all((type(result) is OSError) == (n_failures > retries) for result in results)
 
 
 def test_what_is_not_named_is_not_tried_again() -> None:
@@ -107,6 +108,36 @@ def test_results_are_settled_as_asked() -> None:
     error = ValueError("no")
     assert settled([1, Failed(error), 3], skips=False) == [1, error, 3]
     assert settled([1, Failed(error), 3], skips=True) == [1, 3]
+
+
+@pytest.mark.parametrize(
+    ("on_error", "is_home", "kind"), [("return", True, KeyError), ("return", False, Failed), ("skip", True, Failed)]
+)
+def test_in_the_caller_an_exception_stands_for_itself_where_it_is_kept(
+    on_error: str, is_home: bool, kind: type
+) -> None:
+    guard = guard_of(on_error=on_error)
+    (result,) = run(guard if is_home else guard.replace(home=0), {}.__getitem__, [1])
+    assert type(result) is kind
+
+
+class TwoArguments(Exception):
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__(f"{host}:{port}")
+
+
+def cannot_connect(host: str) -> None:
+    raise TwoArguments(host, 80)
+
+
+def test_the_price_of_what_fails_is_that_of_what_a_worker_sends() -> None:
+    results = run(guard_of(on_error="return"), cannot_connect, ["a", "b"])
+    assert prices(results, None, 0.0)[1] is not None
+    fields, refusal = prices(results, None, 0.0, may_fail=True)
+    assert refusal is None
+    assert fields["result_bytes"] > len(pickle.dumps(results[0]))
+    never_raised = [1, TwoArguments("a", 80)]
+    assert as_sent(never_raised) == never_raised
 
 
 def n_calls(options: dict[str, Any], n_items: int) -> int:
