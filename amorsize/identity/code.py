@@ -43,10 +43,10 @@ _NAMED = ("LOAD_GLOBAL", "EXTENDED_ARG", "STORE_GLOBAL", "STORE_DEREF", "STORE_A
 # What a class body stores about itself that decides nothing; the last one's order changes with the hash seed.
 _IDLE_NAMES = frozenset({"__doc__", "__firstlineno__", "__qualname__", "__module__", "__static_attributes__"})
 
-# Methods that change a container in place.
+# Methods that change a container in place, and functions of the standard library that put something into a list.
 _MUTATORS = frozenset({
-    "add", "append", "appendleft", "clear", "discard", "extend", "extendleft", "insert", "pop", "popitem", "popleft",
-    "remove", "setdefault", "sort", "subtract", "update",
+    "add", "append", "appendleft", "clear", "discard", "extend", "extendleft", "heappush", "insert", "insort",
+    "insort_left", "insort_right", "pop", "popitem", "popleft", "remove", "setdefault", "sort", "subtract", "update",
 })  # fmt: skip
 
 # How a code that returns something, and one that returns a constant, end; on some Pythons alike.

@@ -42,6 +42,12 @@ _IDLE = frozenset({"CACHE", "EXTENDED_ARG", "KW_NAMES", "NOP", "NOT_TAKEN", "PRE
 _TAKING = ("DELETE_", "DICT_", "LIST_", "MAP_", "POP_", "SET_", "STORE_")
 _PUSHING = ("LOAD_CLOSURE", "LOAD_CONST", "LOAD_SMALL_INT", "PUSH_NULL")
 
+# Functions of `heapq` and `bisect`, and the method of a list that does the same to their first argument.
+_AS_METHODS = {
+    "heappush": "append", "insort": "insert", "insort_left": "insert", "insort_right": "insert",
+    "heappop": "pop", "heappushpop": "pop", "heapreplace": "pop",
+}  # fmt: skip
+
 # Code objects whose uses are remembered.
 _MAX_READ = 256
 
@@ -179,8 +185,11 @@ class _Reading:
             self.stack.append(None)
 
     def on_call(self, instruction: dis.Instruction) -> None:
-        self.take(instruction.arg or 0)
+        arguments = self.take(instruction.arg or 0)
         called = next((each for each in self.take(2) if each is not None), ("",))
+        if called[-1] in _AS_METHODS and arguments:
+            self.part(arguments[0], _AS_METHODS[called[-1]])
+            self.take(1)
         if called[-1] not in ("get", "setdefault") or len(called) == 1:
             self.stack.append(None)
             return

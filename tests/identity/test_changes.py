@@ -16,7 +16,8 @@ from amorsize.identity.uses import uses
 from amorsize.records import Changes
 
 PROGRAM = """
-import functools, threading
+import bisect, functools, heapq, threading
+from heapq import heappush
 from collections import Counter, OrderedDict, defaultdict, deque
 results, seen, counts, groups, known = [], set(), Counter(), defaultdict(list), {{}}
 stats, latest, buffer, order = {{"n": 0}}, deque(), bytearray(), OrderedDict()
@@ -58,6 +59,9 @@ CHANGED = [
     ("latest.extendleft(n); return n", "latest"),
     ("buffer.extend(n); return n", "buffer"),
     ("counts.subtract(n); return n", "counts"),
+    ("heapq.heappush(results, n); return n", "results"),
+    ("heappush(groups[n], n); return n", "groups[...]"),
+    ("bisect.insort(results, n); return n", "results"),
     ("counts.update(n); return n", "counts"),
     ("seen.update(n); return n", "seen"),
     ("counts[n] += 1; return n", "counts"),
@@ -104,6 +108,11 @@ CHANGED_NOT = [
     "results.append(n); results.pop(); return n",
     "results.append(n); del results[:]; return n",
     "results.clear(); results.append(n); return n",
+    "heapq.heappush(results, n); return heapq.heappop(results)",
+    "bisect.insort(results, n); results.pop(); return n",
+    "own = []; heapq.heappush(own, n); return own",
+    "return bisect.bisect(results, n) + len(heapq.nsmallest(n, results))",
+    "heappush(n, 3); return n",
     "own = []; own.append(n); own[0] += 1; return own",
     "results = []; results.append(n); return results",
     "own = results; own = []; own.append(n); return own",
