@@ -93,10 +93,8 @@ def unpack(content: tuple[list[Link], str]) -> BaseException:
     links, traceback_text = content
     errors = [_rebuilt(link, traceback_text) for link in links]
     for (_, _, _, relation), error, cause in zip(links, errors, [*errors[1:], None], strict=True):
-        if relation == CAUSE:
-            error.__cause__ = cause  # where it is None, too: no context is to be shown
-        else:
-            error.__context__ = cause
+        # Without asking a class that may be frozen; a cause that is None hides what an exception came from.
+        BaseException.__setattr__(error, "__cause__" if relation == CAUSE else "__context__", cause)
     if not isinstance(errors[0], RemoteError):
         add_note(errors[0], f"amorsize: traceback in the worker:\n{traceback_text}")
     return errors[0]

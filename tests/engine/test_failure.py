@@ -241,6 +241,19 @@ def test_causes_come_along() -> None:
     assert back.__cause__.__context__.text == "HoldsALock('inner')"
 
 
+class Frozen(Exception):
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError("frozen")
+
+
+@pytest.mark.parametrize("cause", [None, KeyError("inner")])
+def test_a_frozen_exception_keeps_what_it_came_from(cause: Exception | None) -> None:
+    error = Frozen("outer")
+    BaseException.__setattr__(error, "__cause__", cause)
+    back = travelled(error)
+    assert (type(back), back.args, repr(back.__cause__)) == (Frozen, ("outer",), repr(cause))
+
+
 def test_a_context_that_was_hidden_stays_hidden() -> None:
     error = ValueError("outer")
     error.__context__ = KeyError("inner")
