@@ -298,7 +298,7 @@ def work(x):
     except NameError:
         return max([x]), "not there"
 
-print(feed(work, [1], 1)[0][:2])
+print(feed(work, [1], 1)[0][:2], flush=True)
 del max, TABLE
 print(feed(work, [1], 1)[0][:2])
 """
