@@ -225,7 +225,19 @@ def _can_be_entered(around: surroundings.Surroundings) -> bool:
 
 def place() -> tuple[object, ...]:
     """Return what a worker must have been launched with to be as good as a new one."""
-    return sys.executable, launch.flags(), surroundings.import_path()
+    return sys.executable, launch.flags(), surroundings.import_path(), _outlet(1), _outlet(2)
+
+
+def _outlet(fd: int) -> tuple[int, int] | None:
+    """Return which file a standard stream of this process leads to, as those do that are launched now: a program, or a
+    test that captures what is printed, may put another in its place."""
+    try:
+        facts = os.fstat(fd)
+    except OSError as error:
+        if error.errno is None:  # a signal handler's
+            raise
+        return None
+    return facts.st_dev, facts.st_ino
 
 
 def files_now() -> dict[str, tuple[int, int]]:

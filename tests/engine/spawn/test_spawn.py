@@ -792,6 +792,27 @@ def test_a_changed_path_takes_fresh_workers(feed: Feed, tmp_path: Path, monkeypa
     assert set(first).isdisjoint(feed(pid, range(2)))
 
 
+@pytest.mark.parametrize(("stream", "fd"), [("out", 1), ("err", 2)])
+def test_what_items_print_goes_where_the_caller_prints_now(
+    feed: Feed, stream: str, fd: int, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def say(text: bytes) -> int:
+        return os.write(fd, text)
+
+    feed(say, [b"one "])
+    before = os.dup(fd)
+    try:
+        with (tmp_path / "elsewhere").open("wb") as file:
+            os.dup2(file.fileno(), fd)
+        feed(say, [b"two "])
+    finally:
+        os.dup2(before, fd)
+        os.close(before)
+    feed(say, [b"three"])
+    assert (tmp_path / "elsewhere").read_text() == "two "
+    assert getattr(capfd.readouterr(), stream) == "one three"
+
+
 def test_a_worker_knows_that_it_is_one(feed: Feed) -> None:
     assert feed(lambda _: (safety.refusal() is None, launch.refusal() is None), [0]) == [(False, False)]
     assert launch.refusal() is None
