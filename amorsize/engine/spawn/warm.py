@@ -41,8 +41,8 @@ def hire(n_workers: int, errand: Errand, held: Held) -> list[SpawnedWorker]:
         n_missing = n_workers - len(_resting)
         ahead = "cloudpickle" if n_missing > 0 and travels_as_code(errand) else ""
         shortage = _launch(n_missing, hired, held, ahead)  # they start while the function is pickled
-        packed, files, now = Packed(errand), files_now(), place()
-        with held:
+        with held:  # what a signal's handler raises is no reason why a function cannot be sent
+            packed, files, now = Packed(errand), files_now(), place()
             around = surroundings.here()
         _take_resting(n_workers, hired, held, lambda worker: worker.suits(packed, files, now, around))
         shortage = shortage or _launch(n_workers - len(hired), hired, held, ahead)

@@ -6,6 +6,7 @@ import csv
 import importlib
 import locale
 import os
+import signal
 import socket
 import sys
 import textwrap
@@ -487,6 +488,26 @@ def test_what_cannot_travel_is_refused_and_named(hire: Callable[..., Any]) -> No
         hire(lambda _: lock, 1)
     with pytest.raises(BackendUnavailable, match="initargs cannot be sent there"):
         hire(abs, 1, initializer=print, initargs=(lock,))
+
+
+class Interrupting:
+    """An object in the middle of whose pickling a signal comes."""
+
+    def __reduce__(self) -> tuple[type[Interrupting], tuple[()]]:
+        signal.raise_signal(signal.SIGINT)
+        return Interrupting, ()
+
+
+def test_what_a_signals_handler_raises_while_a_function_is_pickled_is_no_refusal(hire: Callable[..., Any]) -> None:
+    def stop(*_: object) -> None:
+        raise LookupError("stopped")
+
+    found, before = Interrupting(), signal.signal(signal.SIGINT, stop)
+    try:
+        with pytest.raises(LookupError, match="stopped"):
+            hire(lambda _: found)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_what_cannot_be_rebuilt_is_refused(feed: Feed, write: Write) -> None:
