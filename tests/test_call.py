@@ -21,18 +21,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import amorsize.feeding
+import amorsize.identity.function
 from amorsize import AmorsizeWarning, errors, parallelizable, pmap
 from amorsize.advice import knowledge
 from amorsize.calibration.costs import Costs
 from amorsize.call import Call
 from amorsize.engine.job import Job
+from amorsize.identity.code import code_facts
 from amorsize.identity.machine import capacity
 from amorsize.inline import advance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
+    from types import CodeType
 
+    from amorsize.identity.code import CodeFacts
     from amorsize.records import RunReport
 
 pytestmark = pytest.mark.usefixtures("undisturbed")
@@ -435,6 +439,27 @@ def test_a_timeout_of_a_signals_handler_before_workers_are_started_is_no_shortag
     monkeypatch.setattr(amorsize.feeding, "_window", too_late)
     with pytest.raises(TimeoutError, match="too late"):
         pmap(abs, iter(range(20)), backend="process", n_jobs=2)
+
+
+def test_what_a_signals_handler_raises_while_a_function_is_looked_at_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: object) -> None:
+        raise LookupError("stopped")
+
+    def work(n: int) -> int:
+        return sum(range(n))
+
+    def interrupted(code: CodeType) -> CodeFacts:
+        if code is work.__code__:
+            signal.raise_signal(signal.SIGINT)
+        return code_facts(code)
+
+    monkeypatch.setattr(amorsize.identity.function, "code_facts", interrupted)
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        with pytest.raises(LookupError, match="stopped"):
+            pmap(work, [20_000] * 100, n_jobs=2)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.needs_fork

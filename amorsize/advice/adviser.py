@@ -14,6 +14,7 @@ from amorsize.advice.plans import alone_first_s, pause_s, plan_for
 from amorsize.advice.shares import CpuShare, may_be_native
 from amorsize.calibration.front import is_expected
 from amorsize.calibration.profile import Profile
+from amorsize.engine.held import Held
 from amorsize.identity.machine import HAS_GIL, capacity
 from amorsize.inline import TELLING_S
 from amorsize.planning.planner import STANDARD_ERRORS, loop_plan
@@ -117,7 +118,8 @@ class Adviser:
             if not is_forecast and self._awaits_result(plan, results):
                 break
             before = self._known_so_far
-            self._clear(plan.backend, n_left, results, sample)
+            with Held():  # what a signal's handler raises is no error of what is looked at
+                self._clear(plan.backend, n_left, results, sample)
             if self._known_so_far != before:
                 plan = self._plan(n_left, timings)  # now with the price of sending
         if self.stays is None and not is_forecast:

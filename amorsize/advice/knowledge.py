@@ -18,6 +18,7 @@ from amorsize.advice.whereabouts import directory
 from amorsize.calibration.costs import Costs
 from amorsize.calibration.facts import believable
 from amorsize.calibration.profile import Profile
+from amorsize.engine.held import Held
 from amorsize.errors import warn_once
 from amorsize.garbage import uncollected
 from amorsize.identity.function import function_key
@@ -138,7 +139,8 @@ class Knowledge:
 
 def look_up(func: object, sample: Sequence[object], *, cache: bool) -> Knowledge:
     """Return what is known about this function with items like these."""
-    return Knowledge(function_key(func), input_class(sample), machine(), cache=cache)
+    function = function_key(func, Held)  # what a signal's handler raises is no error of what is looked at
+    return Knowledge(function, input_class(sample), machine(), cache=cache)
 
 
 def _rows(function: FunctionKey, place: Machine, kind: InputClass) -> dict[str, InputClass]:

@@ -18,9 +18,19 @@ from amorsize.identity.values import PLAIN
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, TypeVar
+    from contextlib import AbstractContextManager
+    from typing import Any, Protocol, TypeVar
 
     T = TypeVar("T")
+    T_co = TypeVar("T_co", covariant=True)
+
+    class Question(Protocol[T_co]):
+        """A question about a function, and what to look at it in, where it has no quick answer."""
+
+        __qualname__: str
+
+        def __call__(self, func: object, around: Callable[[], AbstractContextManager[None]] | None = None) -> T_co: ...
+
 
 MOST_REMEMBERED = 64
 """Functions whose answer is remembered: who works with more at once asks anew."""
@@ -37,13 +47,15 @@ def _held(func: object) -> list[object] | None:
     """Return what a function is made of and holds right now; None where that cannot be listed."""
     if type(func) is not FunctionType or "__wrapped__" in func.__dict__ or func.__kwdefaults__:
         return None
+    if type(func.__globals__) is not dict:  # the user's own class, which may do anything
+        return None
     held: list[object] = [func.__code__, func.__module__, func.__qualname__, func.__name__, *(func.__defaults__ or ())]
     try:
         facts, namespace = code_facts(func.__code__), func.__globals__
         held.append(len(facts.unsteady))
         held += [namespace.get(name, _NOTHING) for name in facts.names]
         held += [cell.cell_contents for cell in func.__closure__ or ()]
-    except Exception:  # a cell that is not set yet, a namespace of the user's own class; given up: a quick answer
+    except ValueError:  # a cell that is not set yet; given up: a quick answer
         return None
     return held
 
@@ -70,14 +82,17 @@ def _are_same(before: list[object], now: list[object]) -> bool:
     return len(before) == len(now) and all(map(is_, before, now))
 
 
-def while_unchanged(answer: Callable[[object], T]) -> Callable[[object], T]:
+def while_unchanged(answer: Callable[[object], T]) -> Question[T]:
     """Have a question about a function answered once for as long as nothing of it has changed."""
     known: dict[int, tuple[ref[object], list[object], T]] = {}
 
-    def asked(func: object) -> T:
+    def asked(func: object, around: Callable[[], AbstractContextManager[None]] | None = None) -> T:
         held, found = _held(func), known.get(id(func))
         if held is not None and found is not None and found[0]() is func and _are_same(found[1], held):
             return found[2]
+        if around is not None:
+            with around():
+                return asked(func)
         if held is None or not _is_fixed(func, held):
             return answer(func)
         if len(known) >= MOST_REMEMBERED:

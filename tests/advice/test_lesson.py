@@ -68,11 +68,14 @@ def test_a_run_that_was_or_should_have_been_longer_is_kept(options: dict[str, An
 
 
 def test_a_call_that_teaches_nothing_leaves_signals_alone(home: Path) -> None:
-    look_up(abs, [1], cache=True).learn(Profile.of([(10, 1e-6)], time(), starts_cold=False), Costs(), 0.0)
+    def work(x: int) -> int:
+        return -x
+
+    look_up(work, [1], cache=True).learn(Profile.of([(10, 1e-6)], time(), starts_cold=False), Costs(), 0.0)
     asked: set[str] = set()
     sys.setprofile(lambda _, event, called: asked.add(called.__name__) if event == "c_call" else None)
     try:
-        amorsize.pmap(abs, [1, 2, 3])
+        amorsize.pmap(work, [1, 2, 3])
     finally:
         sys.setprofile(None)
     assert "perf_counter" in asked
