@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from itertools import accumulate, islice, takewhile
 
-from amorsize.identity.code import code_facts, returns_nothing
+from amorsize.identity.code import WRITERS, code_facts, returns_nothing
 from amorsize.identity.loads import (
     FunctionType,
     MethodType,
@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     Objects: TypeAlias = Sequence[tuple[str, object, CodeFacts]]
 
 _CONTAINERS = frozenset({
-    "array.array", "builtins.bytearray", "builtins.dict", "builtins.list", "builtins.set", "collections.deque",
-    "numpy.ndarray",
+    "_io.BytesIO", "_io.StringIO", "array.array", "builtins.bytearray", "builtins.dict", "builtins.list",
+    "builtins.set", "collections.deque", "numpy.ndarray",
 })  # fmt: skip
 
 # Modules of types that several processes may share, as may classes made from them; and types of memory that may be so.
@@ -58,6 +58,9 @@ _MAPS = frozenset({"builtins.memoryview", "mmap.mmap"})
 _PUTS = frozenset({"add", "append", "appendleft", "extend", "extendleft", "insert"})
 _COUNTS = frozenset({"subtract", "update"})
 _TAKES = frozenset({"clear", "discard", "pop", "popitem", "popleft", "remove"})
+
+# Those of a file that lies in memory, which use or drop what was written to it.
+_READS = frozenset({"getvalue", "read", "truncate"})
 
 # How it is found out whether a container has an element; or it is taken, and a KeyError caught.
 _LOOKS = (TESTED, "get", "keys", "setdefault")
@@ -172,8 +175,8 @@ def _lasting(code: CodeType, *, is_silent: bool) -> Iterator[Use]:
     found = dict.fromkeys(uses(code))
     for how, path in found:
         holder, part = path[:-1], path[-1]
-        if how == READ and holder and part in _PUTS | _COUNTS:
-            taken = [(READ, (*holder, name)) for name in _TAKES] + [(DELETED, (*holder, ELEMENT))]
+        if how == READ and holder and part in _PUTS | _COUNTS | WRITERS:
+            taken = [(READ, (*holder, name)) for name in _TAKES | _READS] + [(DELETED, (*holder, ELEMENT))]
             if found.keys().isdisjoint(taken):
                 yield how, path
         elif how == UPDATED or (how == STORED and is_silent and holder and not _is_memo(path, code, found)):
@@ -273,6 +276,6 @@ def _is_users(value: object) -> bool:
 
 def _written(called: str, path: Path) -> str:
     """Return a path as the user would write it, without what is done to it."""
-    is_attribute = path[-1] != ELEMENT and path[-1] not in _PUTS | _COUNTS
+    is_attribute = path[-1] != ELEMENT and path[-1] not in _PUTS | _COUNTS | WRITERS
     parts = path[1:] if is_attribute else path[1:-1]
     return called + "".join("[...]" if part == ELEMENT else f".{part}" for part in parts)

@@ -49,6 +49,9 @@ _MUTATORS = frozenset({
     "insort_left", "insort_right", "pop", "popitem", "popleft", "remove", "setdefault", "sort", "subtract", "update",
 })  # fmt: skip
 
+# Those that change a file; of one that lies in memory, a worker has a copy.
+WRITERS = frozenset({"write", "writelines"})
+
 # How a code that returns something, and one that returns a constant, end; on some Pythons alike.
 _RETURN_VALUE, _RETURN_CONST = (lambda x: x).__code__.co_code[-2], (lambda: None).__code__.co_code[-2]
 
@@ -126,7 +129,7 @@ class CodeFacts:
     @property
     def may_change(self) -> bool:
         """Whether it may change something that it has not made itself."""
-        return self.mutates or bool(self.written)
+        return self.mutates or bool(self.written) or not WRITERS.isdisjoint(self.names)
 
     def _scan(self) -> tuple[bytes, tuple[object, ...]]:
         """Note what the instructions assign; return them with blanked constants, and the constants."""

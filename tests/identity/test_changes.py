@@ -16,11 +16,12 @@ from amorsize.identity.uses import uses
 from amorsize.records import Changes
 
 PROGRAM = """
-import bisect, functools, heapq, threading
+import bisect, functools, heapq, io, threading
 from heapq import heappush
 from collections import Counter, OrderedDict, defaultdict, deque
 results, seen, counts, groups, known = [], set(), Counter(), defaultdict(list), {{}}
 stats, latest, buffer, order = {{"n": 0}}, deque(), bytearray(), OrderedDict()
+text, data = io.StringIO(), io.BytesIO()
 class Tally:
     total = 0
     log = []
@@ -62,6 +63,8 @@ CHANGED = [
     ("heapq.heappush(results, n); return n", "results"),
     ("heappush(groups[n], n); return n", "groups[...]"),
     ("bisect.insort(results, n); return n", "results"),
+    ("text.write(str(n)); return n", "text"),
+    ("data.writelines([n]); return n", "data"),
     ("counts.update(n); return n", "counts"),
     ("seen.update(n); return n", "seen"),
     ("counts[n] += 1; return n", "counts"),
@@ -113,6 +116,9 @@ CHANGED_NOT = [
     "own = []; heapq.heappush(own, n); return own",
     "return bisect.bisect(results, n) + len(heapq.nsmallest(n, results))",
     "heappush(n, 3); return n",
+    "text.seek(0); text.truncate(); text.write(n); return n",
+    "data.write(n); return data.getvalue()",
+    "f = lambda n: n.write(3)",
     "own = []; own.append(n); own[0] += 1; return own",
     "results = []; results.append(n); return results",
     "own = results; own = []; own.append(n); return own",
@@ -136,6 +142,7 @@ FILLED = [
     ("n.total = 3", "n"),
     ("n.total += 3", "n"),
     ("n.sort()", "n"),
+    ("n.write(3)", None),  # how a document keeps itself
     ("n.parts[0].update(k=3)", "n"),
     ("n.sum = n.pop('sum')", "n"),
     ("if n: return\n n.append(3)", "n"),
