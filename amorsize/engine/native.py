@@ -21,7 +21,9 @@ def limit(n_threads: int | None) -> Callable[[], None]:
         return lambda: None
     try:
         loaded = threadpoolctl.threadpool_info()
-    except TypeError:  # it reads a file of the system's, and a test has put a mock in the place of `open`
+    except (OSError, TypeError) as error:  # it reads a file of the system's: no descriptor is left, or a mock is `open`
+        if getattr(error, "errno", 0) is None:  # a signal handler's
+            raise
         return lambda: None
     found = [pool for pool in loaded if pool["num_threads"] > n_threads]
     if not found:

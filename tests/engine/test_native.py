@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
@@ -101,3 +102,19 @@ def test_nothing_is_looked_for_where_no_native_threads_were_seen(monkeypatch: py
     both = threading.Barrier(2)
     found = pmap(lambda _: both.wait(30) * 0 + len(set(pools()) - {2}), range(2), backend="thread", n_jobs=2)
     assert found == [0, 0]
+
+
+def test_where_the_system_has_no_descriptor_left_nothing_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+
+    def fail(error: OSError) -> None:
+        def read() -> None:
+            raise error
+
+        monkeypatch.setattr(threadpoolctl, "threadpool_info", read)
+
+    fail(OSError(errno.EMFILE, "Too many open files"))
+    limit(1)()
+    fail(TimeoutError("a signal handler's"))
+    with pytest.raises(TimeoutError):
+        limit(1)
