@@ -105,8 +105,6 @@ def test_nothing_is_looked_for_where_no_native_threads_were_seen(monkeypatch: py
 
 
 def test_where_the_system_has_no_descriptor_left_nothing_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
-    threadpoolctl = pytest.importorskip("threadpoolctl")
-
     def fail(error: OSError) -> None:
         def read() -> None:
             raise error

@@ -75,6 +75,8 @@ with open(f"/proc/self/task/{{other}}/comm", "wb") as comm:
 from amorsize.engine import safety
 print(safety.refusal())
 faulthandler.cancel_dump_traceback_later()
+while len(os.listdir("/proc/self/task")) > 1:
+    pass
 faulthandler.dump_traceback_later(600)  # another one in its place
 import colorsys
 print(safety.refusal())
