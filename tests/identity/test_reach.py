@@ -37,6 +37,14 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
+def library() -> Iterator[ModuleType]:
+    sys.modules["lib"] = module = ModuleType("lib")
+    module.__file__ = "/somewhere/site-packages/lib.py"
+    yield module
+    del sys.modules["lib"]
+
+
+@pytest.fixture
 def connection() -> Iterator[sqlite3.Connection]:
     made = sqlite3.connect(":memory:")
     yield made
@@ -295,19 +303,29 @@ def test_what_multiprocessing_makes_to_be_shared_is_no_handle() -> None:
 
 
 @pytest.mark.parametrize("held", [threading.Lock(), random.Random(1)], ids=["lock", "generator"])
-def test_a_lock_or_generator_inside_a_library_s_object_is_the_library_s_affair(held: object) -> None:
-    kind = type("Model", (), {"__module__": "lib"})
-    sys.modules["lib"] = module = ModuleType("lib")
-    module.__file__ = "/somewhere/site-packages/lib.py"
-    try:
-        model: Any = kind()
-        model.held = held
-        assert handles_of(model) == ()
-    finally:
-        del sys.modules["lib"]
+def test_a_lock_or_generator_inside_a_library_s_object_is_the_library_s_affair(
+    held: object, library: ModuleType
+) -> None:
+    model: Any = type("Model", (), {"__module__": library.__name__})()
+    model.held = held
+    assert handles_of(model) == ()
 
 
 # ---- where it looks
+
+
+def test_of_a_library_s_wrapper_the_function_counts_and_little_of_its_bookkeeping(
+    plug: socket.socket, library: ModuleType
+) -> None:
+    wrapper: Any = type("Dispatcher", (), {"__module__": library.__name__})()
+    wrapper.kept = {"a": plug}
+    assert handles_of(wrapper) == ("HELD.kept['a'] (socket.socket)",)
+    wrapper.kept = {"a": {"b": [plug]}}
+    assert handles_of(wrapper) == ("HELD.kept['a']['b'][0] (socket.socket)",)
+    wrapper.py_func = abs
+    assert handles_of(wrapper) == ()
+    wrapper.py_func = function_over("def f(x): return plug.send(x)", plug=plug)
+    assert handles_of(wrapper) == ("plug (socket.socket)",)
 
 
 @pytest.mark.parametrize("maxsize", [8, None])
