@@ -147,19 +147,51 @@ def test_where_none_can_be_launched_the_call_has_its_results(monkeypatch: pytest
     assert not hired()
 
 
-@pytest.mark.usefixtures("hopes")
-def test_a_function_that_takes_too_long_to_be_sent_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def stopped(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Have interpreters read nothing once they are launched, until they are told to go on; return who they are."""
+
     def start(ahead: str) -> Any:  # Any: as of the real one
         end, process, lifeline = started(ahead)
-        os.kill(process.pid, signal.SIGSTOP)  # it reads nothing
+        os.kill(process.pid, signal.SIGSTOP)
+        pids.append(process.pid)
         return end, process, lifeline
 
-    started = launch.start
+    started, pids = launch.start, list[int]()
     monkeypatch.setattr(launch, "start", start)
-    data = os.urandom(10_000_000)
-    looped(lambda n: whose(n) + 0 * len(data))
-    assert not hired()
-    assert len(missed._in_vain) == 1
+    return pids
+
+
+LARGE = os.urandom(10_000_000)
+
+
+@pytest.mark.usefixtures("hopes")
+def test_a_function_that_takes_long_to_be_sent_is_not_waited_for_but_sent_bit_by_bit(stopped: list[int]) -> None:
+    func = partial(lambda n, data: whose(n) + 0 * len(data), data=LARGE)
+    looped(func)
+    assert hired() == set(stopped)
+    assert warm.n_resting() == 0
+    for pid in stopped:
+        os.kill(pid, signal.SIGCONT)
+    until_they_are_ready(func)
+    assert set(pmap(func, FEW, backend="process", start_method="spawn", n_jobs=2)) <= set(stopped)
+
+
+@pytest.mark.usefixtures("hopes")
+def test_who_has_half_of_a_function_and_hears_nothing_more_ends(
+    stopped: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hired_workers, "IDLE_S", 0.2)
+    monkeypatch.setattr(hired_workers, "SURE_S", -LONG_S)
+    looped(partial(lambda n, data: whose(n) + 0 * len(data), data=LARGE))
+    workers = list(warm._resting)
+    assert {worker.process.pid for worker in workers} == set(stopped)
+    for pid in stopped:
+        os.kill(pid, signal.SIGCONT)
+    until_s = time.monotonic() + LONG_S
+    while not all(worker.process.has_ended() for worker in workers) and time.monotonic() < until_s:
+        time.sleep(0.001)
+    assert all(worker.process.has_ended() for worker in workers)
 
 
 def test_for_a_function_that_imports_in_its_body_none_are_hired(hopes: list[int]) -> None:
@@ -256,7 +288,7 @@ def test_those_that_are_still_loading_the_function_are_not_told_of_it_by_every_c
     elsewhere: Callable[[int], int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GATE", str(tmp_path / "gate"))
-    monkeypatch.setenv("LONG", "x" * 100_000)  # two of these fill a line, and who takes no more is ended
+    monkeypatch.setenv("LONG", "x" * 100_000)  # two of these fill a line
     looped(elsewhere)
     before = hired()
     for _ in range(5):

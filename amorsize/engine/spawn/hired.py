@@ -146,7 +146,7 @@ class SpawnedWorker:
             or self._is_refused
             or self._around is None
             or not _can_be_entered(self._around)
-            or not self.link.is_quiet
+            or not self.link.is_free
             or self.process.has_ended()
         ):
             return False
@@ -158,10 +158,12 @@ class SpawnedWorker:
         if not self.link.is_told_to_rest or monotonic() - self._hired_s > SHORT_CALL_S:
             self._rests_since_s = monotonic()
             self.link.rest()
-        return self.link.is_quiet
+        return self.link.is_free
 
     def look(self) -> None:
-        """Notice whether this resting worker has answered meanwhile: one that was hired ahead may still be starting."""
+        """Send this resting worker more of what it has to load, and notice whether it has answered: one that was hired
+        ahead may still be starting."""
+        self.link.flush()
         for message in self.link.receive():
             self._is_ready_for(self.knows)
             if message.kind == REFUSED:

@@ -43,8 +43,13 @@ class Line(Link):
 
     @property
     def is_quiet(self) -> bool:
-        """Whether everything that was sent has been answered."""
-        return not self._owed and not self.is_sending and not self.at_end
+        """Whether everything that was sent has arrived, and every task been answered."""
+        return self.is_free and not self.is_sending
+
+    @property
+    def is_free(self) -> bool:
+        """Whether every task has been answered; a SETUP may still be on its way."""
+        return not self._owed and not self.at_end
 
     def set_up(self, payload: bytes) -> None:
         """Send a SETUP, and once more the tasks that no worker has begun: items travel as the function does."""

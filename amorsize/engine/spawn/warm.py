@@ -29,8 +29,14 @@ _resting: list[SpawnedWorker] = []
 _is_watched = False
 
 
-def hire(n_workers: int, errand: Errand, held: Held) -> list[SpawnedWorker]:
+def hire(n_workers: int, errand: Errand, held: Held, *, to_rest: bool = False) -> list[SpawnedWorker]:
     """Return workers that have been told what to run, at most so many: resting ones first, then new ones.
+
+    Args:
+        n_workers: so many.
+        errand: what to run.
+        held: what holds signals back.
+        to_rest: no call may ever follow: new ones end themselves where nothing more is heard, be it half of a function.
 
     Raises:
         OSError: where there is none, and no room to launch one.
@@ -49,6 +55,8 @@ def hire(n_workers: int, errand: Errand, held: Held) -> list[SpawnedWorker]:
         if not hired and shortage is not None:
             raise shortage
         for worker in hired:
+            if to_rest and not worker.link.n_setups:
+                worker.link.rest()
             worker.hire(packed, around, files)
     except BaseException:
         _end(hired)
@@ -57,14 +65,14 @@ def hire(n_workers: int, errand: Errand, held: Held) -> list[SpawnedWorker]:
 
 
 def prepare(n_workers: int, errand: Errand) -> int:
-    """Hire workers for an errand that is still to come, and let them rest; return how many do: none that takes it in
-    more slowly than it is sent.
+    """Hire workers for an errand that is still to come, and let them rest; return how many do. Who takes a large
+    function in more slowly than it is sent gets more of it with each look at who is ready.
 
     Raises:
         OSError: as `hire`.
         BackendUnavailable: as `hire`.
     """
-    hired = hire(n_workers, errand, Held())
+    hired = hire(n_workers, errand, Held(), to_rest=True)
     release(hired)
     return len([worker for worker in hired if worker in _resting])
 
