@@ -45,6 +45,8 @@ def test_signal_handlers():
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 """
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.needs_fork
 def test_a_test_that_leaves_something_behind_fails_and_says_what(pytester: pytest.Pytester) -> None:

@@ -15,6 +15,8 @@ from benchmarks.sizes import Size
 QUICK_STARTS = Prices(start_s=1e-4)
 SLOW_STARTS = Prices(start_s=1e-3)
 
+pytestmark = pytest.mark.slow
+
 
 def prices_of(low: Prices, middle: Prices, high: Prices) -> dict[str, Prices]:
     return {"low": low, "median": middle, "high": high}

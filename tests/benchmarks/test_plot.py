@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 
 def row(goal: Goal | None, unit: str = "x") -> Row:
     figure = Figure(median=2.0, low=1.0, high=4.0, n_rounds=8)

@@ -26,6 +26,8 @@ ANSWERED = [
 
 LEAST = replace(QUICK, n_rounds=1, n_launches=1, n_tour_rounds=1, loop_s=0.005)
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("name", ANSWERED)
 def test_a_question_is_answered_by_rows_of_its_own_name_and_goals(name: str) -> None:
