@@ -156,8 +156,7 @@ def _let_end(n_left: int) -> None:
     latest_s, until_s = now_s + MOST_ENDING_S, now_s + ENDING_S
     while n_alive > n_left and (now_s := perf_counter()) < until_s:
         sleep(1e-4)
-        n_now = n_busy()
-        if n_now < n_alive:
+        if (n_now := n_busy()) < n_alive:
             until_s = min(now_s + ENDING_S, latest_s)
         n_alive = n_now
 
@@ -246,9 +245,10 @@ class Thread:
     def _can_rest(self) -> bool:
         """List itself among those that rest; return False where there is no room for it: its call waits for `over`."""
         try:
-            from _queue import SimpleQueue  # 0.26 ms, once
+            if self._tasks is None:
+                from _queue import SimpleQueue  # 0.26 ms, once
 
-            self._tasks = self._tasks or SimpleQueue()
+                self._tasks = SimpleQueue()
             self._resting.append(self._tasks)
         except (ImportError, OSError, MemoryError):
             return False
