@@ -15,7 +15,7 @@ assert sys.platform == "linux"  # before the imports: elsewhere, type checkers f
 
 from amorsize.engine import wire
 from amorsize.engine.child import flush_output, handled_for_all, leave, leave_to_caller, save_coverage, told
-from amorsize.engine.process import Process, Spare
+from amorsize.engine.process import Process, as_many
 from amorsize.engine.watch import CELLS_PER_WORKER
 
 TYPE_CHECKING = False
@@ -124,7 +124,8 @@ def start_workers(
     with held:
         n_before = len(workers)
         pids: list[int] = []
-        lines, shortage = _open_lines(n_workers)
+        # The writing ends are closed before each worker takes one more descriptor here.
+        lines, shortage = as_many(n_workers, wire.open_ends)
 
         def live(number: int) -> None:
             _, write_end, arena = lines[number]
@@ -147,21 +148,6 @@ def start_workers(
                 os.close(arena)
         if shortage is not None:
             raise shortage
-
-
-def _open_lines(n_workers: int) -> tuple[list[tuple[int, int, int]], OSError | None]:
-    """Return the ends of a pipe and a memory file for each worker, of as many as there is room for; and why not of all.
-
-    The writing ends are closed before each worker takes one more descriptor here.
-    """
-    lines: list[tuple[int, int, int]] = []
-    try:
-        with Spare():
-            while len(lines) < n_workers:
-                lines.append(wire.open_ends())
-    except OSError as error:
-        return lines, error
-    return lines, None
 
 
 def fork_children(

@@ -8,8 +8,10 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
-    from typing import TypeAlias
+    from collections.abc import Callable
+    from typing import TypeAlias, TypeVar
 
+    T = TypeVar("T")
     Status: TypeAlias = tuple[int | None, int | None]  # exit code, signal; both None: somebody else took it
 else:
     import _signal as signal  # the C half is loaded anyway; `signal` itself costs 3.3 ms
@@ -43,6 +45,18 @@ class Spare:
     def __exit__(self, *_: object) -> None:
         while self._ends:
             os.close(self._ends.pop())
+
+
+def as_many(n_workers: int, open_one: Callable[[], T]) -> tuple[list[T], OSError | None]:
+    """Open something for each of so many workers, or as many as there is room for; return it, and why not for all."""
+    opened: list[T] = []
+    try:
+        with Spare():
+            while len(opened) < n_workers:
+                opened.append(open_one())
+    except OSError as error:
+        return opened, error
+    return opened, None
 
 
 class Process:

@@ -12,7 +12,7 @@ from amorsize.engine.fed.link import Link
 from amorsize.engine.fork import fork_children
 from amorsize.engine.lifeline import Lifeline
 from amorsize.engine.native import limit
-from amorsize.engine.process import Process, Spare
+from amorsize.engine.process import Process, as_many
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class ForkedCrew:
     def _fork(self, n_workers: int) -> list[ForkedSeat]:
         self._lifeline = self._lifeline or Lifeline()
         pids: list[int] = []
-        lines, shortage = _open_lines(n_workers)
+        lines, shortage = as_many(n_workers, socket.socketpair)
 
         def live(number: int) -> None:
             safety.cores_are_taken = True
@@ -132,15 +132,3 @@ class ForkedCrew:
         if self._lifeline is not None:
             self._lifeline.close()
             self._lifeline = None
-
-
-def _open_lines(n_workers: int) -> tuple[list[tuple[socket.socket, socket.socket]], OSError | None]:
-    """Return a pair of sockets for each worker, of as many as there is room for; and why not of all."""
-    lines: list[tuple[socket.socket, socket.socket]] = []
-    try:
-        with Spare():
-            while len(lines) < n_workers:
-                lines.append(socket.socketpair())
-    except OSError as error:
-        return lines, error
-    return lines, None
