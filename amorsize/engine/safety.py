@@ -196,7 +196,13 @@ def _surviving_threads(n_native: int) -> int:
     global _n_surviving
     n_modules = len(sys.modules)
     if _n_surviving[:2] != (n_native, n_modules):
-        names = [_read(f"/proc/self/task/{number}/comm") for number in os.listdir("/proc/self/task")]
+        try:
+            numbers = os.listdir("/proc/self/task")
+        except OSError as error:  # no descriptor is left
+            if error.errno is None:  # a signal handler's
+                raise
+            return 0
+        names = [_read(f"/proc/self/task/{number}/comm") for number in numbers]
         n_named = sum(name.strip() in THREADS_THAT_SURVIVE for name in names)
         _n_surviving = n_native, n_modules, n_named + _threads_of_surviving_pools()
     return _n_surviving[2]
