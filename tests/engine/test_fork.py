@@ -221,6 +221,20 @@ def test_only_the_first_of_many_workers_are_named_where_to_begin(monkeypatch: py
     assert sorted(set(named)) == list(range(WOKEN))
 
 
+def test_where_every_cpu_gets_a_worker_the_last_one_may_begin_on_the_callers_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    named: list[tuple[int, set[int]]] = []
+    monkeypatch.setattr(os, "sched_setaffinity", lambda pid, cpus: named.append((pid, set(cpus))))
+    usable = os.sched_getaffinity(0)
+    elsewhere = Elsewhere()
+    for pid in range(len(usable)):
+        elsewhere.wake(pid)
+    n_others = min(WOKEN, len(usable) - 1)
+    assert sorted({pid for pid, _ in named}) == list(range(n_others))
+    assert [cpus for _, cpus in named[1::2]] == [usable] * n_others  # and all get all CPUs back
+
+
 @pytest.mark.parametrize("made", ["list", "iter"])
 def test_a_worker_loads_no_module_that_its_caller_could_have_loaded_for_all(
     made: str, fresh_python: Callable[..., str]
