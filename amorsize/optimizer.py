@@ -260,9 +260,9 @@ def _warnings(func: Callable[..., Any], found: OptimizationResult[X], limits: Li
     name, reached, trial = function_key(func).name, reach(func), found.trial
     for handle in reached.handles + reached.thread_handles:
         yield f"{name} uses {handle}, which two processes must not share: open it inside the function"
-    for written in reached.writes:
-        yield f"{name} assigns the global {written}, and what a worker assigns stays there: return the value instead"
-    for changed in [each for each in reached.changes.named if each not in reached.writes]:
+    for assigned in reached.changes.assigned:
+        yield f"{name} assigns the global {assigned}, and what a worker assigns stays there: return the value instead"
+    for changed in [each for each in reached.changes.named if each not in reached.changes.assigned]:
         yield f"{name} changes {changed}, and what a worker changes stays there: return the value instead"
     if found.jobs_by_memory is not None and found.jobs_by_memory < found.jobs_by_cores:
         yield f"there are cores for {found.jobs_by_cores} workers, and memory for {found.jobs_by_memory} only"

@@ -28,11 +28,13 @@ class Changes(Record):
 
     Attributes:
         named: what outlives the call, as the user writes it: `results`, `self.n_seen`.
+        assigned: names of the globals that it assigns, but for those that it only makes where they are missing.
         item: the parameter that holds the item, where a function that returns nothing changes that.
         is_silent: the function returns nothing.
     """
 
     named: tuple[str, ...] = ()
+    assigned: tuple[str, ...] = ()
     item: str | None = None
     is_silent: bool = False
 
@@ -42,7 +44,6 @@ class Reach(Record):
 
     Attributes:
         handles: live handles that must not be used from a second process, as `variable (type)`.
-        writes: names of the globals that the function assigns.
         thread_handles: live handles that a `threading.local` holds: another thread opens its own, but a forked worker
             has the very same.
         context: context variables that have a value in the caller's context: a fresh interpreter does not know it.
@@ -52,7 +53,6 @@ class Reach(Record):
     """
 
     handles: tuple[str, ...] = ()
-    writes: tuple[str, ...] = ()
     thread_handles: tuple[str, ...] = ()
     context: tuple[str, ...] = ()
     brought: tuple[str, ...] = ()

@@ -164,8 +164,8 @@ def objection(
         cure = "Return the value instead, or ask for backend='process'."
         return None, lost, f"{name} is given no worker processes: {lost}. {cure}"
     stays = "stays in the worker (or, in threads, is overwritten by the next): return the value instead"
-    if reached.writes:
-        return None, None, f"{name} assigns the global {reached.writes[0]}, and what a worker assigns {stays}"
+    if reached.changes.assigned:
+        return None, None, f"{name} assigns the global {reached.changes.assigned[0]}, and what a worker assigns {stays}"
     if changed is None:
         return None, None, None
     return (

@@ -5,6 +5,7 @@
                                                                 looks for it before nor uses it afterwards
     row["sum"] = 3                                              a step of what is returned, unless that is nothing
     stack.append(n); stack.pop()                                in use for a while
+    if model is None: model = load()                            made where it is missing
 
 Only what surely lies in the memory of one process counts: containers, and objects of the user's classes.
 """
@@ -106,6 +107,7 @@ def _changes(func: object, functions: Sequence[FunctionType], objects: Objects) 
     is_silent = first is not None and returns_nothing(first.__code__)
     filled = item if first is not None and is_silent and first in functions and _is_filled(first, item) else None
     named: list[str] = []
+    assigned: set[str] = set()
     read_bytes = accumulate(len(function.__code__.co_code) for function in functions)
     for function, _ in takewhile(lambda each: each[1] <= _MAX_BYTES, zip(functions, read_bytes, strict=True)):
         is_first = function is first
@@ -115,11 +117,14 @@ def _changes(func: object, functions: Sequence[FunctionType], objects: Objects) 
         stores = is_silent and is_first
         if not stores and not _has_anything(function, own):
             continue  # nearly always: to read instructions takes 3 ms the first time
+        assigned |= _assigned(function.__code__)
         for how, path in _lasting(function.__code__, is_silent=stores):
             called, value = _variable(function, path[0], own)
             if not (is_first and path[0] == item) and _is_kept(value, how, path):
                 named.append(_written(called, path))
-    return Changes(named=tuple(dict.fromkeys(named)), item=filled, is_silent=is_silent)
+    return Changes(
+        named=tuple(dict.fromkeys(named)), assigned=tuple(sorted(assigned)), item=filled, is_silent=is_silent
+    )
 
 
 def _has_anything(function: FunctionType, own: Own) -> bool:
@@ -168,6 +173,12 @@ def _is_filled(first: FunctionType, item: str | None) -> bool:
     """Tell whether a function changes what is in one of its parameters."""
     found = [(how, path) for how, path in uses(first.__code__) if len(path) > 1 and path[0] == item]
     return any(how != READ or path[-1] in _FILLS for how, path in found)
+
+
+def _assigned(code: CodeType) -> set[str]:
+    """Return the globals that a code assigns, and not only where they are missing."""
+    found = {path[0] for how, path in uses(code) if how in (STORED, UPDATED) and len(path) == 1}
+    return found & code_facts(code).globals_written
 
 
 def _lasting(code: CodeType, *, is_silent: bool) -> Iterator[Use]:

@@ -78,7 +78,6 @@ def _reached(func: object, walk: _Walk) -> Reach:
         changed = changes(func, changing, walk.objects)
     return Reach(
         handles=tuple(walk.handles.values()),
-        writes=tuple(sorted(walk.writes)),
         thread_handles=tuple(walk.thread_handles.values()),
         context=tuple(walk.context),
         brought=tuple(walk.brought()),
@@ -125,7 +124,6 @@ class _Walk:
         self.functions: list[FunctionType] = []
         self.kinds = {id(kind): kind for kind in kinds}
         self.objects: list[tuple[str, object, CodeFacts]] = []
-        self.writes: set[str] = set()
         self.home: str | None = None
         self.meet(path, root, NO_FACTS, 0, own=True)
         while self.queue:
@@ -219,7 +217,6 @@ class _Walk:
             self.home = str(namespace.get("__name__")).partition(".")[0]
         if self._is_ours(namespace):
             self.functions.append(function)
-            self.writes |= facts.globals_written
             named = globals_of(function, facts)
             if facts.imports:
                 from amorsize.identity.imports import absolute

@@ -9,6 +9,8 @@ groups   %  3              ──>   ("groups",)   None                   a path
 
 from __future__ import annotations
 
+import sys
+
 from amorsize.identity.code import CODE_TYPE
 
 TYPE_CHECKING = False
@@ -21,9 +23,9 @@ if TYPE_CHECKING:
     Path: TypeAlias = tuple[str, ...]  # a variable, then names of attributes, and "[]" for an element
     Use: TypeAlias = tuple[str, Path]  # what is done, and to which
 
-READ, STORED, UPDATED, DELETED, USED = "read", "stored", "updated", "deleted", "used"
-"""What is done: `updated` is stored after it was computed from what was there, as by `+=`; `used` is read after it was
-stored."""
+READ, STORED, UPDATED, MADE, DELETED, USED = "read", "stored", "updated", "made", "deleted", "used"
+"""What is done: `updated` is stored after it was computed from what was there, as by `+=`; `made` is stored in a global or
+outer variable only where that was found empty, or full; `used` is read after it was stored."""
 
 ELEMENT = "[]"
 
@@ -38,9 +40,12 @@ _FROM, _GOT = "=", "get()"
 
 # Instructions that leave what is on the stack, those that take from it alone, and those that put onto it alone. Of any
 # other it is only known by how much the stack grows: what it puts there last may be anything.
-_IDLE = frozenset({"CACHE", "EXTENDED_ARG", "KW_NAMES", "NOP", "NOT_TAKEN", "PRECALL", "RESUME"})
+_IDLE = frozenset({"CACHE", "EXTENDED_ARG", "KW_NAMES", "NOP", "NOT_TAKEN", "PRECALL", "RESUME", "TO_BOOL"})
 _TAKING = ("DELETE_", "DICT_", "LIST_", "MAP_", "POP_", "SET_", "STORE_")
 _PUSHING = ("LOAD_CLOSURE", "LOAD_CONST", "LOAD_SMALL_INT", "PUSH_NULL")
+
+# Those after which a code does not go on.
+_LEAVING = ("RAISE_", "RERAISE", "RETURN_")
 
 # Functions of `heapq` and `bisect`, and the method of a list that does the same to their first argument.
 _AS_METHODS = {
@@ -96,15 +101,26 @@ class _Reading:
         self.outer = code.co_freevars
         self.found = found
         self.stored: set[Path] = set()
+        self.skipped: dict[Path, int] = {}  # where the code ends that is skipped when one is full, or empty
+        self.at = 0
         self.stack: list[Path | None] = []
         self.effect: Callable[..., int] = dis.stack_effect
+        kind = ""
         for instruction in dis.get_instructions(code):
+            self.at = instruction.offset
             if instruction.is_jump_target:
-                self.stack.clear()
+                self.land(has_left=kind.startswith(_LEAVING))
             self.follow(instruction)
+            kind = instruction.opname
         for const in code.co_consts:
             if type(const) is CODE_TYPE:
                 _Reading(const, {name: self.called.get(name) for name in const.co_freevars}, found)
+
+    def land(self, *, has_left: bool) -> None:
+        """Begin anew where another instruction may jump to; alone that one, where the code before `has_left`."""
+        self.stack.clear()
+        if has_left:
+            self.skipped.update({path: sys.maxsize for path, stop in self.skipped.items() if stop == self.at})
 
     def follow(self, instruction: dis.Instruction) -> None:
         kind, name = instruction.opname, instruction.argval
@@ -114,6 +130,10 @@ class _Reading:
             words = [word for word in kind.split("_") if word in ("LOAD", "STORE")]  # two in newer Pythons
             for word, each in zip(words, name if type(name) is tuple else (name,), strict=False):
                 self.load(each) if word == "LOAD" else self.bind(each)
+        elif kind.startswith("POP_JUMP_"):
+            (asked,) = self.take(1)
+            if asked is not None:
+                self.skipped[asked] = max(name, self.skipped.get(asked, 0))
         elif kind not in _IDLE:
             effect = self.effect(instruction.opcode, instruction.arg, jump=False)
             self.take(max(0, -effect))
@@ -218,7 +238,11 @@ class _Reading:
 
     def on_store_outer(self, instruction: dis.Instruction) -> None:
         (value,) = self.take(1)
-        self.store(value, (), instruction.argval)
+        path = (instruction.argval,)
+        if value is None and self.at < self.skipped.get(path, 0):
+            self.found.append((MADE, path))
+        else:
+            self.store(value, (), instruction.argval)
 
     def on_delete_item(self, _: dis.Instruction) -> None:
         holder, _key = self.take(2)

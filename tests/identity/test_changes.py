@@ -239,3 +239,33 @@ def test_a_class_that_fails_when_it_is_looked_at_keeps_its_changes_to_itself() -
         n = 0
 
     assert reach(made("held.n += 1; return n", held=Held())).changes == Changes()
+
+
+ASSIGNED = [
+    ("global last; last = n; return n", {"last"}),
+    ("global best; best = n if best is None or n > best else best; return n", {"best"}),
+    ("global best\n if best is None or n > best: best = n * 2\n return n", {"best"}),
+    ("global best\n if best is None: best = 0\n best += n", {"best"}),
+    ("global first\n if first is None: first = n\n return n", {"first"}),
+    ("global first\n if first is not None: print(n)\n first = n * 2; return n", {"first"}),
+    (
+        "def inner():\n  global inner_one, n_calls; inner_one = 1; n_calls += 1\n return inner()",
+        {"inner_one", "n_calls"},
+    ),
+    ("def g():\n global total; total = 1\ndef f(n):\n return g()", {"total"}),
+    ("def f(n):\n def g():\n  nonlocal n; n = 1\n y = n; n.a = y", set()),
+    ("global model\n if model is None: model = load()\n return model(n)", set()),
+    ("global model\n if not model:\n  with lock:\n   if not model: model = load()\n return model(n)", set()),
+    ("global model\n if model is not None: return model(n)\n model = load()\n return model(n)", set()),
+    ("global model\n if model: return model\n for n in files:\n  model = load(n)\n return model", set()),
+    ("global is_warm\n if not is_warm: warm_up(); is_warm = True\n return n", set()),
+    ("global is_cold\n if is_cold: warm_up(); is_cold = False\n return n", set()),
+    ("def get():\n global model\n if model is None: model = load()\n return model\ndef f(n):\n return get()(n)", set()),
+]
+
+
+@pytest.mark.parametrize(("source", "told"), ASSIGNED)
+def test_globals_that_are_assigned_are_named_but_for_those_made_where_they_are_missing(
+    source: str, told: set[str]
+) -> None:
+    assert reach(made(source)).changes.assigned == tuple(sorted(told))

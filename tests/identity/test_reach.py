@@ -603,29 +603,6 @@ class Made(threading.local):
         self.client = 1
 
 
-# ---- what it assigns
-
-
-def test_globals_that_are_assigned_are_named() -> None:
-    source = """
-def g():
-    global total
-    total = 1
-def f(x):
-    global count
-    count = 1
-    def inner():
-        global nested
-        nested += 1
-    return g() + inner()
-"""
-    assert reach(function_over(source)).writes == ("count", "nested", "total")
-
-
-def test_attributes_and_local_variables_are_no_globals() -> None:
-    assert reach(function_over("def f(x):\n y = x\n x.a = y\n def g():\n  nonlocal y\n  y = 1")).writes == ()
-
-
 @pytest.mark.parametrize("callable_", [len, print, int, "a".join, None, 3, Unusable()], ids=repr)
 def test_nothing_makes_it_raise(callable_: object) -> None:
     assert reach(callable_).handles == ()
