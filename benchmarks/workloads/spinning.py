@@ -32,7 +32,7 @@ GIANT_SHARE = 0.25
 WARM_UP_S = 0.2
 """Seconds that the first call of `first_call_slow` in a process takes longer than the others."""
 
-_ready: list[float] = []
+_is_warm = False
 
 
 def noop(item: T) -> T:
@@ -71,11 +71,12 @@ def marked_spin(item: int) -> int:
 
 def warmed_spin(item: int) -> int:
     """Do as `spin` does, after a warm-up in the first call of each process, like one that loads a model."""
-    if not _ready:
+    global _is_warm
+    if not _is_warm:
         until_s = perf_counter() + WARM_UP_S
         while perf_counter() < until_s:
             spin(1000)
-        _ready.append(until_s)
+        _is_warm = True
     return spin(item)
 
 
