@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     Use: TypeAlias = tuple[str, Path]  # what is done, and to which
 
 READ, STORED, UPDATED, MADE, DELETED, USED = "read", "stored", "updated", "made", "deleted", "used"
-"""What is done: `updated` is stored after it was computed from what was there, as by `+=`; `made` is stored in a global or
-outer variable only where that was found empty, or full; `used` is read after it was stored."""
+"""What is done: `updated` is stored after it was computed from what was there, as by `+=`; `made` is stored in a name
+around the code, only where that was found empty or full; `used` is read after it was stored."""
 
 ELEMENT = "[]"
 
