@@ -7,7 +7,6 @@ while the process is inside the kernel, it interrupts no system call of the user
 
 from __future__ import annotations
 
-import marshal
 import os
 import sys
 from time import perf_counter
@@ -15,7 +14,8 @@ from time import perf_counter
 from amorsize.engine.child import flush_output
 from amorsize.engine.encoding import Refused
 from amorsize.engine.held import Held
-from amorsize.engine.message import ERROR, UNSAID
+from amorsize.engine.message import ERROR, PRINTED
+from amorsize.engine.said import Said, packed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ class Desk:
         self._cells = cells
         self._cell = cell
         self.results: list[object] = []
+        self._said = Said()
         self.start = 0
         self.failed_at: int | None = None
         self._busy = False
@@ -68,6 +69,7 @@ class Desk:
         self._cells[self._cell] = start
         self._cells[self._cell + 1] = stop
         self.start, self.results = start, []
+        self._said.begin()
         self._began_s = perf_counter()
         return self.results
 
@@ -105,10 +107,11 @@ class Desk:
             raise error
 
     def print(self) -> None:
-        """Print what the items have left in the buffers of the standard streams; tell where that fails."""
-        lost = flush_output()
-        if lost is not None:
-            self.outbox.send(UNSAID, self.start, 0, 0.0, marshal.dumps(lost))
+        """Print what the items have left in the buffers of the standard streams; tell where that fails, and what they
+        have printed into memory."""
+        lost, added = flush_output(), self._said.take()
+        if lost is not None or added:
+            self.outbox.send(PRINTED, self.start, 0, 0.0, packed(lost, added))
 
     @property
     def position(self) -> int:

@@ -9,10 +9,10 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-RESULTS, ERROR, DONE, BEGUN, UNREAD, UNSAID = b"R", b"E", b"D", b"B", b"U", b"P"
+RESULTS, ERROR, DONE, BEGUN, UNREAD, PRINTED = b"R", b"E", b"D", b"B", b"U", b"P"
 """Of a worker: results of a range; the exception of an item; it takes no further range; it has begun with a task; it
-cannot rebuild the items of a task, or be where they are to run, and has called none of them; what they have printed is
-lost, and why."""
+cannot rebuild the items of a task, or be where they are to run, and has called none of them; what they have printed
+into memory, or that it is lost, and why (`said`)."""
 
 TASK, REFUSED, READY = b"T", b"N", b"Y"
 """To a fed worker: a range of items. Its answers before its first task: it cannot run it; it can, and whatever it dies

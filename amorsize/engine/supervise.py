@@ -28,8 +28,9 @@ from amorsize.engine.desk import Desk
 from amorsize.engine.fork import ForkedWorker, start_workers
 from amorsize.engine.held import Held
 from amorsize.engine.lifeline import Lifeline
-from amorsize.engine.message import DONE, ERROR, UNSAID
+from amorsize.engine.message import DONE, ERROR, PRINTED
 from amorsize.engine.process import Spare
+from amorsize.engine.said import hear
 from amorsize.engine.watch import CELLS_PER_WORKER, Watch
 from amorsize.engine.worker import serve
 from amorsize.errors import WorkerDied
@@ -234,8 +235,8 @@ class Crew:
             worker.expected, worker.done_s = True, perf_counter()
         elif message.kind == ERROR:
             self._fail(message.start, message.error())
-        elif message.kind == UNSAID:
-            self.job.unsaid = message.load()
+        elif message.kind == PRINTED:
+            self.job.unsaid = hear(message.load()) or self.job.unsaid
         else:
             self.job.ran(message.count, message.seconds, self.job.by_workers)
             results, unread = message.results()
@@ -272,13 +273,12 @@ class Crew:
         return self._rest_from
 
     def _reconsider(self) -> None:
-        """Tell, now and then, how far it has come; stop feeding the workers where the plan does not hold. A caller who
-        must run no item has nothing to go back to."""
+        """Tell, now and then, how far it has come; stop feeding the workers where the plan does not hold."""
         if not self._watch.is_time():
             return
         if self.job.progress is not None and self.job.collector.error is None:
             self.job.progress(self.job.collector.n_done, self._n_items)
-        if self._rest_from is not None or not self.job.caller_may_run:
+        if self._rest_from is not None or not self.job.caller_may_run:  # there is nothing to go back to
             return
         cpu_s = [worker.cpu_s for worker in self.workers]
         n_alive, n_done = len(set(self._by_fd.values())), self.job.collector.n_done

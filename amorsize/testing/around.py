@@ -6,7 +6,9 @@ import sys
 
 assert sys.platform != "win32"  # before the imports: signals, named pipes and limits are those of POSIX
 
+import contextlib
 import functools
+import io
 import os
 import threading
 import warnings
@@ -14,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from amorsize import AmorsizeWarning
 from amorsize.testing.base import CONTEXT, Contract, only_where
-from amorsize.testing.items import VARIABLE, double, inner_sum, surroundings_of, variable_of
+from amorsize.testing.items import VARIABLE, double, inner_sum, printed, surroundings_of, variable_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,6 +36,16 @@ class Around(Contract):
         options = {name: value for name, value in self.given.items() if name != "isolate"}
         found = self.pmap(functools.partial(inner_sum, options), range(6))
         assert found == [n * (n - 1) for n in range(6)]
+
+    def test_what_items_print_into_memory_is_in_the_caller_s(self) -> None:
+        items, text, data = range(40), io.StringIO(), io.TextIOWrapper(io.BytesIO(), encoding="utf-16")
+        with contextlib.redirect_stdout(text), contextlib.redirect_stderr(data):
+            for _ in range(2):
+                assert self.pmap(printed, items, chunksize=3) == list(items)
+            assert list(self.pimap(printed, iter(items))) == list(items)
+        assert sorted(text.getvalue().splitlines()) == sorted(3 * [f"out \u00e9{n}" for n in items])
+        data.seek(0)
+        assert sorted(data.read().splitlines()) == sorted(3 * [f"error \u00e9{n}" for n in items])
 
     def test_two_threads_call_at_once(self) -> None:
         together = threading.Barrier(2)

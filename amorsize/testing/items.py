@@ -155,6 +155,12 @@ def double(item: Any) -> Any:
     return item * 2
 
 
+def printed(item: int) -> int:
+    sys.stdout.write(f"out \u00e9{item}\n")
+    sys.stderr.write(f"error \u00e9{item}\n")
+    return item
+
+
 def add(left: Any, right: Any) -> Any:
     return left + right
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from time import monotonic
 
 from amorsize.engine.collect import GRACE_S, LOWER_GRACE_S
-from amorsize.engine.message import BEGUN, ERROR, READY, REFUSED, RESULTS, UNREAD, UNSAID
+from amorsize.engine.message import BEGUN, ERROR, PRINTED, READY, REFUSED, RESULTS, UNREAD
+from amorsize.engine.said import hear
 from amorsize.errors import ItemTimeout, WorkerDied
 
 TYPE_CHECKING = False
@@ -50,8 +51,8 @@ class Taker:
             self._refused(chair, message)
         elif message.kind == READY:
             chair.is_ready = True
-        elif message.kind == UNSAID:
-            self._table.sink.unsaid = message.load()
+        elif message.kind == PRINTED:
+            self._table.sink.unsaid = hear(message.load()) or self._table.sink.unsaid
         elif not chair.tasks:
             return
         elif message.kind == BEGUN:

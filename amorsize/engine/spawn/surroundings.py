@@ -1,6 +1,6 @@
 """What a fresh interpreter takes over from its caller before every call, so that a function finds there what it finds
-here: import path, directory, environment, umask, warning filters, limits, settings of libraries; and which signals it
-leaves to its caller.
+here: import path, directory, environment, umask, warning filters, limits, settings of libraries; which signals it
+leaves to its caller, and which standard streams lie in memory.
 
 Everything travels as what marshal knows: a worker needs neither pickle nor `re` for it.
 """
@@ -12,7 +12,7 @@ import sys
 import time
 from _io import FileIO  # a test may have put a mock in the place of `open`
 
-from amorsize.engine import alive
+from amorsize.engine import alive, said
 from amorsize.engine.child import handled_for_all, leave_to_caller
 from amorsize.engine.spawn import settings
 from amorsize.engine.spawn.names import Importing
@@ -26,9 +26,19 @@ if TYPE_CHECKING:
 
     Environment: TypeAlias = dict[bytes, bytes] | dict[str, str]
     Filters: TypeAlias = list[tuple[Any, ...]]
-    # path, arguments, directory, environment, umask, filters, limits, signals handled here, settings of libraries
+    # path, arguments, directory, environment, umask, filters, limits, signals handled here, streams in memory, settings
+    # of libraries
     Surroundings: TypeAlias = tuple[
-        list[str], list[str], str | None, Environment, int | None, Filters, tuple[int, int], list[int], Settings
+        list[str],
+        list[str],
+        str | None,
+        Environment,
+        int | None,
+        Filters,
+        tuple[int, int],
+        list[int],
+        list[str],
+        Settings,
     ]
 else:
     import _signal as signal  # the C half is loaded anyway; `signal` itself costs 3.3 ms
@@ -41,7 +51,7 @@ DIGITS_BY_DEFAULT = 4300
 
 def here() -> Surroundings:
     """Describe this process."""
-    own = _directory(), _environment(), _umask(), _filters(), _limits(), handled_for_all()
+    own = _directory(), _environment(), _umask(), _filters(), _limits(), handled_for_all(), said.in_memory()
     return import_path(), _arguments(), *own, settings.here()
 
 
@@ -113,7 +123,7 @@ def take_over(surroundings: Surroundings) -> None:
     Raises:
         OSError: where the directory cannot be entered.
     """
-    path, arguments, directory, environment, umask, filters, (recursion, digits), handled, of_libraries = surroundings
+    path, arguments, directory, environment, umask, filters, limits, handled, streams, of_libraries = surroundings
     if sys.path != path:
         sys.path[:] = path
     sys.argv[:] = arguments
@@ -123,11 +133,12 @@ def take_over(surroundings: Surroundings) -> None:
         os.umask(umask)
     if _filters() != filters:
         _set_filters(filters)
-    if (recursion, digits) != _limits():
-        sys.setrecursionlimit(recursion)
+    if limits != _limits():
+        sys.setrecursionlimit(limits[0])
         if hasattr(sys, "set_int_max_str_digits"):
-            sys.set_int_max_str_digits(digits)
+            sys.set_int_max_str_digits(limits[1])
     _leave_to_caller(handled)
+    said.take_over(streams)
     settings.take_over(of_libraries)
 
 
