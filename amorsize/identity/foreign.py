@@ -32,6 +32,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from types import CodeType
+    from typing import Any
 
     Place = tuple[str, str]  # module, path in it
     Foreign = tuple[tuple[str, str, object], ...]  # module, path in it, token of what is there
@@ -52,6 +53,10 @@ _CODE = (FunctionType, type(len))
 
 # Methods that are called without being named.
 _UNNAMED = ("__init__", "__call__")
+
+# Where pandas keeps its options. Some it sets itself, by whether it finds a terminal or a notebook around it: there a
+# fresh interpreter would never be alike, and is made so.
+_OPTIONS = {"pandas._config": "_global_config", "pandas._config.config": "_global_config"}
 
 _known: dict[tuple[str, tuple[type, ...]], list[Place]] = {}
 
@@ -79,15 +84,37 @@ def foreign(func: object, kinds: tuple[type, ...] = ()) -> Foreign:
 
 
 def otherwise(held: Foreign) -> str | None:
-    """Return the full name of what is not so in this process; None where all is."""
+    """Return the full name of what is not so in this process; None where all is, also since it was set: an option."""
     for module, path, token in held:
         try:
             __import__(module)
         except (Exception, SystemExit):  # of a module that loads only once; given up: what it holds
             continue
+        if _OPTIONS.get(module) == path:
+            _set_options(_at(module, path), token)
         if written(_token(_at(module, path))) != written(token):  # as bytes, for what is not equal to itself
             return f"{module}.{path}"
     return None
+
+
+def _set_options(here: Any, token: Any, group: str = "") -> None:
+    """Set those options that have another value here, by the library's own function for it.
+
+    Args:
+        here: name -> value, or such a group again.
+        token: of the caller's.
+        group: name of the group, with a dot at its end.
+    """
+    for name, value in token[1] if token[0] == "dict" and len(token) > 1 else ():
+        if type(here) is not dict or here.get(name) == value:
+            continue
+        if type(value) is tuple:
+            _set_options(here.get(name), value, f"{group}{name}.")
+            continue
+        try:
+            sys.modules["pandas"].set_option(f"{group}{name}", value)
+        except Exception:  # one that this library does not take, or warns of; given up: it, and the look finds that
+            continue
 
 
 def _at(module: str, path: str) -> object:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from amorsize.identity.foreign import foreign, otherwise
+from amorsize.identity.values import value_token
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -125,6 +126,67 @@ def test_code_of_the_program_in_the_place_of_the_standard_library_s_is_seen(
         patched.setattr(name, lambda *_: 0.0)
         held = foreign(work)
     assert otherwise(held) == name
+
+
+PANDAS = """
+from .config import _global_config
+
+class Frame:
+    def show(self):
+        return _global_config["display"]["columns"]
+
+def set_option(name, value):
+    group, _, name = name.partition(".")
+    if name == "callback" and value is None:
+        raise ValueError(name)
+    _global_config[group][name] = value
+"""
+
+PANDAS_CONFIG = """
+_global_config = {"display": {"columns": 0, "callback": 1}, "io": {"excel": {"xls": {"reader": "auto"}}}}
+"""
+
+
+@pytest.fixture
+def pandas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    package = tmp_path / "site-packages" / "pandas"
+    (package / "_config").mkdir(parents=True)
+    (package / "__init__.py").write_text(PANDAS.replace(".config", "._config"))
+    (package / "_config" / "__init__.py").write_text("from .config import _global_config\n")
+    (package / "_config" / "config.py").write_text(PANDAS_CONFIG)
+    monkeypatch.syspath_prepend(package.parent)
+    before = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "pandas"}
+    for name in before:
+        del sys.modules[name]
+    yield importlib.import_module("pandas")
+    for name in [name for name in sys.modules if name.partition(".")[0] == "pandas"]:
+        del sys.modules[name]
+    sys.modules.update(before)
+
+
+@pytest.mark.parametrize("module", ["pandas._config", "pandas._config.config"])
+def test_options_of_pandas_are_set_as_they_are_in_a_notebook(pandas: Any, module: str) -> None:
+    options = pandas._global_config
+    options["display"] |= {"columns": 20, "callback": "mine"}
+    held = ((module, "_global_config", value_token(options)),)
+    options["display"] |= {"columns": 0, "callback": 1}
+    assert otherwise(held) is None
+    assert options == {
+        "display": {"columns": 20, "callback": "mine"},
+        "io": {"excel": {"xls": {"reader": "auto"}}},
+    }
+
+
+def test_an_option_of_pandas_that_cannot_be_set_is_named(pandas: Any) -> None:
+    options = pandas._global_config
+    options["display"]["callback"] = None
+    held = (("pandas._config.config", "_global_config", value_token(options)),)
+    options["display"]["callback"] = 1
+    assert otherwise(held) == "pandas._config.config._global_config"
+    options["display"]["callback"] = print
+    held = (("pandas._config.config", "_global_config", value_token(options)),)
+    options["display"]["callback"] = 1
+    assert otherwise(held) == "pandas._config.config._global_config"
 
 
 def test_a_module_that_cannot_be_imported_again_is_not_compared() -> None:
