@@ -71,7 +71,7 @@ class ParallelMethod:
     __slots__ = ("__func__",)
 
     def __init__(self, func: "Callable[..., Any]") -> None:
-        self.__func__ = func
+        object.__setattr__(self, "__func__", func)
 
     def __get__(self, instance: object, owner: type | None = None) -> "Callable[..., Any]":
         return self.__func__ if instance is None else BoundParallel(self.__func__, instance)
@@ -87,3 +87,7 @@ class ParallelMethod:
     def __getattr__(self, name: str) -> "Any":
         """Offer the function's attributes: its name, its docstring, its mapping methods."""
         return getattr(self.__func__, name)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Let a decorator above mark the function, as `abstractmethod` does."""
+        setattr(self.__func__, name, value)

@@ -118,6 +118,22 @@ def test_an_abstract_method_stays_abstract() -> None:
     assert Concrete().apply.pmap([1]) == [2]
 
 
+def test_a_decorator_above_marks_the_function() -> None:
+    class Upside(abc.ABC):
+        @abc.abstractmethod
+        @parallelizable
+        def apply(self, x: int) -> int: ...
+
+    class Below(Upside):
+        @parallelizable
+        def apply(self, x: int) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]  # a ParamSpec is invariant
+            return x + 1
+
+    with pytest.raises(TypeError, match="abstract"):
+        Upside()  # type: ignore[abstract]  # pyright: ignore[reportAbstractUsage]
+    assert Below().apply.pmap([1, 2]) == [2, 3]
+
+
 def test_the_object_is_neither_hashed_nor_compared() -> None:
     one, other = NeverEqual(), NeverEqual()
     assert one.apply.pmap([1]) == [1]
