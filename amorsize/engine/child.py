@@ -28,14 +28,13 @@ def leave_to_caller(_number: int, _frame: object) -> None:
 
 
 def save_coverage() -> None:
-    """Have a running coverage measurement keep what this worker ran: `os._exit` skips the hook that would.
+    """Have a running coverage measurement keep what this worker has run: `os._exit` skips the hook that would.
 
     Only one that keeps a file for each process (`parallel = true`), as coverage itself asks of programs with several.
     """
     coverage = sys.modules.get("coverage")
     measurement = coverage.Coverage.current() if coverage is not None else None
     if measurement is not None and measurement.get_option("run:parallel"):
-        measurement.stop()
         measurement.save()
 
 

@@ -149,6 +149,7 @@ class Worker:
     def _rest(self) -> None:
         """Hold no directory to which there is a way back, and end when nothing is heard for a while."""
         self._lingers = self.link.at_end = False
+        save_coverage()  # who asks for it may do so before this worker ends, as pytest-cov does
         if self._around is None or self._around[2] is not None:
             enter(os.path.abspath(os.sep))
         self.link.end.settimeout(self._idle_s)

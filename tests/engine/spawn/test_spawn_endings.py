@@ -111,6 +111,28 @@ def test_a_resting_worker_holds_no_directory(tmp_path: Path, monkeypatch: pytest
     assert os.getcwd() == os.path.abspath(os.sep)
 
 
+MEASURED = """
+import glob, time
+import coverage
+from amorsize import pmap
+
+def measure():
+    kept = coverage.Coverage(data_suffix=True, config_file=False)
+    kept.set_option("run:parallel", True)
+    kept.start()
+
+pmap(len, ["a", "bc"] * 10, backend="process", start_method="spawn", isolate=True, n_jobs=2, initializer=measure)
+until_s = time.monotonic() + 20
+while not glob.glob(".coverage.*") and time.monotonic() < until_s:
+    time.sleep(0.01)
+print(bool(glob.glob(".coverage.*")))
+"""
+
+
+def test_a_resting_worker_has_saved_its_coverage(fresh_python: Callable[..., str]) -> None:
+    assert fresh_python("-c", MEASURED) == "True\n"
+
+
 @needs_pidfd
 def test_workers_that_owe_an_answer_are_ended(hire: Callable[..., Any], watch: Watch) -> None:
     workers = hire(sum, 2)
