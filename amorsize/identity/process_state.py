@@ -1,5 +1,5 @@
 """Find what code uses that belongs to the whole process, and not to the thread that runs it: the working directory, the
-seed of the global random generator, where `print` writes to.
+seed of the global random generator, where `print` writes to, which figure is the current one.
 
     names of the code ──> is one of these among them? ──> its instructions ──> np.random.seed ──> numpy.random.seed
                           nearly always the end           once for each code   as written         as globals resolve it
@@ -30,6 +30,7 @@ _OF_THE_PROCESS = {
     "asyncio": "get_event_loop",
     "contextlib": "chdir redirect_stderr redirect_stdout",
     "locale": "setlocale",
+    "matplotlib.pyplot": "figure gca gcf savefig subplot subplots",
     "numpy.random": "seed set_state",
     "os": "chdir fchdir fork forkpty putenv umask unsetenv",
     "random": "seed setstate",

@@ -56,6 +56,8 @@ USES = [
     ("import asyncio\ndef f(x): asyncio.get_event_loop().run_until_complete(x)", "asyncio.get_event_loop"),
     ("import locale\ndef f(x): locale.setlocale(locale.LC_ALL, x)", "locale.setlocale"),
     ("import time\ndef f(x): time.tzset()", "time.tzset"),
+    ("def f(x):\n import matplotlib.pyplot as plt\n plt.figure()", "matplotlib.pyplot.figure"),
+    ("def f(x):\n from matplotlib import pyplot\n fig, ax = pyplot.subplots()", "matplotlib.pyplot.subplots"),
     ("import sys\ndef f(x): sys.stdout = x", "sys.stdout"),
     ("import sys\ndef f(x): sys.argv = x", "sys.argv"),
     ("import sys\ndef f(x): sys.setrecursionlimit(x)", "sys.setrecursionlimit"),
