@@ -189,5 +189,50 @@ def test_an_option_of_pandas_that_cannot_be_set_is_named(pandas: Any) -> None:
     assert otherwise(held) == "pandas._config.config._global_config"
 
 
+MATPLOTLIB = """
+class RcParams(dict):
+    def __setitem__(self, name, value):
+        if value == "an array":
+            raise ValueError(value)
+        dict.__setitem__(self, name, value)
+
+rcParamsDefault = RcParams(backend="agg", colour="red", size=[1.0, 2.0], grid=False)
+rcParams = RcParams(rcParamsDefault)
+
+def plot():
+    return rcParams["colour"]
+"""
+
+
+@pytest.fixture
+def matplotlib(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    (tmp_path / "site-packages").mkdir()
+    (tmp_path / "site-packages" / "matplotlib.py").write_text(MATPLOTLIB)
+    monkeypatch.syspath_prepend(tmp_path / "site-packages")
+    monkeypatch.delitem(sys.modules, "matplotlib", raising=False)
+    yield importlib.import_module("matplotlib")
+    del sys.modules["matplotlib"]
+
+
+def test_matplotlib_draws_as_it_does_for_the_caller(matplotlib: Any) -> None:
+    def draw(n: int) -> Any:
+        return n, matplotlib.plot()
+
+    settings = matplotlib.rcParams
+    settings.update(backend="notebook", size=[3.0, 4.0], grid=True)
+    held = foreign(draw)
+    assert held == (("matplotlib", "rcParams", ("style", (("grid", True), ("size", (3.0, 4.0))))),)
+    settings.update(matplotlib.rcParamsDefault, colour="blue")
+    assert otherwise(held) is None
+    assert settings == {"backend": "agg", "colour": "red", "size": [3.0, 4.0], "grid": True}
+
+
+def test_a_style_that_no_text_says_is_named(matplotlib: Any) -> None:
+    matplotlib.rcParams.update(colour="an array")
+    held = foreign(matplotlib.plot)
+    matplotlib.rcParams.update(colour="red")
+    assert otherwise(held) == "matplotlib.rcParams"
+
+
 def test_a_module_that_cannot_be_imported_again_is_not_compared() -> None:
     assert otherwise((("no_such_module", "TAX", 1),)) is None
