@@ -1,6 +1,6 @@
 """What libraries keep for the whole process or its main thread, and a fresh interpreter would not have: the context of
-`decimal`, how NumPy prints and what it does about errors, how long a field of `csv` may be, for how long sockets wait,
-the locale.
+`decimal`, how NumPy prints and what it does about errors, how long a field of `csv` may be and which dialects it knows,
+the prefixes of XML's namespaces, for how long sockets wait, the locale.
 
 What is as in any new process costs nothing: nobody loads a library in a worker for that.
 """
@@ -26,6 +26,26 @@ NEW_PRINTING = {
 """Without what is code of the program's, which does not travel."""
 
 NEW_FIELD_CHARS = 131_072
+NEW_DIALECTS = frozenset(("excel", "excel-tab", "unix"))
+FIELDS = (
+    "delimiter",
+    "doublequote",
+    "escapechar",
+    "lineterminator",
+    "quotechar",
+    "quoting",
+    "skipinitialspace",
+    "strict",
+)
+NEW_PREFIXES = {
+    "http://www.w3.org/XML/1998/namespace": "xml",
+    "http://www.w3.org/1999/xhtml": "html",
+    "http://www.w3.org/1999/02/22-rdf-syntax-ns#": "rdf",
+    "http://schemas.xmlsoap.org/wsdl/": "wsdl",
+    "http://www.w3.org/2001/XMLSchema": "xs",
+    "http://www.w3.org/2001/XMLSchema-instance": "xsi",
+    "http://purl.org/dc/elements/1.1/": "dc",
+}
 OF_THE_PROGRAM = frozenset(("call", "log"))
 """Ways to deal with an error that are an object of the program's: that does not travel."""
 
@@ -80,6 +100,24 @@ def _printing(numpy: Any) -> dict[str, object]:
     return {name: found[name] for name in NEW_PRINTING}
 
 
+def _dialects(csv: Any) -> dict[str, dict[str, object]]:
+    """Return the dialects that the program has registered."""
+    added = {name: csv.get_dialect(name) for name in csv.list_dialects() if name not in NEW_DIALECTS}
+    return {name: {field: getattr(dialect, field) for field in FIELDS} for name, dialect in added.items()}
+
+
+def _set_dialects(csv: Any, wanted: dict[str, dict[str, object]]) -> None:
+    for name in _dialects(csv).keys() - wanted.keys():
+        csv.unregister_dialect(name)
+    for name, fields in wanted.items():
+        csv.register_dialect(name, **fields)
+
+
+def _set_prefixes(xml: Any, wanted: dict[str, str]) -> None:
+    xml._namespace_map.clear()
+    xml._namespace_map.update(wanted)
+
+
 def _locale() -> str | None:
     """Return the locale of all categories; None where the system has no such thing."""
     try:
@@ -100,6 +138,8 @@ _SETTINGS: tuple[tuple[str, str, Callable[[Any], Any], Callable[[Any, Any], obje
         lambda csv, wanted: csv.field_size_limit(wanted),
         NEW_FIELD_CHARS,
     ),
+    ("_csv", "list_dialects", _dialects, _set_dialects, {}),
+    ("xml.etree.ElementTree", "_namespace_map", lambda xml: dict(xml._namespace_map), _set_prefixes, NEW_PREFIXES),
     (
         "_socket",
         "getdefaulttimeout",

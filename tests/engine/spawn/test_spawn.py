@@ -15,6 +15,7 @@ import time
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -740,6 +741,31 @@ def test_how_long_fields_of_csv_may_be_is_the_caller_s_at_every_call(feed: Feed)
     finally:
         csv.field_size_limit(before)
     assert feed(read, [200_000], 1) == [0]
+
+
+def test_dialects_of_csv_are_the_caller_s_at_every_call(feed: Feed) -> None:
+    def read(line: str) -> list[str]:
+        try:
+            return next(csv.reader([line], dialect="pipes"))
+        except csv.Error:
+            return []
+
+    csv.register_dialect("pipes", delimiter="|", quotechar="'")
+    try:
+        assert feed(read, ["a|'b|c'"], 1) == [["a", "b|c"]]
+    finally:
+        csv.unregister_dialect("pipes")
+    assert feed(read, ["a|b"], 1) == [[]]
+
+
+def test_prefixes_of_namespaces_are_the_caller_s_at_every_call(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(uri: str) -> bytes:
+        return ElementTree.tostring(ElementTree.Element(f"{{{uri}}}a"))
+
+    monkeypatch.setattr(ElementTree, "_namespace_map", dict(ElementTree._namespace_map))  # type: ignore[attr-defined]
+    assert feed(write, ["here"], 1) == [b'<ns0:a xmlns:ns0="here" />']
+    ElementTree.register_namespace("mine", "here")
+    assert feed(write, ["here"], 1) == [b'<mine:a xmlns:mine="here" />']
 
 
 def test_for_how_long_sockets_wait_is_as_in_the_caller_at_every_call(feed: Feed) -> None:
