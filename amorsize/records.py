@@ -49,6 +49,7 @@ class Reach(Record):
         context: context variables that have a value in the caller's context: a fresh interpreter does not know it.
         brought: what a `threading.local` holds and the function does not assign: no other thread, and no fresh
             interpreter, has it.
+        hashes: whether the user's code calls `hash`, which a fresh interpreter answers otherwise for a text.
         changes: what the function changes in place.
     """
 
@@ -56,6 +57,7 @@ class Reach(Record):
     thread_handles: tuple[str, ...] = ()
     context: tuple[str, ...] = ()
     brought: tuple[str, ...] = ()
+    hashes: bool = False
     changes: Changes = Changes()
 
 

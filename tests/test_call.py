@@ -316,6 +316,27 @@ def test_a_function_that_uses_a_context_variable_runs_where_that_has_its_value(m
         assert "it uses LEVEL, a context variable that has its value here only" in report(levelled).reason
 
 
+@parallelizable
+def hashed(text: str) -> tuple[int, int]:
+    burn(20_000)
+    return os.getpid(), hash(text)
+
+
+@pytest.mark.usefixtures("gaining")
+@pytest.mark.skipif(not sys.flags.hash_randomization, reason="here every interpreter gives a text the same number")
+def test_a_function_that_hashes_runs_where_a_text_has_one_hash_only() -> None:
+    assert hashed.pmap(["a"] * 300, start_method="spawn") == [(os.getpid(), hash("a"))] * 300
+    if capacity(0.0).n_effective >= 2:
+        assert "it calls hash, which gives a text another number in a fresh interpreter" in report(hashed).reason
+
+
+@pytest.mark.skipif(not sys.flags.hash_randomization, reason="here every interpreter gives a text the same number")
+def test_who_asks_for_fresh_interpreters_gets_them_and_is_told_of_their_hashes() -> None:
+    with pytest.warns(AmorsizeWarning, match="hashed calls hash, which gives a text another number"):
+        found = hashed.pmap(["a"] * 10, backend="process", start_method="spawn", n_jobs=2)
+    assert os.getpid() not in {pid for pid, _ in found}
+
+
 COUNT = 0
 
 

@@ -255,8 +255,8 @@ class Adviser:
         elif not is_asked:
             refusal = thread_refusal()
         if refusal is None:
-            name = self.knowledge.function.name
-            handle, lost, warning = objection(reached, name, backend, sample, is_asked=is_asked)
+            name, how = self.knowledge.function.name, backend if backend == "thread" else self._start_method
+            handle, lost, warning = objection(reached, name, how, sample, is_asked=is_asked)
             self.stays, refusal = handle or self.stays, handle or lost
             if warning is not None:
                 self.warn(warning)

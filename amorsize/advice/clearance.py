@@ -26,6 +26,8 @@ TRIAL_BYTES = 1 << 20
 MOST_UNSENDABLE = 256
 """Functions of which it is remembered that they cannot be sent; what is forgotten is found out once more."""
 
+OTHER_HASHES = "calls hash, which gives a text another number in a fresh interpreter unless PYTHONHASHSEED=0 is set"
+
 SIZED = frozenset((int, float, str, bytes, bytearray, tuple, list, dict, set, frozenset))
 """Types whose objects tell their own size, without what they hold, and call no code of the user's for it."""
 
@@ -66,9 +68,15 @@ def how_to_start(asked: str, func: object, reached: Reach | None) -> tuple[str, 
 def _only_here(reached: Reach) -> str | None:
     if reached.context:
         return f"it uses {reached.context[0]}, a context variable that has its value here only"
+    if _hashes_otherwise(reached):
+        return f"it {OTHER_HASHES}"
     from amorsize.engine.safety import shallow_interpreters
 
     return _only_in_this_thread(reached) or shallow_interpreters()
+
+
+def _hashes_otherwise(reached: Reach) -> bool:
+    return reached.hashes and bool(sys.flags.hash_randomization)
 
 
 def _only_in_this_thread(reached: Reach) -> str | None:
@@ -138,7 +146,7 @@ def sends_items(start_method: str, n_left: int | None) -> bool:
 
 
 def objection(
-    reached: Reach, name: str, backend: str, sample: Callable[[], Sequence[object]], *, is_asked: bool
+    reached: Reach, name: str, how: str, sample: Callable[[], Sequence[object]], *, is_asked: bool
 ) -> tuple[str | None, str | None, str | None]:
     """Return which live handle keeps the call in the caller; else why no worker may join, as all that it did would be
     lost; and a warning of that, or of what else a worker would keep to itself.
@@ -146,7 +154,7 @@ def objection(
     Args:
         reached: what the function reaches.
         name: of the function.
-        backend: that of the workers.
+        how: how workers are started: `thread`, `fork` or `spawn`.
         sample: returns some items, which may hold a handle.
         is_asked: workers were asked for, whatever they share: there is a warning at most.
     """
@@ -158,7 +166,7 @@ def objection(
             handle = f"it uses {found}, which two workers must not share"
             warning = f"{name} runs as a plain loop: {handle}. Open or make it inside the function to run in parallel."
             return handle, None, warning
-    changed = _changed(reached, sample) if backend == "process" else None
+    changed = _changed(reached, sample) if how != "thread" else None
     if changed is not None and reached.changes.is_silent and not is_asked:
         lost = f"it returns nothing and changes {changed}, of which a worker has a copy"
         cure = "Return the value instead, or ask for backend='process'."
@@ -167,7 +175,7 @@ def objection(
     if reached.changes.assigned:
         return None, None, f"{name} assigns the global {reached.changes.assigned[0]}, and what a worker assigns {stays}"
     if changed is None:
-        return None, None, None
+        return None, None, f"{name} {OTHER_HASHES}" if how == "spawn" and _hashes_otherwise(reached) else None
     return (
         None,
         None,

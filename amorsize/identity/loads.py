@@ -65,6 +65,12 @@ def globals_of(function: FunctionType, facts: CodeFacts) -> Named:
     return [named for named in named_in(function.__globals__, facts) if named[0] in facts.globals_read]
 
 
+def calls_hash(function: FunctionType, facts: CodeFacts) -> bool:
+    """Tell whether a function calls the builtin `hash` for its number, and not to say what that of its object is."""
+    is_named = "hash" in facts.globals_read and "hash" not in function.__globals__
+    return is_named and function.__name__ != "__hash__"
+
+
 def special_methods(kind: type) -> Named:
     """List the `__dunder__` methods of one class, its bases apart: operators and calls reach them without a name."""
     found = [(name, value) for name, value in kind.__dict__.items() if name[:2] == "__" and name not in _IDLE]

@@ -18,6 +18,7 @@ from amorsize.identity.loads import (
     FunctionType,
     MethodType,
     ModuleType,
+    calls_hash,
     cells,
     defaults,
     globals_of,
@@ -81,6 +82,7 @@ def _reached(func: object, walk: _Walk) -> Reach:
         thread_handles=tuple(walk.thread_handles.values()),
         context=tuple(walk.context),
         brought=tuple(walk.brought()),
+        hashes=func is hash or any(calls_hash(each, code_facts(each.__code__)) for each in walk.functions),
         changes=changed,
     )
 

@@ -383,6 +383,33 @@ def test_a_context_variable_counts_where_it_has_a_value() -> None:
     assert reach(function).context == ()
 
 
+@pytest.mark.parametrize(
+    ("source", "names"),
+    [
+        ("def f(x): return hash(x) % 16", {}),
+        ("def f(x): return list(map(hash, x))", {}),
+        ("def f(x): return G(x)", {"G": function_over("def f(x): return {hash(word) for word in x}")}),
+    ],
+)
+def test_a_function_that_asks_for_a_hash_is_known_for_it(source: str, names: dict[str, object]) -> None:
+    assert reach(function_over(source, **names)).hashes
+    assert reach(hash).hashes
+
+
+class Pair:
+    def __init__(self, parts: tuple[str, str]) -> None:
+        self.parts = parts
+
+    def __hash__(self) -> int:
+        return hash(self.parts)
+
+
+def test_a_hash_that_only_sorts_things_into_sets_is_none() -> None:
+    assert not reach(function_over("def f(x): return len({Pair(x)})", Pair=Pair)).hashes
+    assert not reach(function_over("def f(x): return x.hash() + image.hash(x)", image=sys)).hashes
+    assert not reach(function_over("def f(x): return hash(x)", hash=len)).hashes
+
+
 def test_a_thread_that_a_local_has_not_met_is_not_introduced_to_it() -> None:
     local = Local()
     function = function_over("def f(x): return LOCAL.client.send(x)", LOCAL=local)
