@@ -48,12 +48,17 @@ def made_anew(
         attributes: its `__dict__`.
         fields: what its classes keep beside that.
     """
-    made = kind.__new__(kind, *arguments)
-    BaseException.args.__set__(made, arguments)  # type: ignore[attr-defined]  # a descriptor
+    made = with_args(kind.__new__(kind, *arguments), arguments)
     made.__dict__.update(attributes)
     for name, value in fields.items():
         BaseException.__setattr__(made, name, value)
     return made
+
+
+def with_args(error: BaseException, arguments: tuple[object, ...]) -> BaseException:
+    """Return an exception with its own `args`, where what has made it anew has given it others."""
+    BaseException.args.__set__(error, arguments)  # type: ignore[attr-defined]  # a descriptor
+    return error
 
 
 class WorkerDied(AmorsizeError):

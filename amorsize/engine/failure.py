@@ -16,7 +16,7 @@ from amorsize.engine import encoding
 from amorsize.engine.collect import add_note, without_ours
 from amorsize.engine.encoding import REFUSALS
 from amorsize.engine.finished import Finished
-from amorsize.errors import ItemNotPicklable, RemoteError, WorkerDied, made_anew
+from amorsize.errors import ItemNotPicklable, RemoteError, WorkerDied, made_anew, with_args
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ CAUSE, CONTEXT = "cause", "context"
 
 ADDRESS = re.compile(" at 0x[0-9A-Fa-f]+")
 """In the repr of an object without one of its own, and never twice the same."""
-
 
 BEGINNING = "Traceback (most recent call last):\n"
 
@@ -120,10 +119,9 @@ def _rebuilt(link: Link, traceback_text: str) -> BaseException:
     if pickled is not None:
         try:
             error: BaseException = pickle.loads(pickled)
+            return error
         except REFUSALS as failed:  # a class that only the worker has, or an __init__ that fails here
             why = f"{type(failed).__name__}: {failed}"
-        else:
-            return error
     return RemoteError(
         f"a worker raised {text}, which cannot be rebuilt in this process ({why})\n\n{traceback_text}",
         type_name=type_name,
@@ -136,9 +134,9 @@ def _travelling(error: BaseException) -> bytes | None:
     """Return the pickled exception, or None where no way to pickle it gives the same one back.
 
     What `__init__` makes of other arguments than `args` is not made again: type, `args`, `__dict__` and the fields of
-    its classes say it all.
+    its classes say it all. Where they do not, as it keeps more in C, what it says itself makes it, with other `args`.
     """
-    for reduced in (error, _AsItIs(error)):
+    for reduced in (error, _AsItIs(error), _AsItIs(error, says=True)):
         try:
             pickled = encoding.pickled(reduced, None)
             rebuilt = pickle.loads(pickled)
@@ -150,13 +148,16 @@ def _travelling(error: BaseException) -> bytes | None:
 
 
 class _AsItIs:
-    """Pickles as the exception that it holds, and is rebuilt without a call of `__init__`; so are those of a group."""
+    """Pickles as the exception that it holds, and is rebuilt without a call of `__init__`; so are those of a group. Or
+    it is rebuilt as it `says` itself, and has its own `args` again."""
 
-    def __init__(self, error: BaseException) -> None:
-        self._error = error
+    def __init__(self, error: BaseException, *, says: bool = False) -> None:
+        self._error, self._says = error, says
 
     def __reduce__(self) -> tuple[object, ...]:
         error, arguments = self._error, self._error.args
+        if self._says:
+            return with_args, (error, arguments)
         if isinstance(error, BaseExceptionGroup):
             arguments = error.message, [_AsItIs(inner) for inner in error.exceptions]
         return made_anew, (type(error), arguments, error.__dict__, _fields(error))

@@ -8,6 +8,7 @@ import sys
 import threading
 import traceback
 import types
+import weakref
 from typing import Any
 
 import pytest
@@ -301,6 +302,34 @@ def test_what_a_call_inside_the_item_had_finished_does_not_travel() -> None:
 def test_an_exception_with_a_reduce_of_its_own_that_fails_comes_back_as_itself(error: Exception) -> None:
     back = travelled(error)
     assert (type(back), back.args) == (type(error), error.args)
+
+
+SAID: weakref.WeakKeyDictionary[Exception, str] = weakref.WeakKeyDictionary()
+
+
+class KeptInC(Exception):
+    """As pydantic's: what it says is in none of its attributes, and it is made anew with other `args`."""
+
+    def __init__(self, said: str) -> None:
+        SAID[self] = said
+
+    def __str__(self) -> str:
+        return SAID.get(self, "")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return KeptInC, (str(self),)
+
+
+def kept_in_c(said: str) -> Exception:
+    error = KeptInC(said)
+    error.args = ()
+    return error
+
+
+@pytest.mark.fault("R4")
+def test_an_exception_that_keeps_in_c_what_it_says_comes_back_as_itself() -> None:
+    back = travelled(kept_in_c("1 validation error"))
+    assert (type(back), str(back), back.args) == (KeptInC, "1 validation error", ())
 
 
 class CannotBeShown(HoldsALock):
