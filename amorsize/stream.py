@@ -13,6 +13,7 @@ takes a fresh process 2 ms instead of 8.
 from __future__ import annotations
 
 import sys
+from math import inf
 from operator import length_hint
 
 from amorsize.engine.fed.source import Pulled, Sliced
@@ -93,8 +94,9 @@ def _ask(call: Call, rows: Rows, work: Work | None, results: list[object]) -> Pl
         return call.ask(max(0, work.n_items - rows.n_done), results, work.sample, feeds=True)
     looks_ahead = not call.is_lazy and call.options.buffersize == "auto"
     plan = call.ask(None, results, rows.peek, feeds=True, n_ahead=sys.maxsize if looks_ahead else 0)
-    if plan is not None and call.options.buffersize != 1 and rows.overwrites():
-        call.refuse("its iterable overwrites each item with the next, so that none can be pulled ahead")
+    why = None if plan is None or call.options.buffersize == 1 else _in_the_way(call, rows)
+    if why is not None:
+        call.refuse(why)
         return None
     if plan is not None and looks_ahead:
         from amorsize.planning.streams import as_many_again
@@ -104,6 +106,20 @@ def _ask(call: Call, rows: Rows, work: Work | None, results: list[object]) -> Pl
         n_ahead = len(rows.peek(n_wanted, AHEAD_SHARE * spent_s))
         plan = call.ask(None, results, rows.peek, feeds=True, n_ahead=n_ahead)
     return plan
+
+
+def _in_the_way(call: Call, rows: Rows) -> str | None:
+    """Return why no items can be pulled ahead, or why two of them must not be run side by side; None where they can."""
+    if rows.overwrites():
+        return "its iterable overwrites each item with the next, so that none can be pulled ahead"
+    if call.options.forces_workers:
+        return None
+    from amorsize.identity.reach import shared_by
+
+    if shared_by(rows.peek() * 2) is None:  # it holds nothing that another could hold, too
+        return None
+    found = shared_by(rows.peek(2, inf))
+    return None if found is None else f"it uses {found}, which two workers must not share"
 
 
 def _advance(call: Call, rows: Rows, results: list[object]) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import random
 import select
 import threading
 import time
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import amorsize.stream
-from amorsize import BackendUnavailable, WorkerDied, parallelizable, pimap, pmap, shutdown
+from amorsize import BackendUnavailable, WorkerDied, parallelizable, pimap, pmap, pstarmap, shutdown
 from amorsize.advice import adviser, knowledge
 from amorsize.advice.shares import CpuShare
 from amorsize.call import Call
@@ -359,6 +360,35 @@ def tens(key_and_group: tuple[int, Iterator[int]]) -> list[int]:
 def test_the_groups_of_groupby_are_each_used_up_before_the_next(options: dict[str, Any]) -> None:
     groups = itertools.groupby(range(2000), lambda number: number // 10)
     assert pmap(tens, groups, **options) == [list(range(first, first + 10)) for first in range(0, 2000, 10)]
+
+
+def drawn(generator: random.Random, _number: int) -> float:
+    sum(range(20_000))
+    return generator.random()
+
+
+@pytest.mark.usefixtures("gaining")
+@pytest.mark.filterwarnings("ignore:.*which two workers must not share")
+def test_items_of_an_iterator_that_share_a_generator_draw_from_it_one_after_the_other() -> None:
+    own = random.Random(7)
+    expected = [own.random() for _ in range(300)]
+    assert pstarmap(drawn, zip(itertools.repeat(random.Random(7)), range(300))) == expected
+    shared = random.Random(7)
+    assert pstarmap(drawn, ((shared, number) for number in range(300))) == expected
+
+
+def test_items_of_an_iterator_that_have_each_a_generator_of_their_own_are_in_nobodys_way() -> None:
+    call = Call(ten_times, [{}, {}, {}], Timings(), time.perf_counter())
+
+    def way(*items: object) -> str | None:
+        return amorsize.stream._in_the_way(call, Rows(ten_times, (iter(items),), star=False))
+
+    one, other = random.Random(1), random.Random(2)
+    assert way((one, 1), (one, 2)) == "it uses item[0] (random.Random), which two workers must not share"
+    assert way((one, 1), (other, 2)) is None
+    assert way((one, 1)) is None
+    assert way(1, 2) is None
+    assert way() is None
 
 
 def test_where_nothing_may_run_in_the_caller_that_is_an_error() -> None:
