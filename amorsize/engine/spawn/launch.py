@@ -14,6 +14,7 @@ import sys
 
 import amorsize
 from amorsize.engine import safety
+from amorsize.engine.child import handled_for_all
 from amorsize.engine.spawn.surroundings import import_path
 
 TYPE_CHECKING = False
@@ -146,8 +147,9 @@ if sys.platform != "win32":
                 (os.POSIX_SPAWN_DUP2, lifeline, lifeline_fd),
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
             ],
-            # Ctrl-C waits until the worker can let it pass: a half-started interpreter would print a traceback.
-            setsigmask=[*signal.pthread_sigmask(signal.SIG_BLOCK, ()), signal.SIGINT],
+            # Ctrl-C waits until the worker can let it pass: a half-started interpreter would print a traceback. So do
+            # the signals that this process handles for all: they would end it.
+            setsigmask=[*signal.pthread_sigmask(signal.SIG_BLOCK, ()), signal.SIGINT, *handled_for_all()],
         )
 
 else:

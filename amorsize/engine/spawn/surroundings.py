@@ -143,9 +143,12 @@ def take_over(surroundings: Surroundings) -> None:
 
 
 def _leave_to_caller(handled: list[int]) -> None:
-    """Let these signals pass, and those no more that the caller handled before."""
-    for number in set(handled).symmetric_difference(handled_for_all()):
+    """Let these signals pass, which were held back at the launch, and those no more that the caller handled before."""
+    changed = set(handled).symmetric_difference(handled_for_all())
+    for number in changed:
         signal.signal(number, leave_to_caller if number in handled else signal.SIG_DFL)
+    if changed and sys.platform != "win32":
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, changed)
 
 
 def enter(directory: str | None) -> None:

@@ -43,6 +43,10 @@ def pid(_item: object) -> int:
     return os.getpid()
 
 
+def blocked(_item: object) -> frozenset[int]:
+    return frozenset(map(int, signal.pthread_sigmask(signal.SIG_BLOCK, ())))
+
+
 # ---- between calls
 
 
@@ -220,6 +224,31 @@ def test_a_signal_in_the_middle_of_a_launch_leaves_nothing_behind(monkeypatch: p
             warm.hire(2, Errand(func=abs, identify=likeness), Held())
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.skipif(
+    not hasattr(signal, "SIGUSR1"), reason="needs a signal that a program may send to all its processes"
+)
+@pytest.mark.fault("R8")
+def test_a_signal_to_all_processes_that_the_caller_handles_ends_no_worker_that_is_still_starting(feed: Feed) -> None:
+    start = launch.start
+
+    def start_and_signal(ahead: str) -> Any:
+        made = start(ahead)
+        os.kill(made[1].pid, signal.SIGUSR1)
+        return made
+
+    before = signal.signal(signal.SIGUSR1, lambda *_: None)
+    try:
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(launch, "start", start_and_signal)
+            workers = feed(pid, range(4))
+        for worker in set(workers):
+            os.kill(worker, signal.SIGUSR1)
+        assert feed(blocked, range(4)) == [frozenset()] * 4
+        assert set(feed(pid, range(4))) == set(workers)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
 
 
 @needs_pidfd
