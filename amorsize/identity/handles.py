@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import sys
 
+from amorsize.identity.code import CODE_TYPE
 from amorsize.identity.loads import ModuleType, is_class
 from amorsize.identity.values import PLAIN
 
@@ -92,6 +93,9 @@ _MAX_CACHED = 32
 # What `fileno` returns for a closed socket, and for the standard streams.
 _NO_DESCRIPTORS = frozenset({-1, 0, 1, 2})
 
+# What puts a constant on the stack; newer Pythons have an instruction for small numbers. As far as it is read here.
+_CONSTANT = ("LOAD_CONS", "LOAD_SMAL")
+
 # Types remembered. One costs 0.1 KB; judging one takes 2 to 10 us.
 _MAX_TYPES = 4096
 
@@ -139,10 +143,31 @@ def cached(cache: Any) -> list[object]:  # Any: typeshed's own type for it is pr
 
 def of_threads(local: object) -> Named:
     """List what threads hold in a `threading.local`, which is not asked itself: it would call an `__init__` of the
-    user's for a thread that it has not met."""
+    user's for a thread that it has not met. What that gives to every thread is left out, where it is a constant."""
     tables = [held for held in gc.get_referents(local) if type(held) is dict]  # thread -> its attributes
     found = [table for held in tables for key, table in held.items() if type(key) is not str and type(table) is dict]
-    return [named for table in found for named in table.items()]
+    given = constants_given(type(local).__init__)
+    return [(name, value) for table in found for name, value in table.items() if not _is(value, given.get(name, given))]
+
+
+def constants_given(init: object) -> dict[str, object]:
+    """Return the attributes to which an `__init__` gives a constant; another value is from elsewhere."""
+    code = getattr(init, "__code__", None)
+    if not isinstance(code, CODE_TYPE):
+        return {}
+    import dis
+
+    steps = [(step.opname[:9], step.argval) for step in dis.get_instructions(code)]
+    triples = zip(steps, steps[1:], steps[2:], strict=False)
+    return {
+        str(name): value
+        for (loads, value), (of, _), (stores, name) in triples
+        if (loads in _CONSTANT, of, stores) == (True, "LOAD_FAST", "STORE_ATT")
+    }
+
+
+def _is(value: object, constant: object) -> bool:
+    return value is constant or (type(value) is type(constant) and type(value) in PLAIN and value == constant)
 
 
 def behind(value: Any) -> object:  # Any: typeshed knows no type for `[].__len__`

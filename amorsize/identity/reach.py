@@ -169,10 +169,13 @@ class _Walk:
 
     def brought(self) -> list[str]:
         """List what a `threading.local` of the user's holds that the code does not assign: its caller did so."""
-        facts = [code_facts(function.__code__) for function in self.functions if self.locals]
-        made = {name for each in facts for name in each.written}
-        if any("setattr" in each.names for each in facts):
-            return []
+        made: set[str] = set()
+        for function in self.functions if self.locals else ():
+            facts = code_facts(function.__code__)
+            if "setattr" in facts.names:
+                return []
+            is_init = function.__name__ == "__init__"
+            made |= facts.written - (handles.constants_given(function).keys() if is_init else set())
         return [f"{path}.{name}" for path, named, own in self.locals for name, _ in named if own and name not in made]
 
     def meet(self, path: str, value: object, facts: CodeFacts, steps: int, *, own: bool) -> None:

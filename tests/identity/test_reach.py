@@ -622,12 +622,19 @@ def test_what_the_caller_has_put_into_a_local_is_told_from_what_the_function_mak
     sets = function_over("def f(x): setattr(LOCAL, x, 1)", LOCAL=local)
     assert reach(sets).brought == ()
     made = Made()
-    assert reach(function_over("def f(x): return LOCAL.client", LOCAL=made)).brought == ()
+    uses = function_over("def f(x): return LOCAL.client", LOCAL=made)
+    assert reach(uses).brought == ()
+    made.user, made.depth = Unusable(), 2
+    assert reach(uses).brought == ("LOCAL.user", "LOCAL.depth")
+    counts = function_over("def f(x): LOCAL.depth += 1; return LOCAL.user", LOCAL=made)
+    assert reach(counts).brought == ("LOCAL.user",)
 
 
 class Made(threading.local):
     def __init__(self) -> None:
-        self.client = 1
+        self.user: object = None
+        self.depth = 1000
+        self.client = Unusable()
 
 
 @pytest.mark.parametrize("callable_", [len, print, int, "a".join, None, 3, Unusable()], ids=repr)
