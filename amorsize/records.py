@@ -50,6 +50,7 @@ class Reach(Record):
         brought: what a `threading.local` holds and the function does not assign: no other thread, and no fresh
             interpreter, has it.
         hashes: whether the user's code calls `hash`, which a fresh interpreter answers otherwise for a text.
+        loggers: those that it writes with to where this program has said: a fresh interpreter does not know where.
         changes: what the function changes in place.
     """
 
@@ -58,6 +59,7 @@ class Reach(Record):
     context: tuple[str, ...] = ()
     brought: tuple[str, ...] = ()
     hashes: bool = False
+    loggers: tuple[str, ...] = ()
     changes: Changes = Changes()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import functools
+import logging
 import os
 import random
 import signal
@@ -335,6 +336,30 @@ def test_who_asks_for_fresh_interpreters_gets_them_and_is_told_of_their_hashes()
     with pytest.warns(AmorsizeWarning, match="hashed calls hash, which gives a text another number"):
         found = hashed.pmap(["a"] * 10, backend="process", start_method="spawn", n_jobs=2)
     assert os.getpid() not in {pid for pid, _ in found}
+
+
+LOG = logging.getLogger("amorsize.test.call")
+
+
+@parallelizable
+def logged(n: int) -> int:
+    burn(n)
+    LOG.info("done")
+    return os.getpid()
+
+
+@pytest.mark.usefixtures("gaining")
+def test_a_function_that_logs_runs_where_handlers_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[logging.LogRecord] = []
+    handler = logging.Handler()
+    monkeypatch.setattr(handler, "emit", heard.append)
+    monkeypatch.setattr(LOG, "handlers", [handler])
+    monkeypatch.setattr(LOG, "propagate", False)
+    monkeypatch.setattr(LOG, "isEnabledFor", lambda level: level >= logging.INFO)
+    assert logged.pmap([20_000] * 300, start_method="spawn") == [os.getpid()] * 300
+    assert len(heard) == 300
+    if capacity(0.0).n_effective >= 2:
+        assert "it logs with LOG, whose handlers are here only" in report(logged).reason
 
 
 COUNT = 0

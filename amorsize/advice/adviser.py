@@ -250,6 +250,8 @@ class Adviser:
         is_asked, refusal = self.options.forces_workers, None
         reached = reach_with(self._func, () if is_asked else sample())
         if backend == "process":
+            if self.options.initializer is not None:  # which is where a worker is told where to log
+                reached = reached.replace(loggers=())
             shared = (None, None) if is_asked else (self._func, reached)
             self._start_method, self._no_fork, refusal = how_to_start(self.options.start_method, *shared)
         elif not is_asked:

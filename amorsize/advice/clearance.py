@@ -70,6 +70,8 @@ def _only_here(reached: Reach) -> str | None:
         return f"it uses {reached.context[0]}, a context variable that has its value here only"
     if _hashes_otherwise(reached):
         return f"it {OTHER_HASHES}"
+    if reached.loggers:
+        return f"it logs with {reached.loggers[0]}, whose handlers are here only: add them in initializer= to have more"
     from amorsize.engine.safety import shallow_interpreters
 
     return _only_in_this_thread(reached) or shallow_interpreters()

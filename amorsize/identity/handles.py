@@ -151,9 +151,10 @@ def of_threads(local: object) -> Named:
 
 
 def constants_given(init: object) -> dict[str, object]:
-    """Return the attributes to which an `__init__` gives a constant; another value is from elsewhere."""
+    """Return the attributes to which an `__init__` gives a constant; another value is from elsewhere. Other functions
+    give none."""
     code = getattr(init, "__code__", None)
-    if not isinstance(code, CODE_TYPE):
+    if not isinstance(code, CODE_TYPE) or code.co_name != "__init__":
         return {}
     import dis
 

@@ -29,6 +29,7 @@ from amorsize.identity.loads import (
     named_in,
     special_methods,
 )
+from amorsize.identity.logs import logs
 from amorsize.identity.origin import library, module_library
 from amorsize.identity.unchanged import while_unchanged
 from amorsize.identity.values import PLAIN
@@ -83,6 +84,7 @@ def _reached(func: object, walk: _Walk) -> Reach:
         context=tuple(walk.context),
         brought=tuple(walk.brought()),
         hashes=func is hash or any(calls_hash(each, code_facts(each.__code__)) for each in walk.functions),
+        loggers=logs(walk.functions, walk.objects),
         changes=changed,
     )
 
@@ -169,13 +171,10 @@ class _Walk:
 
     def brought(self) -> list[str]:
         """List what a `threading.local` of the user's holds that the code does not assign: its caller did so."""
-        made: set[str] = set()
-        for function in self.functions if self.locals else ():
-            facts = code_facts(function.__code__)
-            if "setattr" in facts.names:
-                return []
-            is_init = function.__name__ == "__init__"
-            made |= facts.written - (handles.constants_given(function).keys() if is_init else set())
+        facts = {function: code_facts(function.__code__) for function in self.functions if self.locals}
+        if any("setattr" in each.names for each in facts.values()):
+            return []
+        made = {name for code, each in facts.items() for name in each.written - handles.constants_given(code).keys()}
         return [f"{path}.{name}" for path, named, own in self.locals for name, _ in named if own and name not in made]
 
     def meet(self, path: str, value: object, facts: CodeFacts, steps: int, *, own: bool) -> None:
