@@ -44,11 +44,18 @@ _in_vain: dict[str, list[float]] = {}  # digest of a function -> seconds of each
 
 
 def spawned_crew(adviser: Adviser, n_jobs: int, work: Work, held: Held) -> SpawnedCrew:
-    """Return those who find fresh interpreters for a call that has a plan for so many of them."""
+    """Return those who find fresh interpreters for a call that has a plan for so many of them; warn of what they would
+    log nowhere, if they were asked for in spite of it."""
     if (missed := loaded("amorsize.advice.missed")) is not None:
         missed.are_used()
     from amorsize.engine.spawn.crew import SpawnedCrew
+    from amorsize.identity.reach import reach
 
+    if adviser.options.initializer is None and (loggers := reach(work.func).loggers):
+        adviser.warn(
+            f"{adviser.knowledge.function.name} logs with {loggers[0]}, whose handlers a fresh interpreter does not "
+            "have: add them in initializer="
+        )
     return SpawnedCrew(_errand(adviser, n_jobs, work), held)
 
 

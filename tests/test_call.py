@@ -360,6 +360,10 @@ def test_a_function_that_logs_runs_where_handlers_are(monkeypatch: pytest.Monkey
     assert len(heard) == 300
     if capacity(0.0).n_effective >= 2:
         assert "it logs with LOG, whose handlers are here only" in report(logged).reason
+    with pytest.warns(AmorsizeWarning, match="logs with LOG, whose handlers a fresh interpreter does not have"):
+        assert os.getpid() not in logged.pmap([20_000] * 4, start_method="spawn", isolate=True, n_jobs=2)
+    logged.pmap([20_000] * 4, start_method="spawn", isolate=True, n_jobs=2, initializer=int)
+    assert report(logged).warnings == ()
 
 
 COUNT = 0
