@@ -1,11 +1,12 @@
-"""Find the loggers that code writes with to where this program has said: a fresh interpreter, where nobody has set that
-up, drops what is below a warning, and writes the rest to stderr."""
+"""Find the loggers that code writes with to where no fresh interpreter could be told to: it would drop what is below a
+warning, and write the rest to stderr."""
 
 from __future__ import annotations
 
 import sys
 
 from amorsize.identity.code import code_facts
+from amorsize.loggers import is_told
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def logs(functions: Collection[FunctionType], objects: Iterable[tuple[str, objec
     names = {name for function in functions for name in code_facts(function.__code__).names}
     levels = [level for name, level in _LEVELS.items() if name in names]
     found = _loggers(logging, functions, objects) if levels else ()
-    return tuple(path for path, logger in found if any(map(logger.isEnabledFor, levels)) and _is_heard(logger))
+    return tuple(path for path, logger in found if any(map(logger.isEnabledFor, levels)) and _is_heard(logging, logger))
 
 
 def _loggers(
@@ -49,10 +50,10 @@ def _loggers(
             yield path, value
 
 
-def _is_heard(logger: Any) -> bool:  # Any: as above
-    """Tell whether anything takes what is written with a logger."""
+def _is_heard(logging: Any, logger: Any) -> bool:  # Any: as above
+    """Tell whether anything takes what is written with a logger that has to be here for it."""
     while logger is not None:
-        if any(type(handler).__name__ != "NullHandler" for handler in logger.handlers):
+        if logger.handlers and not is_told(logging, logger):
             return True
         logger = logger.parent if logger.propagate else None
     return False

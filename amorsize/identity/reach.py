@@ -150,8 +150,7 @@ class _Walk:
 
     def _meet_methods(self) -> None:
         """Put into the queue what the code names of all classes met: an object may have come to it from anywhere."""
-        codes = [function.__code__ for function in self.functions if self.kinds]
-        names = sorted({name for code in codes for name in code_facts(code).names})
+        names = sorted({name for each in self.functions if self.kinds for name in code_facts(each.__code__).names})
         for kind in self.kinds.values():
             held = [(name, kind.__dict__[name]) for name in names if name in kind.__dict__]
             self._meet_all(kind.__name__, held, NO_FACTS)

@@ -1,6 +1,6 @@
 """What libraries keep for the whole process or its main thread, and a fresh interpreter would not have: the context of
 `decimal`, how NumPy prints and what it does about errors, how long a field of `csv` may be and which dialects it knows,
-the prefixes of XML's namespaces, for how long sockets wait, the locale.
+the prefixes of XML's namespaces, where `logging` writes what, for how long sockets wait, the locale.
 
 What is as in any new process costs nothing: nobody loads a library in a worker for that.
 """
@@ -8,6 +8,8 @@ What is as in any new process costs nothing: nobody loads a library in a worker 
 from __future__ import annotations
 
 import sys
+
+from amorsize import loggers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -139,6 +141,7 @@ _SETTINGS: tuple[tuple[str, str, Callable[[Any], Any], Callable[[Any, Any], obje
         NEW_FIELD_CHARS,
     ),
     ("_csv", "list_dialects", _dialects, _set_dialects, {}),
+    ("logging", "getLogger", loggers.told, loggers.set_up, {}),
     ("xml.etree.ElementTree", "_namespace_map", lambda xml: dict(xml._namespace_map), _set_prefixes, NEW_PREFIXES),
     (
         "_socket",

@@ -16,6 +16,7 @@ from amorsize.engine import alive, said
 from amorsize.engine.child import handled_for_all, leave_to_caller
 from amorsize.engine.spawn import settings
 from amorsize.engine.spawn.names import Importing
+from amorsize.loggers import close_files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -149,6 +150,19 @@ def _leave_to_caller(handled: list[int]) -> None:
         signal.signal(number, leave_to_caller if number in handled else signal.SIG_DFL)
     if changed and sys.platform != "win32":
         signal.pthread_sigmask(signal.SIG_UNBLOCK, changed)
+
+
+def put_right(surroundings: Surroundings | None) -> None:
+    """Set anew what the import of a user's module may have set otherwise: settings of libraries."""
+    if surroundings is not None:
+        settings.take_over(surroundings[-1])
+
+
+def let_go(surroundings: Surroundings | None) -> None:
+    """Hold no log file, and no directory to which there is a way back."""
+    close_files()
+    if surroundings is None or surroundings[2] is not None:
+        enter(os.path.abspath(os.sep))
 
 
 def enter(directory: str | None) -> None:

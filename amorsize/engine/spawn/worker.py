@@ -20,7 +20,7 @@ from amorsize.engine.message import AGAIN, READY, REFUSED, REST, SETUP, TASK, UN
 from amorsize.engine.native import limit
 from amorsize.engine.spawn.names import Importing, found
 from amorsize.engine.spawn.stale import FINAL, Foreign, Stale, lines_of
-from amorsize.engine.spawn.surroundings import enter, take_over
+from amorsize.engine.spawn.surroundings import enter, let_go, put_right, take_over
 from amorsize.inline import Work
 
 TYPE_CHECKING = False
@@ -150,8 +150,7 @@ class Worker:
         """Hold no directory to which there is a way back, and end when nothing is heard for a while."""
         self._lingers = self.link.at_end = False
         save_coverage()  # who asks for it may do so before this worker ends, as pytest-cov does
-        if self._around is None or self._around[2] is not None:
-            enter(os.path.abspath(os.sep))
+        let_go(self._around)
         self.link.end.settimeout(self._idle_s)
 
     def _rebuilt(self, load: Callable[[bytes], Any], content: bytes, digest: object, foreign: Any) -> Work:
@@ -169,6 +168,7 @@ class Worker:
             raise Stale(f"{type(error).__name__}: {error}", lines_of(error)) from error
         if differs:
             raise Stale("its module, or what it uses, has changed since the caller loaded it", "")
+        put_right(self._around)
         if guard is not None:
             guard.prepare()
         changed = None if foreign is None else found(foreign[0])(foreign[1])
