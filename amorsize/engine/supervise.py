@@ -108,7 +108,7 @@ class Crew:
                 self._opened.append(self._lifeline)
                 self._counter = open_counter()
                 self._opened.append(self._counter)
-        except OSError as error:
+        except (ImportError, OSError) as error:  # with no descriptor left, a module cannot be loaded, either
             self.job.shortage = f"no worker could be started: {error}"
             return False
         self._counter.take(len(self.job.collector.head))

@@ -139,9 +139,10 @@ def test_any_number_of_free_descriptors_gives_the_right_answer(told: list[str]) 
     assert n_told > 0
 
 
-@pytest.mark.parametrize("n_free", [1, 2, 3, 5, 6])
+@pytest.mark.parametrize("n_free", [1, 2, 3, 4, 5, 6])
+@pytest.mark.parametrize("options", [{}, {"backend": "process", "n_jobs": 2}])
 def test_a_first_call_with_hardly_a_free_descriptor_gives_the_right_answer(
-    n_free: int, fresh_python: Callable[..., str]
+    options: dict[str, object], n_free: int, fresh_python: Callable[..., str]
 ) -> None:
     source = f"""
 import os, resource
@@ -154,7 +155,7 @@ try:
 except OSError:
     for _ in range({n_free}):
         os.close(taken.pop())
-found = pmap(lambda item: item + 0 * sum(range(10_000)), range(300))
+found = pmap(lambda item: item + 0 * sum(range(10_000)), range(300), **{options})
 for fd in taken:
     os.close(fd)
 print(found == list(range(300)))
