@@ -521,6 +521,24 @@ def test_a_warning_that_is_an_error_comes_with_the_results(monkeypatch: pytest.M
     assert vars(caught.value)["finished"] == {x: x for x in range(300)}
 
 
+@pytest.mark.needs_fork
+@pytest.mark.filterwarnings("ignore:.*no room for it:amorsize.AmorsizeWarning")
+def test_a_run_without_the_planned_workers_says_so_and_is_not_held_against_its_prediction(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail() -> int:
+        raise OSError("no room for it")
+
+    squared = parallelizable(backend="process", n_jobs=2)(lambda n: n * n)
+    for _ in range(2):  # the first one is predicted from nothing
+        squared.pmap(range(300))
+    assert report(squared).predicted_s is not None
+    monkeypatch.setattr(os, "fork", fail)
+    assert squared.pmap(range(300)) == [n * n for n in range(300)]
+    assert "no room for it" in report(squared).reason
+    assert report(squared).predicted_s is None
+
+
 def test_ctrl_c_while_a_list_is_planned_keeps_what_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(call: Call, n_left: int, results: list[object], *_: object, **__: object) -> None:
         if results:

@@ -53,10 +53,11 @@ def report_of(
     if crowding is not None:
         adviser.profile = adviser.profile.replace(crowding=crowding)
     plan, now_s = (jobs[-1].plan if jobs else adviser.plan), perf_counter()
-    reasons = [plan.reason, *(job.retreat for job in jobs if job.retreat is not None)]
+    shortages = [job.shortage for job in jobs if job.shortage is not None]
+    reasons = [plan.reason, *shortages, *(job.retreat for job in jobs if job.retreat is not None)]
     if not jobs and plan.reason == NOTHING_KNOWN:
         reasons.append(f"over after {span(now_s - began_s)}: too little to gain for workers to be considered")
-    is_one_run = adviser.n_chosen_for is not None and len(jobs) <= 1 and not is_lazy
+    is_one_run = adviser.n_chosen_for is not None and len(jobs) <= 1 and not is_lazy and not shortages
     predicted_s = plan.predicted_s if is_one_run else None
     report = RunReport(
         function=adviser.knowledge.function.name,
