@@ -16,20 +16,23 @@ if TYPE_CHECKING:
     # where to, encoding of a file, level, and of a formatter the format, that of dates, and the style
     Handled: TypeAlias = tuple[str, str | None, int, tuple[str, str | None, str] | None]
     # level, whether it propagates (or, of the root, up to which level all are off), whether it is off, handlers
-    Told: TypeAlias = tuple[int, int, bool, list[Handled]] | None
+    Told: TypeAlias = tuple[int, int, bool, list[Handled]]
 
 STREAMS = ("stdout", "stderr", "__stdout__", "__stderr__")
 NEW: Told = (0, True, False, [])
 NEW_ROOT: Told = (30, 0, False, [])
 
 
+_set: set[str] = set()  # names of the loggers that were set up as described
+
+
 def told(logging: Any) -> dict[str, Told]:
-    """Return what is not as in a new process, by the loggers' names; None for what cannot be described."""
+    """Return what is not as in a new process and can be described, by the loggers' names."""
     found = {"": _told(logging, logging.root, logging.root.manager.disable)}
     for name, logger in dict(logging.root.manager.loggerDict).items():
         if isinstance(logger, logging.Logger) and not _is_new(logger):
             found[name] = _told(logging, logger, logger.propagate)
-    return {name: facts for name, facts in found.items() if facts != (NEW if name else NEW_ROOT)}
+    return {name: facts for name, facts in found.items() if facts is not None and facts != (NEW if name else NEW_ROOT)}
 
 
 def is_told(logging: Any, logger: Logger) -> bool:
@@ -38,11 +41,13 @@ def is_told(logging: Any, logger: Logger) -> bool:
 
 
 def set_up(logging: Any, wanted: dict[str, Told]) -> None:
-    """Set `logging` up as described."""
-    here = told(logging)
-    for name in {**here, **wanted}:
+    """Set `logging` up as described, and as in a new process what was described before; leave the rest alone."""
+    here, names = told(logging), _set | wanted.keys()
+    _set.clear()
+    _set.update(wanted)
+    for name in names:
         facts = wanted.get(name, NEW if name else NEW_ROOT)
-        if facts is None or facts == here.get(name):
+        if facts == here.get(name):
             continue
         logger = logging.getLogger(name)
         level, further, logger.disabled, handlers = facts
@@ -77,7 +82,7 @@ def _is_described(logging: Any, handler: object) -> bool:
     return type(handler) is logging.StreamHandler or type(handler) is logging.FileHandler
 
 
-def _told(logging: Any, logger: Logger, further: int) -> Told:
+def _told(logging: Any, logger: Logger, further: int) -> Told | None:
     described = [_handled(logging, each) for each in logger.handlers if type(each) is not logging.NullHandler]
     handlers = [each for each in described if each is not None]
     if logger.filters or len(handlers) < len(described):

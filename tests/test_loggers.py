@@ -24,14 +24,19 @@ LOG = logging.getLogger("amorsize.test.loggers")
 def _restored() -> Iterator[None]:
     level = logging.root.level
     yield
+    begin()
     set_up(logging, {})
     logging.root.setLevel(level)
 
 
 def begin() -> None:
     """Have `logging` be as in a new process, without pytest's handlers, which come when a test begins."""
-    logging.root.handlers[:] = LOG.handlers[:] = []
+    loggers.close_files()
+    for logger in (logging.root, LOG):
+        logger.handlers[:] = []
     logging.root.setLevel(logging.WARNING)
+    LOG.propagate = True
+    logging.disable(logging.NOTSET)
 
 
 pytestmark = pytest.mark.usefixtures("_restored")
@@ -61,14 +66,16 @@ def test_what_is_told_sets_up_the_same(tmp_path: Path) -> None:
     logging.disable(5)
     described = ours()
     assert list(described) == ["", LOG.name]
-    set_up(logging, {})
-    assert (ours(), LOG.handlers, logging.root.handlers) == ({}, [], [])
+    begin()
+    assert ours() == {}
     set_up(logging, described)
     assert ours() == described
     logging.root.debug("caf\u00e9")
     loggers.close_files()
     logging.root.debug("again")  # which opens it anew
     assert file.read_text(encoding="utf-8") == "root: caf\u00e9\nroot: again\n"
+    set_up(logging, {})
+    assert (ours(), LOG.handlers, logging.root.handlers) == ({}, [], [])
 
 
 def filtered(thing: Any) -> Any:
@@ -100,8 +107,8 @@ def test_a_logger_with_what_cannot_be_described_is_left_as_it_is(handler: loggin
     LOG.addHandler(handler)
     try:
         assert not is_told(logging, LOG)
-        assert ours() == {LOG.name: None}
-        set_up(logging, ours())
+        assert ours() == {}
+        set_up(logging, {})
         assert LOG.handlers == [handler]
     finally:
         LOG.removeHandler(handler)
