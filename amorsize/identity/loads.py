@@ -71,6 +71,15 @@ def calls_hash(function: FunctionType, facts: CodeFacts) -> bool:
     return is_named and function.__name__ != "__hash__"
 
 
+def loggers_of(functions: list[FunctionType], objects: Iterable[tuple[str, object, object]]) -> tuple[str, ...]:
+    """Return what `logs` finds; where `logging` is not loaded, nothing is loaded to find that nothing logs."""
+    if "logging" not in sys.modules:
+        return ()
+    from amorsize.identity.logs import logs
+
+    return logs(functions, objects)
+
+
 def special_methods(kind: type) -> Named:
     """List the `__dunder__` methods of one class, its bases apart: operators and calls reach them without a name."""
     found = [(name, value) for name, value in kind.__dict__.items() if name[:2] == "__" and name not in _IDLE]

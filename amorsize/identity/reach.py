@@ -26,10 +26,10 @@ from amorsize.identity.loads import (
     instance_attributes,
     is_class,
     kinds_of,
+    loggers_of,
     named_in,
     special_methods,
 )
-from amorsize.identity.logs import logs
 from amorsize.identity.origin import library, module_library
 from amorsize.identity.unchanged import while_unchanged
 from amorsize.identity.values import PLAIN
@@ -84,7 +84,7 @@ def _reached(func: object, walk: _Walk) -> Reach:
         context=tuple(walk.context),
         brought=tuple(walk.brought()),
         hashes=func is hash or any(calls_hash(each, code_facts(each.__code__)) for each in walk.functions),
-        loggers=logs(walk.functions, walk.objects),
+        loggers=loggers_of(walk.functions, walk.objects),
         changes=changed,
     )
 
