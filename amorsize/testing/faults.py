@@ -12,7 +12,7 @@ import threading
 from time import sleep
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from amorsize.testing.items import WAIT_S
+from amorsize.testing.items import WAKE_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -229,4 +229,4 @@ def waits_for_the_next(gate: Gate, item: int) -> int:
 def waits_for_ever(announce: Callable[[], None]) -> NoReturn:
     announce()
     while True:
-        sleep(WAIT_S)
+        sleep(WAKE_S)  # a signal that comes between two steps of Python code and the sleep waits for its end
