@@ -22,7 +22,6 @@ STREAMS = ("stdout", "stderr", "__stdout__", "__stderr__")
 NEW: Told = (0, True, False, [])
 NEW_ROOT: Told = (30, 0, False, [])
 
-
 _set: set[str] = set()  # names of the loggers that were set up as described
 
 

@@ -30,15 +30,8 @@ NEW_PRINTING = {
 NEW_FIELD_CHARS = 131_072
 NEW_DIALECTS = frozenset(("excel", "excel-tab", "unix"))
 FIELDS = (
-    "delimiter",
-    "doublequote",
-    "escapechar",
-    "lineterminator",
-    "quotechar",
-    "quoting",
-    "skipinitialspace",
-    "strict",
-)
+    "delimiter", "doublequote", "escapechar", "lineterminator", "quotechar", "quoting", "skipinitialspace", "strict",
+)  # fmt: skip
 NEW_PREFIXES = {
     "http://www.w3.org/XML/1998/namespace": "xml",
     "http://www.w3.org/1999/xhtml": "html",
