@@ -229,9 +229,8 @@ def _read(path: str) -> bytes:
 
 
 def _unsafe_modules() -> str | None:
-    for name, why in FORK_UNSAFE.items():
-        if name in sys.modules:
-            return f"{name} is loaded: {why}"
+    for name in FORK_UNSAFE.keys() & sys.modules.keys():
+        return f"{name} is loaded: {FORK_UNSAFE[name]}"
     torch = sys.modules.get("torch.cuda")
     if torch is not None and torch.is_initialized():
         return "torch has a CUDA context, which does not survive a fork"

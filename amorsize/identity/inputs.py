@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from _operator import is_  # `operator` itself takes 0.4 ms
+from itertools import repeat
+
 from amorsize.records import InputClass
 
 TYPE_CHECKING = False
@@ -37,7 +40,7 @@ def input_class(sample: Sequence[object]) -> InputClass:
         >>> input_class([1000, 3000]).label
         'int[2^11]'
     """
-    if sample and all(type(item) is int for item in sample):  # as below, for 2 us instead of 10
+    if sample and all(map(is_, map(type, sample), repeat(int))):  # as below, for 1 us instead of 10
         return _of_ints(max(map(abs, sample)))  # type: ignore[arg-type]
     names = {_name_of_item(item) for item in sample}
     if len(names) != 1:

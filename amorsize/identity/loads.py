@@ -134,6 +134,8 @@ def _slot_values(instance: object, base: type) -> Named:
 
 def kinds_of(items: Iterable[object]) -> list[type]:
     """List the user's classes of items, of what stands in those that are tuples or lists, and of what they hold."""
+    if PLAIN.issuperset(map(type, items)):
+        return []
     rows = [item[:_MAX_FIELDS] if type(item) is tuple or type(item) is list else (item,) for item in items]
     parts = [part for row in rows for part in row if type(part) not in PLAIN]
     parts += [held for part in parts for held in _held_by(part)]

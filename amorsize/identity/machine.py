@@ -27,6 +27,10 @@ _BELIEVED_S = 1.0
 # that time a program touches 10 MB at most, which make a fork 0.3 ms longer than expected.
 _RESIDENT_BELIEVED_S = 1e-3
 
+# Bytes of resident memory that make no difference: 0.016 ms of a fork. With each page told apart, hardly any call would
+# find the plan that the one before was given.
+_RESIDENT_STEP = 1 << 20
+
 # What tells one CPU from another in /proc/cpuinfo, on x86 and on ARM. Clock and microcode are left out: they change.
 _CPU_FIELDS = (
     "vendor_id", "cpu family", "model", "model name", "flags",
@@ -190,8 +194,8 @@ def available_bytes(meminfo: str) -> int | None:
 
 
 def resident_bytes(proc: str) -> int | None:
-    """Return the resident memory of this process."""
+    """Return the resident memory of this process, rounded down to what makes a difference to a fork."""
     fields = (read_text(f"{proc}/self/statm") or "").split()
     if len(fields) < 2 or sys.platform == "win32":
         return None
-    return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
+    return int(fields[1]) * os.sysconf("SC_PAGE_SIZE") // _RESIDENT_STEP * _RESIDENT_STEP

@@ -96,7 +96,7 @@ def shared_by(items: Iterable[object]) -> str | None:
     Takes 0.3 us for a number, 1 us for a tuple of them, 10 us for an array or a small object.
     """
     met: dict[int, str] = {}
-    for item in items:
+    for item in () if PLAIN.issuperset(map(type, items)) else items:
         found = {} if _is_plain(item) else _ItemWalk(item, "item").handles
         for handle in found:
             if handle in met:
