@@ -84,13 +84,17 @@ def _together(call: Call, plan: Plan, work: Work, results: list[object]) -> bool
 
 
 def _warn_of(adviser: Adviser, job: Job, error: BaseException | None = None) -> None:
-    """Say what else went wrong, beside what an item raised."""
+    """Say what else went wrong, beside what an item raised; learn from the death of a worker."""
     from amorsize.engine.collect import add_note
 
     for trouble in filter(None, (job.shortage, job.left_behind, job.unsaid)):
         if error is not None:
             add_note(error, f"amorsize: {trouble}")
         adviser.warn(trouble, beside=error)
+    if error is not None:
+        from amorsize.advice.lesson import learn_death
+
+        learn_death(adviser, job, error)
 
 
 def _limited(job: Job, run: Run, n_threads: int | None) -> bool:

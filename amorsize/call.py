@@ -46,9 +46,11 @@ def stream(
     keep: "Callable[[RunReport], None]",
 ) -> "Stream":
     """Return an iterator over the results; nothing is run and no item pulled before the first is asked for."""
+    from amorsize.footprint import begin
     from amorsize.stream import stream_of
 
     check_iterables(iterables)
+    begin()
     refuse_hidden(func)
     return stream_of(Call(func, given, Timings(), perf_counter()), iterables, ordered=ordered, keep=keep)
 

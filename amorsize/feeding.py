@@ -151,14 +151,16 @@ def _is_refused(call: Call, feed: Feed, sink: Sink, results: list[object]) -> bo
 
 def _end(call: Call, feed: Feed, sink: Sink, source: Source, results: list[object]) -> None:
     """Raise the failure, if there was one, with what is known about it and the finished results on it; else warn."""
-    from amorsize.engine.collect import name_iterable
-
     error = sink.error
     if error is None:
         _warn_of(call, feed, sink)
         return
+    from amorsize.advice.lesson import learn_death
+    from amorsize.engine.collect import name_iterable
+
     if error is source.error:
         name_iterable(error, source.n_taken)
+    learn_death(call.known_adviser, feed, error)
     _attach_finished(error, sink, results)
     raise Raised(error) if isinstance(error, StopIteration) else error
 

@@ -7,6 +7,7 @@ longer, or was told how to run, is a `Call`, which takes over with the results s
 import sys
 from time import perf_counter
 
+from amorsize.footprint import begin
 from amorsize.inline import FEW, FIRST_LOOK_S, Timings, Work, advance, check_iterables, columns_of, refuse_hidden
 
 # Loaded before there are results: what a module makes has the garbage collector go through a long new list.
@@ -49,6 +50,7 @@ def run(
     work = None if columns is None else Work(func, columns, star=star)
     results: "list[object]" = []
     timings, size = Timings(), 1
+    begin()
     looks_now = work is not None and _looks_ahead(work)
     if work is not None and not looks_now and not any(given) and _is_plain():
         size, looks_now = _alone(work, results, timings), True

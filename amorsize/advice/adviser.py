@@ -9,7 +9,7 @@ from __future__ import annotations
 from math import sqrt
 from time import perf_counter, time
 
-from amorsize.advice.clearance import how_to_start, n_waiting, no_threads, objection, prices, sends_items, unlike
+from amorsize.advice.clearance import how_to_start, n_waiting, needs, no_threads, objection, prices, sends_items, unlike
 from amorsize.advice.plans import alone_first_s, pause_s, plan_for
 from amorsize.advice.shares import CpuShare, may_be_native
 from amorsize.calibration.front import is_expected
@@ -52,7 +52,6 @@ class Adviser:
         asked: what it follows from; of a stream's, the first one. Nothing before a plan was chosen.
         chosen_at_s: when it was chosen, on the clock of `perf_counter`.
         n_chosen_for: for how many items; None for an unknown number.
-        rss_bytes: resident memory then.
         warnings: what was warned of.
         pause_s: for how long the caller is to compute alone before it asks again.
         wants_ticker: whether the caller is to run a ticker beside its next items.
@@ -77,7 +76,6 @@ class Adviser:
         self.chosen_at_s = perf_counter()
         self.n_chosen_for: int | None = None
         self._n_ahead = 0
-        self.rss_bytes: int | None = None
         self.warnings: list[str] = []
         self.stays: str | None = "AMORSIZE_DISABLE is set" if options.disabled else None
         self.plan: Plan | None = None
@@ -112,7 +110,8 @@ class Adviser:
         """
         began_s, self._feeds, self._n_ahead = perf_counter(), feeds, n_ahead
         self._cpu_share.look(timings)
-        self._shown = {**unlike(results, self.knowledge.profile, self.knowledge.costs), **self._shown}
+        known, costs = self.knowledge.profile, self.knowledge.costs
+        self._shown = {**unlike(results, known, costs), **self._shown, **needs(timings, known)}
         plan = self._plan(n_left, timings)
         while plan.is_parallel and plan.backend not in self._cleared:
             if not is_forecast and self._awaits_result(plan, results):
@@ -163,13 +162,13 @@ class Adviser:
 
     def _plan(self, n_left: int | None, timings: Timings, computed_s: float = 0.0, **supposed: float) -> Plan:
         room = capacity(perf_counter(), forks=self._start_method == "fork")
-        self.rss_bytes = room.rss_bytes
         seen = self.seen(timings)
         self._is_expected = is_expected(self.knowledge.profile, seen)
         self.profile = self.knowledge.profile.learn(seen.without_items() if self._is_expected else seen)
         profile = self.profile.replace(**supposed) if supposed else self.profile
-        own = self.stays, self._feeds, self._start_method, self._no_processes, self._no_threads
+        refusals, guesses = (self._no_processes, self._no_threads), "worker_bytes" in self._shown
         waiting = n_waiting(self._start_method, self.knowledge.function.name, self._func, self.profile)
+        own = self.stays, self._feeds, self._start_method, *refusals, guesses
         told: Told = (n_left, timings.total_s + computed_s, self._n_ahead, waiting, *own)
         asked = (profile, self.knowledge.costs, room, self.options), told
         if not (supposed or computed_s):
@@ -272,8 +271,7 @@ class Adviser:
     def _price(self, n_left: int | None, results: Sequence[object], sample: Sample) -> str | None:
         """Send some real results, and items where they travel too, on trial; return why they cannot be sent."""
         sent = sample if sends_items(self._start_method, n_left) else None
-        may_fail = self.options.on_error == "return"
-        price, refusal = prices(results, sent, self.profile.send_s or 0.0, may_fail=may_fail)
+        price, refusal = prices(results, sent, self.profile.send_s or 0.0, may_fail=self.options.on_error == "return")
         self._shown.update(price)
         return refusal
 

@@ -1,4 +1,4 @@
-"""Whether what a function shares, and what it returns, lets other processes or threads join in."""
+"""Whether what a function shares, returns and needs lets other processes or threads join in."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from amorsize.advice.shares import may_be_native
 from amorsize.calibration.sending import is_alike, price_of
 from amorsize.clocks import loaded, n_resting
 from amorsize.identity.code import CODE_TYPE, code_facts
+from amorsize.planning.limits import WORKER_BYTES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from amorsize.calibration.costs import Costs
     from amorsize.calibration.profile import Profile
+    from amorsize.inline import Timings
     from amorsize.records import Reach
 
 SENT_ON_TRIAL = 64
@@ -22,6 +24,9 @@ SENT_ON_TRIAL = 64
 
 TRIAL_BYTES = 1 << 20
 """Of large results as many as fit into this: about 1 ms of work."""
+
+HEAVY_FROM_S = 0.01
+"""Seconds of an item from which on it may need memory that matters: to touch fresh memory takes 0.25 s a GB."""
 
 MOST_UNSENDABLE = 256
 """Functions of which it is remembered that they cannot be sent; what is forgotten is found out once more."""
@@ -225,6 +230,17 @@ def unlike(results: Sequence[object], known: Profile, costs: Costs) -> dict[str,
     if is_alike(n_bytes, known.result_bytes):
         return {}
     return {"result_bytes": n_bytes, "send_s": price_of(n_bytes, costs)}
+
+
+def needs(timings: Timings, known: Profile) -> dict[str, float]:
+    """Return the memory that one more worker takes, going by the items that the caller has run, where no worker has
+    told and they were long enough to need any that matters; else nothing."""
+    if known.worker_bytes is not None or (timings.mean_s or 0.0) < HEAVY_FROM_S:
+        return {}
+    from amorsize import footprint
+
+    risen_bytes = footprint.risen()
+    return {} if risen_bytes is None else {"worker_bytes": float(WORKER_BYTES + risen_bytes)}
 
 
 def prices(

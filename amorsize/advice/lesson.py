@@ -12,6 +12,8 @@ from amorsize.calibration.profile import Profile
 from amorsize.calibration.runs import TELLING_S, Run
 from amorsize.calibration.sending import believed_sending
 from amorsize.engine.held import Held
+from amorsize.errors import WorkerDied
+from amorsize.planning.limits import WORKER_BYTES
 from amorsize.planning.model import WARM_S
 from amorsize.planning.planner import NOTHING_KNOWN
 from amorsize.planning.streams import believed_length
@@ -80,18 +82,23 @@ def report_of(
 
 def _taught(report: RunReport, adviser: Adviser, learn: Callable[[], None]) -> RunReport:
     """Keep what a call has taught; return its report, with what stood in the way."""
-    with Held():  # what a signal's handler raises is no error of ours
-        try:
-            learn()
-            complaint = adviser.knowledge.complaint
-        except Exception:  # the results are there, and nobody is to lose them for it
-            from traceback import format_exc
-
-            complaint = f"nothing was learned from this call; please report why: {format_exc()}"
+    complaint = _complaint(adviser, learn)
     if complaint is None:
         return report
     adviser.warn(complaint)
     return report.replace(warnings=tuple(adviser.warnings))
+
+
+def _complaint(adviser: Adviser, learn: Callable[[], None]) -> str | None:
+    """Keep something, and return what stood in the way, in words."""
+    with Held():  # what a signal's handler raises is no error of ours
+        try:
+            learn()
+            return adviser.knowledge.complaint
+        except Exception:  # the results are there, and nobody is to lose them for it
+            from traceback import format_exc
+
+            return f"nothing was learned from this call; please report why: {format_exc()}"
 
 
 def _seen_crowding(timings: Timings, jobs: Sequence[Outcome]) -> float | None:
@@ -140,6 +147,8 @@ def _learn(
     for job in jobs:
         if job.retreat is None:
             seen = seen.merge(seen_by_workers(job, adviser.profile, time()))
+    if (needed := _needed_bytes(adviser, jobs)) is not None:
+        seen = seen.replace(worker_bytes=needed)
     taken = [(job.taken.n_items, job.taken.n_messages, job.taken.seconds) for job in jobs]
     send_s = believed_sending(adviser.profile, costs, taken)
     if send_s != seen.send_s:
@@ -158,6 +167,37 @@ def _learn(
     adviser.knowledge.learn(seen if run is None else seen.ran(run), costs, report.measured_s)
 
 
+def _needed_bytes(adviser: Adviser, jobs: Sequence[Outcome]) -> float | None:
+    """Return what one more worker is believed to need; None where nobody has looked. Forked ones share what the caller
+    held when they began.
+
+    What is more than was known is believed at once; of what is less, half: the heavy items may come again.
+    """
+    found: list[float] = []
+    for job in jobs:
+        if job.heaviest_bytes is not None:
+            shared = adviser.asked[0][2].rss_bytes or 0 if job.plan.start_method == "fork" else WORKER_BYTES
+            found.append(WORKER_BYTES + max(0, job.heaviest_bytes - shared))
+    if not found:
+        return None
+    needed, known = max(found), adviser.knowledge.profile.worker_bytes
+    return needed if known is None else max(needed, (needed + known) / 2)
+
+
+def learn_death(adviser: Adviser, job: Outcome, error: BaseException) -> None:
+    """Keep what workers have needed of which one has died: it may have been for lack of memory, and the next call
+    should not end like this."""
+    if not isinstance(error, WorkerDied):
+        return
+    needed, seen = _needed_bytes(adviser, [job]), seen_by_workers(job, adviser.profile, time())
+    if needed is None or not seen.is_known:
+        return
+    knowledge, seen = adviser.knowledge, seen.replace(worker_bytes=needed)
+    complaint = _complaint(adviser, lambda: knowledge.learn(seen, knowledge.costs, 0.0))
+    if complaint is not None:
+        adviser.warn(complaint, beside=error)
+
+
 def _seen_costs(adviser: Adviser, jobs: Sequence[Outcome]) -> Costs:
     """Return what starting workers costs, after those of this call."""
     costs = adviser.knowledge.costs
@@ -165,7 +205,7 @@ def _seen_costs(adviser: Adviser, jobs: Sequence[Outcome]) -> Costs:
         if job.retreat is not None:
             continue
         if job.plan.start_method == "fork":
-            costs = costs.started(job.n_started, adviser.rss_bytes, job.start_s)
+            costs = costs.started(job.n_started, adviser.asked[0][2].rss_bytes, job.start_s)
         elif job.first_s is not None and job.first_s > WARM_S and _had_to_launch(adviser, job.plan):
             costs = costs.spawned(job.first_s)
         elif job.plan.backend == "thread" and _starts_undisturbed(job, costs):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from amorsize.records import Capacity, Plan
 
     Known = tuple[Profile, Costs, Capacity, Options]
-    Told = tuple[int | None, float, int, tuple[int, int], str | None, bool, str, str | None, str | None]
+    Told = tuple[int | None, float, int, tuple[int, int], str | None, bool, str, str | None, str | None, bool]
 
 MOST_PLANS = 64
 """Plans kept for who asks again, at 2 KB. Short calls that teach nothing find theirs, for 1 us instead of 25; other
@@ -67,7 +67,7 @@ def native_threads_of(known: Known, n_jobs: int) -> int | None:
 
 def _new_plan(known: Known, told: Told) -> Plan:
     profile, costs, room, asked = known
-    n_left, elapsed_s, n_ahead, n_ready, stays, feeds, start_method, no_processes, no_threads = told
+    n_left, elapsed_s, n_ahead, n_ready, stays, feeds, start_method, no_processes, no_threads, guesses = told
     limits = Limits(
         n_jobs=asked.jobs_asked(room.n_cores),
         n_jobs_ceiling=asked.jobs_ceiling(room.n_cores, room.quota_cores),
@@ -82,6 +82,7 @@ def _new_plan(known: Known, told: Told) -> Plan:
         n_resting=n_ready[1],
         no_processes=no_processes,
         no_threads=no_threads,
+        guesses_memory=guesses,
         n_threads_ceiling=asked.threads_ceiling(room.n_cores, MOST_THREADS),
         has_gil=HAS_GIL,
     )

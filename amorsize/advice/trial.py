@@ -15,13 +15,14 @@ from statistics import median
 from time import perf_counter, process_time, time
 from typing import TypeVar
 
+from amorsize import footprint
 from amorsize.advice.shares import queued_s
 from amorsize.calibration.profile import Profile
 from amorsize.engine import pools
 from amorsize.engine.collect import attach, name_item
 from amorsize.engine.failure import culprit
-from amorsize.identity.cgroup import read_text
 from amorsize.inline import TELLING_S
+from amorsize.planning.limits import WORKER_BYTES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,10 +30,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 X = TypeVar("X")
-
-WORKER_BYTES = 16 << 20
-"""Memory of a worker apart from what items take: 4 MB when forked from a small program, 30 MB for a new interpreter
-with NumPy. Only where memory is about to run out does it matter."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,12 +80,12 @@ def try_items(func: Callable[[X], object], sample: dict[int, X]) -> Trial:
     Raises:
         BaseException: what the function raises, with a note that names the item.
     """
-    held_bytes, highest_bytes = _memory()
+    held_bytes, highest_bytes = footprint.of() or (0, 0)
     cpu_began, queued_before_s = process_time(), queued_s() or 0.0
     batches, results = _run(func, sample)
     cpu_s, wall_s = process_time() - cpu_began, sum([seconds for _, seconds in batches])
     had_core_s = max(wall_s - ((queued_s() or 0.0) - queued_before_s), cpu_s)  # a busy machine is no waiting
-    _, reached_bytes = _memory()
+    _, reached_bytes = footprint.of() or (0, 0)
     peak_bytes = reached_bytes - held_bytes if reached_bytes > highest_bytes else None
     profile = Profile.of(batches, time()).replace(
         cpu_share=cpu_s / had_core_s if wall_s >= TELLING_S else None,
@@ -127,13 +124,6 @@ def _run(func: Callable[[X], object], sample: dict[int, X]) -> tuple[list[tuple[
             raise
         batches.append((1, perf_counter() - began))
     return batches, results
-
-
-def _memory() -> tuple[int, int]:
-    """Return the resident bytes of this process, and the most it ever had; zeros where the system does not tell."""
-    found = dict(line.split(":", 1) for line in (read_text("/proc/self/status") or "").splitlines() if ":" in line)
-    held, highest = (found.get(name, "0 kB").split()[0] for name in ("VmRSS", "VmHWM"))
-    return int(held) * 1024, int(highest) * 1024
 
 
 def _send(what: str, values: dict[int, Any]) -> tuple[float, float]:

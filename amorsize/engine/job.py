@@ -87,6 +87,8 @@ class Outcome:
         shortage: why not all workers could be started, in words; None where they could.
         retreat: the reason for giving the workers up on the way; None where they stayed.
         cpu_timings: the same ranges in CPU time, where threads ran them: they may have waited for one another.
+        heaviest_bytes: the most memory that a worker process was seen to hold, all that it shares with the caller
+            included; None where nobody looked.
         cores_used: CPU seconds a second that the threads' items took, start and end included.
     """
 
@@ -99,6 +101,7 @@ class Outcome:
         self.first_s: float | None = None
         self.shortage: str | None = None
         self.retreat: str | None = None
+        self.heaviest_bytes: int | None = None
         self.cpu_timings: Timings | None = None
         self.cores_used: float | None = None
 

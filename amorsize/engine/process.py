@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
+from amorsize import footprint
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
@@ -89,6 +91,11 @@ class Process:
         except OSError:  # it has been reaped: the last reading stands; a system without such clocks never gave one
             self._cpu_s = self._cpu_s or None
         return self._cpu_s
+
+    def highest_bytes(self) -> int | None:
+        """Return the most memory that it has held so far; None where the system does not tell, or it has ended."""
+        found = footprint.of(self.pid) if self._status is None else None
+        return found and found[1]
 
     def descriptors(self) -> list[int]:
         """Return all that are open for it here: what a sibling must close."""

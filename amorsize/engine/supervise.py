@@ -102,8 +102,7 @@ class Crew:
         """Make what all share; return False where the system has no room for it."""
         try:
             with self._held, Spare():
-                cells = mmap.mmap(-1, self.job.plan.n_jobs * CELLS_PER_WORKER * 8)  # given back with its last view
-                self._cells = memoryview(cells).cast("q")
+                self._cells = memoryview(mmap.mmap(-1, self.job.plan.n_jobs * CELLS_PER_WORKER * 8)).cast("q")
                 self._lifeline = Lifeline()
                 self._opened.append(self._lifeline)
                 self._counter = open_counter()
@@ -278,11 +277,12 @@ class Crew:
             return
         if self.job.progress is not None and self.job.collector.error is None:
             self.job.progress(self.job.collector.n_done, self._n_items)
+        alive = set(self._by_fd.values())
+        self.job.heaviest_bytes = self._watch.heaviest_bytes(alive)
         if self._rest_from is not None or not self.job.caller_may_run:  # there is nothing to go back to
             return
-        cpu_s = [worker.cpu_s for worker in self.workers]
-        n_alive, n_done = len(set(self._by_fd.values())), self.job.collector.n_done
-        plan = self.job.decide(self._watch.evidence(cpu_s, self._n_items - n_done, n_done, n_alive))
+        cpu_s, n_done = [worker.cpu_s for worker in self.workers], self.job.collector.n_done
+        plan = self.job.decide(self._watch.evidence(cpu_s, self._n_items - n_done, n_done, len(alive)))
         if plan is not None and not plan.is_parallel:
             self.job.retreat = plan.reason
             self._stop_feeding()
@@ -295,6 +295,6 @@ class Crew:
                 worker.kill()  # all at once, before the first is waited for
             for worker in self.workers:
                 worker.close()
-            self._cells.release()
+            self._cells.release()  # and with their last view their memory
             while self._opened:
                 self._opened.pop().close()

@@ -16,6 +16,13 @@ MAX_FITTING = 2.0**53
 MEMORY_SHARE = 0.8
 """Share of the free memory that workers may take; the rest is for results, and for programs that start meanwhile."""
 
+WORKER_BYTES = 16 << 20
+"""Memory of a worker apart from what items take: 4 MB when forked from a small program, 30 MB for a new interpreter
+with NumPy. Only where memory is about to run out does it matter."""
+
+MEMORY_FOR_ONE = "there is memory for one process only"
+"""What bounds the number of processes where no second one fits."""
+
 MOST_THREADS = 256
 """Threads on "auto" at most: a thousand would gain little, and open a thousand connections to somebody's server."""
 
@@ -38,6 +45,8 @@ class Limits(Record):
         no_processes: why no process may be started here although threads may, in words.
         no_threads: why no thread may be started here although processes may, in words.
         n_threads_ceiling: the most threads that may run at once.
+        guesses_memory: whether what memory an item needs is known from items in the caller alone, where what the first
+            one loads counts, and no worker has told.
         has_gil: whether threads have to take turns at running Python code.
     """
 
@@ -55,6 +64,7 @@ class Limits(Record):
     no_processes: str | None = None
     no_threads: str | None = None
     n_threads_ceiling: int = MOST_THREADS
+    guesses_memory: bool = False
     has_gil: bool = True
 
     @property
@@ -81,10 +91,17 @@ def most_jobs(worker_bytes: float | None, capacity: Capacity, n_items: int | Non
         most, bound = ceil(n_effective), f"usable cores: {n_effective:g}"
     fitting = worker_limit_by_memory(capacity.memory_bytes, worker_bytes)
     if fitting is not None and fitting < most:
-        most, bound = fitting, "there is memory for one process only"
+        most, bound = fitting, MEMORY_FOR_ONE
     if n_items is not None and n_items < most:
         most, bound = n_items, "only one item is left"
     return max(1, most), bound
+
+
+def memory_bound(worker_bytes: float | None, capacity: Capacity, n_items: int | None, limits: Limits) -> int | None:
+    """Return how many processes fit in memory; None where as many do as may compute in any case."""
+    fitting = worker_limit_by_memory(capacity.memory_bytes, worker_bytes)
+    most, _ = most_jobs(None, capacity, n_items, limits)
+    return fitting if fitting is not None and fitting < most else None
 
 
 def candidates(serial_s: float, start_s: float, physical_cores: int | None, limits: Limits, most: int) -> list[int]:

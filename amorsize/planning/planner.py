@@ -12,7 +12,7 @@ from math import ceil, inf
 
 from amorsize.calibration.facts import MAX_ITEMS
 from amorsize.planning.chunks import SHARES_LEFT
-from amorsize.planning.limits import Limits, candidates, most_jobs
+from amorsize.planning.limits import MEMORY_FOR_ONE, Limits, candidates, memory_bound, most_jobs
 from amorsize.planning.model import Model, worker_start_s
 from amorsize.planning.streams import prospects
 from amorsize.planning.threads import thread_counts
@@ -54,6 +54,9 @@ LEAST_GAIN = 0.03
 """A way that ran last is left only for one that is predicted to take this share less, wherever within two standard
 errors the mean item lies. 0 goes to and fro between ways that differ by less than predictions err; a tenth would keep
 workers idle that help."""
+
+TELLING_SHARE = 0.02
+"""By this share of its time the loop may be slowed down so that a single worker tells what memory an item needs."""
 
 NOTHING_KNOWN = "nothing known yet"
 """The reason for the loop before any item has run."""
@@ -100,7 +103,9 @@ def choose_plan(
         if not limits.forces_workers:
             reason = _why_no_gain(profile, model, expected, way, elapsed_s, most_s)
         if reason is None:
-            return _worker_plan(way, rated, model, item_s, n_items, limits)
+            plan = _worker_plan(way, rated, model, item_s, n_items, limits)
+            fitting = memory_bound(profile.worker_bytes, capacity, n_items, limits)
+            return plan if way[1:] != (fitting, "process") else plan.replace(reason=_within_memory(plan, limits))
         reasons.append(reason)
     reasons = reasons[:1] if limits.no_processes is None else [limits.no_processes, *reasons]
     return loop_plan("; ".join(reasons), n_items, serial_s, _rejected(rated, expected * item_s))
@@ -116,7 +121,7 @@ def _ways(
     if limits.no_processes is not None:
         bound = limits.no_processes
         processes: list[int] = []
-    elif limits.backend == "thread" or (most == 1 and not limits.isolate):
+    elif limits.backend == "thread" or (most == 1 and not (limits.isolate or _tells_memory(bound, limits))):
         processes = []
     elif limits.n_jobs is not None or (limits.forces_workers and n_items is None) or not profile.is_known:
         processes = [most]
@@ -183,6 +188,8 @@ def _why_no_gain(
     best_s, n_jobs, backend = best
     item_s, start_s = profile.item.mean, model.start_s(n_jobs, backend)
     serial_s = expected * item_s
+    if n_jobs == 1:
+        return None if best_s <= (1 + TELLING_SHARE) * serial_s else MEMORY_FOR_ONE
     if backend == "process" and model.decode_s >= item_s:
         return f"an item takes {span(item_s)}, and receiving its result from another process {span(model.decode_s)}"
     if start_s > most_s:
@@ -203,6 +210,18 @@ def _why_no_gain(
     return None
 
 
+def _tells_memory(bound: str, limits: Limits) -> bool:
+    """Tell whether a single worker is worth its start, as it tells what memory an item needs: what the caller has seen
+    may be what its first item loaded, which a forked worker shares."""
+    return bound == MEMORY_FOR_ONE and limits.guesses_memory and limits.start_method == "fork"
+
+
+def _within_memory(plan: Plan, limits: Limits) -> str:
+    if plan.n_jobs == 1 and not limits.isolate:
+        return f"{plan.reason}; it tells what memory an item needs, of which there may be too little for two"
+    return f"{plan.reason}; {MEMORY_FOR_ONE if plan.n_jobs == 1 else f'there is memory for {plan.n_jobs} only'}"
+
+
 def _compared(n_items: int, item_s: float, way: Way) -> str:
     predicted_s, n_jobs, backend = way
     loop_s = span(n_items * item_s)
@@ -216,7 +235,7 @@ def _lost_before(profile: Profile, backend: str, item_s: float, n_items: int) ->
 
     Runs in the loop push them out of the profile's memory: after some, workers get another chance.
     """
-    runs = [run for run in profile.runs if run.backend == backend][-2:]
+    runs = [run for run in profile.runs if run.backend == backend and run.n_jobs > 1][-2:]
     return len(runs) == 2 and all(run.measured_s > run.n_items * item_s and 2 * run.n_items >= n_items for run in runs)
 
 

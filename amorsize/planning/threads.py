@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from math import ceil
 
-from amorsize.planning.limits import MOST_THREADS
+from amorsize.planning.limits import MOST_THREADS, WORKER_BYTES, worker_limit_by_memory
 from amorsize.planning.model import WAITS_BELOW, held_share
 
 TYPE_CHECKING = False
@@ -66,7 +66,8 @@ def thread_counts(profile: Profile, capacity: Capacity, n_items: int, limits: Li
     is_asked = limits.backend == "thread"
     if limits.isolate or limits.backend not in ("auto", "thread") or (limits.no_threads is not None and not is_asked):
         return []
-    most = min(limits.n_threads_ceiling, limits.n_jobs or MOST_THREADS, n_items)
+    fitting = worker_limit_by_memory(capacity.memory_bytes, max(0.0, (profile.worker_bytes or 0.0) - WORKER_BYTES))
+    most = min(limits.n_threads_ceiling, limits.n_jobs or MOST_THREADS, n_items, fitting or MOST_THREADS)
     if most < 2 or not (is_asked or held_share(profile, has_gil=limits.has_gil) <= MOST_HELD):
         return []
     if limits.n_jobs is not None:

@@ -111,6 +111,8 @@ def test_what_a_signals_handler_raises_while_learning_is_no_error_of_ours(monkey
 def adviser_of(func: Any) -> Adviser:
     made = Adviser(func, Options(), look_up(func, [1], cache=True))
     made._cpu_share.value = 0.8  # it is known to compute, and too busy a machine for a ticker
+    known = made.profile, Costs(), capacity(perf_counter()), made.options
+    made.asked = known, (20, 0.0, 0, (0, 0), None, False, "fork", None, None, False)
     return made
 
 
@@ -133,6 +135,41 @@ def end_of(adviser: Adviser, alone: Timings, beside: Timings, taken: Taken | Non
         jobs[0].timings.n_items, jobs[0].timings.total_s = beside.n_items, beside.total_s
         jobs[0].taken = taken or Taken()
     return report_of(adviser, n_items, alone, jobs, perf_counter(), is_lazy=False)
+
+
+# ---- what memory workers have needed
+
+
+def needed_after(heaviest_mb: int | None, known_mb: int | None, start_method: str = "fork") -> float | None:
+    """End a call of a caller of 100 MB whose heaviest worker was seen to hold so many MB; return what is believed."""
+    adviser = adviser_of(abs)
+    known = adviser.profile.replace(worker_bytes=None if known_mb is None else float(known_mb << 20))
+    adviser.knowledge.profile = known
+    (_, costs, room, options), told = adviser.asked
+    adviser.asked = (known, costs, room.replace(rss_bytes=100 << 20), options), told
+    adviser.plan = Plan(backend="process", n_jobs=2, chunksize=5, reason="", start_method=start_method)
+    job = Outcome(adviser.plan)
+    job.timings, job.heaviest_bytes = timed(20, LONG_S), None if heaviest_mb is None else heaviest_mb << 20
+    report_of(adviser, 20, Timings(), [job], perf_counter(), is_lazy=False)
+    found = look_up(abs, [1], cache=True).profile.worker_bytes
+    return found and found / 2**20
+
+
+@pytest.mark.parametrize(
+    ("heaviest_mb", "known_mb", "start_method", "believed_mb"),
+    [
+        pytest.param(None, None, "fork", None, id="nobody looked"),
+        pytest.param(400, None, "fork", 316, id="what it shares with the caller does not count"),
+        pytest.param(90, None, "fork", 16, id="it gave some of that back"),
+        pytest.param(400, None, "spawn", 400, id="a fresh interpreter shares nothing"),
+        pytest.param(400, 200, "fork", 316, id="more is believed at once"),
+        pytest.param(400, 516, "fork", 416, id="less by half"),
+    ],
+)
+def test_what_one_more_worker_needs_follows_from_the_heaviest(
+    heaviest_mb: int | None, known_mb: int | None, start_method: str, believed_mb: float | None, home: Path
+) -> None:
+    assert needed_after(heaviest_mb, known_mb, start_method) == believed_mb
 
 
 # ---- workers whose native threads fight for the cores
@@ -159,7 +196,7 @@ def end_of_spawned(n_warm: int) -> float:
     adviser = adviser_of(abs)
     adviser.plan = Plan(backend="process", n_jobs=2, chunksize=5, reason="", predicted_s=0.2, start_method="spawn")
     known = adviser.profile, Costs(), capacity(perf_counter()), adviser.options
-    adviser.asked = known, (20, 0.0, 0, (n_warm, 0), None, False, "spawn", None, None)
+    adviser.asked = known, (20, 0.0, 0, (n_warm, 0), None, False, "spawn", None, None, False)
     job = Outcome(adviser.plan)
     job.timings, job.first_s = timed(20, LONG_S), 0.01
     report_of(adviser, 20, Timings(), [job], perf_counter(), is_lazy=False)
@@ -182,7 +219,7 @@ def end_of_threads(cpu_s: float) -> float:
     adviser = adviser_of(abs)
     adviser.plan = Plan(backend="thread", n_jobs=50, chunksize=1, reason="", predicted_s=0.2)
     known = adviser.profile, Costs(), capacity(perf_counter()), adviser.options
-    adviser.asked = known, (50, 0.0, 0, (0, 0), None, False, "fork", None, None)
+    adviser.asked = known, (50, 0.0, 0, (0, 0), None, False, "fork", None, None, False)
     job = Outcome(adviser.plan)
     job.timings, job.cpu_timings = timed(50, LONG_S), timed(50, cpu_s)
     job.n_started, job.start_s = 50, 50e-3

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 PROFILE = Profile.of([(1, 0.001)] * 10, 1.0, starts_cold=False)
 KNOWN = (PROFILE, Costs(), Capacity(n_cores=4), Options())
-TOLD: Told = (1000, 0.0, 0, (0, 0), None, False, "fork", None, None)
+TOLD: Told = (1000, 0.0, 0, (0, 0), None, False, "fork", None, None, False)
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +46,7 @@ def test_the_same_question_gets_the_same_plan() -> None:
         (KNOWN, (*TOLD[:4], "it uses a lock", *TOLD[5:])),
         (KNOWN, (*TOLD[:5], True, *TOLD[6:])),
         (KNOWN, (*TOLD[:6], "spawn", *TOLD[7:])),
-        (KNOWN, (*TOLD[:7], "no descriptor is left", None)),
+        (KNOWN, (*TOLD[:7], "no descriptor is left", None, False)),
     ],
 )
 def test_another_question_gets_its_own_plan(known: Known, told: Told) -> None:

@@ -109,6 +109,50 @@ def test_memory_for_one_process_is_the_loop() -> None:
     assert (plan.backend, plan.reason) == ("serial", "there is memory for one process only")
 
 
+def plan_within(memory_bytes: int, item_s: float = 1e-2, **limits: Any) -> Plan:
+    """Return the plan of a thousand items that need 200 MB each, on eight cores with so much free memory."""
+    profile = Profile.of([(1, item_s)] * 30, NOW_S).replace(worker_bytes=200.0 * MB)
+    eight = TWO.replace(n_cores=8, physical_cores=8, memory_bytes=memory_bytes)
+    return choose_plan(profile, Costs(), eight, 1000, Limits(**{"n_jobs_ceiling": 8, **limits}))
+
+
+@pytest.mark.parametrize("limits", [{}, {"n_jobs": 6}, {"backend": "process"}, {"isolate": True}])
+def test_no_more_processes_are_used_than_fit_in_memory_and_the_reason_says_so(limits: dict[str, Any]) -> None:
+    plan = plan_within(800 * MB, **limits)
+    assert plan.n_jobs == 3
+    assert plan.reason.endswith("; there is memory for 3 only")
+
+
+@pytest.mark.parametrize("limits", [{"n_jobs": 3}, {"n_jobs_ceiling": 2}])
+def test_memory_is_no_reason_where_no_more_may_run_anyhow(limits: dict[str, Any]) -> None:
+    assert "memory" not in plan_within(800 * MB, **limits).reason
+
+
+def test_where_memory_may_do_for_one_only_a_single_worker_tells_if_that_costs_hardly_anything() -> None:
+    plan = plan_within(300 * MB, guesses_memory=True)
+    assert (plan.backend, plan.n_jobs, plan.caller_computes) == ("process", 1, False)
+    assert plan.reason.endswith("; it tells what memory an item needs, of which there may be too little for two")
+
+
+@pytest.mark.parametrize(
+    ("item_s", "limits"),
+    [
+        pytest.param(1e-2, {}, id="workers have told"),
+        pytest.param(1e-2, {"guesses_memory": True, "start_method": "spawn"}, id="it would load all that once more"),
+        pytest.param(1e-6, {"guesses_memory": True}, id="its start is too dear"),
+    ],
+)
+def test_else_memory_for_one_is_the_loop(item_s: float, limits: dict[str, Any]) -> None:
+    plan = plan_within(300 * MB, item_s, **limits)
+    assert (plan.backend, plan.reason) == ("serial", "there is memory for one process only")
+
+
+def test_runs_of_a_single_worker_do_not_count_as_lost() -> None:
+    alone = Run(backend="process", n_jobs=1, chunksize=1, n_items=1000, predicted_s=0.1, measured_s=0.2)
+    profile = Profile.of(doubling(1e-4, 1000), NOW_S).replace(runs=(alone, alone))
+    assert choose_plan(profile, Costs(), TWO, 1000, Limits(n_jobs_ceiling=2)).n_jobs == 2
+
+
 def test_long_items_are_left_to_workers_while_the_caller_supervises() -> None:
     plan = plan_after(0.1, 1, 15)
     assert (plan.backend, plan.n_jobs, plan.caller_computes) == ("process", 2, False)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from amorsize.calibration.costs import Costs
 from amorsize.calibration.profile import Profile
-from amorsize.planning.limits import Limits
+from amorsize.planning.limits import WORKER_BYTES, Limits
 from amorsize.planning.planner import choose_plan
 from amorsize.planning.retreat import revise
 from amorsize.planning.threads import worth_a_ticker
@@ -52,6 +52,13 @@ def test_the_waiting_share_says_how_many_threads_there_are(cpu_share: float, low
 
 def test_auto_starts_at_most_256_threads() -> None:
     assert plan_for(1.0, 10_000, {"cpu_share": 0.0}).n_jobs == 256
+
+
+def test_no_more_threads_are_started_than_fit_in_memory() -> None:
+    """What a worker process needs besides what its items do is none that a thread needs."""
+    free = TWO.replace(memory_bytes=1 << 30)
+    assert plan_for(1.0, 10_000, {**WAITS, "worker_bytes": float(WORKER_BYTES + (100 << 20))}, free).n_jobs == 8
+    assert plan_for(1.0, 10_000, {"cpu_share": 0.0, "worker_bytes": float(WORKER_BYTES)}, free).n_jobs == 256
 
 
 def test_the_environments_ceiling_holds_for_threads_too() -> None:

@@ -133,7 +133,10 @@ class Feed(Outcome):
         The time for which the consumer is away, or the input lets them wait, does not count.
         """
         table = self._table
-        if self._decide is None or self.retreat is not None or table.source.n_left() == 0 or not self._watch.is_time():
+        if not self._watch.is_time():
+            return
+        self.heaviest_bytes = self._watch.heaviest_bytes(chair.seat for chair in table.chairs)
+        if self._decide is None or self.retreat is not None or table.source.n_left() == 0:
             return
         cpu_s = [chair.seat.cpu_s for chair in table.chairs]
         plan = self._decide(self._watch.evidence(cpu_s, table.source.n_left(), table.source.n_taken, len(table.chairs)))

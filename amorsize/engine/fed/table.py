@@ -40,6 +40,10 @@ else:
             """CPU seconds that it has used, where that is known."""
             ...
 
+        def highest_bytes(self) -> int | None:
+            """Return the most memory that it has held, where that is known."""
+            ...
+
         def has_ended(self) -> bool:
             """Tell, without waiting, whether it has ended."""
             ...

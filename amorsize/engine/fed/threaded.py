@@ -152,6 +152,9 @@ class ThreadSeat:
     pidfd: int | None = None
     cpu_s: float | None = None
 
+    def highest_bytes(self) -> int | None:
+        return None  # it has none of its own
+
     def __init__(self, work: Work, bell: Bell, threads: Threads) -> None:
         self.link = ThreadLink(bell)
         self._threads = threads

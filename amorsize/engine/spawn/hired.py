@@ -59,6 +59,7 @@ class SpawnedWorker:
         self._owner = os.getpid()
         _open[process.pid] = end, process, lifeline
         self._rests_since_s = self._hired_s = 0.0
+        self._held_before_bytes: int | None = None
         self._key = b""
         self._around: surroundings.Surroundings | None = None
         self._packed: Packed | None = None
@@ -133,7 +134,7 @@ class SpawnedWorker:
 
     def hire(self, packed: Packed, around: surroundings.Surroundings, files: dict[str, tuple[int, int]]) -> None:
         """Begin a call with it."""
-        self._hired_s = monotonic()
+        self._hired_s, self._held_before_bytes = monotonic(), None
         if self._files.keys() != files.keys():
             self._files = {**files, **self._files}
         self.send(packed, around)
@@ -182,6 +183,16 @@ class SpawnedWorker:
     @property
     def cpu_s(self) -> float | None:
         return self.process.cpu_s
+
+    def highest_bytes(self) -> int | None:
+        """Return the most memory that it has held; None while that was in an earlier call, for all that anybody knows.
+
+        What it has loaded counts: no other process shares that with it.
+        """
+        found = self.process.highest_bytes() or 0
+        if self._held_before_bytes is None:
+            self._held_before_bytes = found if self.has_run else 0
+        return found if found > self._held_before_bytes else None
 
     def has_ended(self) -> bool:
         """Tell, without waiting, whether it has ended, or had its last task, as was thought, so long ago that it may be

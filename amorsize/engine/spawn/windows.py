@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from amorsize import footprint
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import subprocess
@@ -25,6 +27,11 @@ class WindowsProcess:
         self.pid = process.pid
         self.pidfd: int | None = None
         self.cpu_s: float | None = None
+
+    def highest_bytes(self) -> int | None:
+        """Return the most memory that it has held so far; None where it has ended."""
+        found = footprint.of(self.pid)
+        return found and found[1]
 
     def descriptors(self) -> list[int]:
         """Return nothing: handles are not inherited."""

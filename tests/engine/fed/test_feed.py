@@ -86,6 +86,9 @@ class Script:
     def link(self) -> Any:  # Any: it stands in for the link, too
         return self
 
+    def highest_bytes(self) -> int | None:
+        return None
+
     # What a link does.
 
     def flush(self) -> None:
