@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from amorsize.advice.adviser import Adviser
     from amorsize.call import Call
     from amorsize.engine.held import Held
-    from amorsize.engine.spawn.crew import SpawnedCrew
     from amorsize.engine.spawn.errand import Errand
+    from amorsize.engine.spawn.warm import SpawnedCrew
     from amorsize.inline import Work
     from amorsize.records import Plan
 
@@ -48,7 +48,7 @@ def spawned_crew(adviser: Adviser, n_jobs: int, work: Work, held: Held) -> Spawn
     log nowhere, if they were asked for in spite of it."""
     if (missed := loaded("amorsize.advice.missed")) is not None:
         missed.are_used()
-    from amorsize.engine.spawn.crew import SpawnedCrew
+    from amorsize.engine.spawn.warm import SpawnedCrew
     from amorsize.identity.reach import reach
 
     if adviser.options.initializer is None and (loggers := reach(work.func).loggers):

@@ -29,6 +29,38 @@ _resting: list[SpawnedWorker] = []
 _is_watched = False
 
 
+class SpawnedCrew:
+    """Hires fresh interpreters for one call; those that are idle at its end stay warm for the next.
+
+    Args:
+        errand: what they run.
+        held: holds signal handlers back.
+    """
+
+    def __init__(self, errand: Errand, held: Held) -> None:
+        self._errand = errand
+        self._held = held
+        self._seats: list[SpawnedWorker] = []
+
+    def hire(self, n_workers: int) -> list[SpawnedWorker]:
+        hired = hire(n_workers, self._errand, self._held)
+        self._seats += hired
+        return hired
+
+    def dismiss(self, seat: SpawnedWorker) -> None:
+        seat.close()
+        self._seats.remove(seat)
+
+    def release(self, seats: list[SpawnedWorker]) -> None:
+        if seats:
+            release(seats)
+        self._seats = [seat for seat in self._seats if seat not in seats]
+
+    def close(self) -> None:
+        while self._seats:
+            self.dismiss(self._seats[-1])
+
+
 def hire(n_workers: int, errand: Errand, held: Held, *, to_rest: bool = False) -> list[SpawnedWorker]:
     """Return workers that have been told what to run, at most so many: resting ones first, then new ones.
 
