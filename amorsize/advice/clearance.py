@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 
-from amorsize.advice.shares import may_be_native
 from amorsize.calibration.sending import is_alike, price_of
 from amorsize.clocks import loaded, n_resting
 from amorsize.identity.code import CODE_TYPE, code_facts
@@ -35,15 +34,6 @@ OTHER_HASHES = "calls hash, which gives a text another number in a fresh interpr
 
 SIZED = frozenset((int, float, str, bytes, bytearray, tuple, list, dict, set, frozenset))
 """Types whose objects tell their own size, without what they hold, and call no code of the user's for it."""
-
-
-def native_threads(n_jobs: int, cpu_share: float | None, n_cores: int) -> int | None:
-    """Return how many native threads each worker may have, so that all of them fit on the cores; None for any number.
-
-    Only where items may use native threads. To limit them takes 5 ms, the first time 13; workers whose threads fight
-    for the cores took five times as long as the loop, and fresh interpreters 34 times.
-    """
-    return max(1, n_cores // n_jobs) if may_be_native(cpu_share) else None
 
 
 def how_to_start(asked: str, func: object, reached: Reach | None) -> tuple[str, str | None, str | None]:

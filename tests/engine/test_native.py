@@ -15,9 +15,13 @@ threadpoolctl = pytest.importorskip("threadpoolctl")
 
 from amorsize import pmap
 from amorsize.advice import adviser
-from amorsize.advice.clearance import native_threads
+from amorsize.advice.plans import native_threads_of
+from amorsize.calibration.costs import Costs
+from amorsize.calibration.profile import Profile
 from amorsize.engine.native import limit
 from amorsize.identity.machine import capacity
+from amorsize.options import Options
+from amorsize.records import Capacity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,6 +64,11 @@ def test_where_a_test_has_put_a_mock_in_the_place_of_open_nothing_is_limited() -
     with mock.patch("builtins.open", mock.mock_open(read_data="text")):
         limit(1)()
     assert set(pools()) == {2}
+
+
+def native_threads(n_jobs: int, cpu_share: float | None, n_cores: int) -> int | None:
+    profile = Profile.empty().replace(cpu_share=cpu_share)
+    return native_threads_of((profile, Costs(), Capacity(n_cores=n_cores), Options()), n_jobs)
 
 
 def test_workers_times_native_threads_fit_on_the_cores() -> None:
