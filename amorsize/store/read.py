@@ -104,7 +104,8 @@ _SELECT_KEYS = "SELECT rowid, key FROM Cache WHERE rowid > ? AND raw = 1 ORDER B
 
 
 def connect(directory: str, mode: str, patience: Patience) -> _sqlite3.Connection:
-    """Open the database (`ro` or `rw`, never creating it) so that nothing in it is trusted.
+    """Open the database (`ro`, `rw`, or `rwc` to begin one), trust nothing in it, map nothing, and stop at what is too
+    long.
 
     `patience` limits how long it waits for locks, and how long a statement may take.
 
@@ -122,7 +123,10 @@ def connect(directory: str, mode: str, patience: Patience) -> _sqlite3.Connectio
         raise translated(exc) from exc
     try:
         connection.set_progress_handler(lambda: not patience.left_s, _STEPS)
-        harden(connection)
+        connection.setlimit(_LIMIT_LENGTH, _MOST_BYTES)
+        connection.text_factory = _lenient
+        for pragma in _PREPARE:
+            connection.execute(f"PRAGMA {pragma}")
     except (_sqlite3.Error, MemoryError) as exc:
         connection.close()
         raise translated(exc) from exc
@@ -130,14 +134,6 @@ def connect(directory: str, mode: str, patience: Patience) -> _sqlite3.Connectio
         connection.close()
         raise
     return connection
-
-
-def harden(connection: _sqlite3.Connection) -> None:
-    """Make the connection trust nothing in the database, map nothing, and stop at what is too long."""
-    connection.setlimit(_LIMIT_LENGTH, _MOST_BYTES)
-    connection.text_factory = _lenient
-    for pragma in _PREPARE:
-        connection.execute(f"PRAGMA {pragma}")
 
 
 def check_layout(connection: _sqlite3.Connection) -> None:
