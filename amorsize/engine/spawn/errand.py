@@ -16,6 +16,7 @@ from _blake2 import blake2b
 
 import amorsize
 from amorsize.engine.collect import add_note
+from amorsize.engine.spawn.by_value import Luggage
 from amorsize.engine.spawn.names import name_of
 from amorsize.errors import BackendUnavailable
 from amorsize.record import Record
@@ -123,15 +124,12 @@ class Packed:
 
     def _name(self) -> bytes:
         """Return what a function is remembered by: a partial or a wrapper together with what it calls."""
-        return " ".join(
-            [f"{getattr(func, '__module__', None)}:{title(func)}" for func in _layers(self.errand.func)]
-        ).encode()
+        names = [f"{getattr(func, '__module__', None)}:{title(func)}" for func in _layers(self.errand.func)]
+        return " ".join(names).encode()
 
     def _pickled(self) -> bytes:
         errand = self.errand
         content: Content = errand.func, errand.star, errand.guard, errand.identify, errand.kinds
-        from amorsize.engine.spawn.by_value import Luggage
-
         luggage = Luggage(self.modules, in_main=True)
         try:
             pickled = luggage.dumps(content)
@@ -203,11 +201,8 @@ def modules_at(step: int, errand: Errand) -> tuple[str, ...]:
 
 def _is_users(name: str) -> bool:
     """Tell whether a module that is loaded here may be another in a fresh interpreter, and can be sent as code."""
-    if name not in sys.modules or name.partition(".")[0] in (
-        "__main__",
-        *sys.stdlib_module_names,
-        __name__.partition(".")[0],
-    ):
+    top = name.partition(".")[0]
+    if name not in sys.modules or top in ("__main__", "amorsize") or top in sys.stdlib_module_names:
         return False
     file = getattr(sys.modules[name], "__file__", None)
     return not isinstance(file, str) or not any(part in file for part in INSTALLED)
