@@ -141,7 +141,7 @@ def is_launching(call: Call, plan: Plan, work: Work) -> bool:
     cannot be."""
     adviser, options = call.known_adviser, call.options
     is_asked = options.forces_workers or options.is_supervised or options.initializer is not None
-    if plan.start_method != "spawn" or plan.backend != "process" or is_asked or adviser.launch is not None:
+    if plan.start_method != "spawn" or is_asked or adviser.launch is not None:
         return False
     if n_warm(adviser.knowledge.function.name) >= plan.n_jobs:
         return False
