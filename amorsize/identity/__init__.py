@@ -16,6 +16,7 @@
     changes.py                     what a function changes in place, and a worker process has a copy of
     scratch.py                     what code keeps for a moment where all threads share it
     process_state.py               what belongs to the whole process, so that threads would set it for each other
+    logs.py                        loggers that code writes with
     cgroup.py                      what the kernel's control groups allow
 
 Facts are read here, never measured.
