@@ -173,11 +173,8 @@ def objection(
         return None, None, f"{name} assigns the global {reached.changes.assigned[0]}, and what a worker assigns {stays}"
     if changed is None:
         return None, None, f"{name} {OTHER_HASHES}" if how == "spawn" and _hashes_otherwise(reached) else None
-    return (
-        None,
-        None,
-        f"{name} changes {changed}, and what a worker changes stays in the worker: return the value instead",
-    )
+    warning = f"{name} changes {changed}, and what a worker changes stays in the worker: return the value instead"
+    return None, None, warning
 
 
 def _changed(reached: Reach, sample: Callable[[], Sequence[object]]) -> str | None:

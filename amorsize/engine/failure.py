@@ -245,9 +245,8 @@ def _parts(value: object) -> Iterator[tuple[str, object]]:
     elif isinstance(value, (set, frozenset)):
         for part in value:
             yield "{...}", part
-    for name, part in getattr(value, "__dict__", {}).items():
-        if not isinstance(value, type):
-            yield f".{name}", part
+    if not isinstance(value, type):
+        yield from [(f".{name}", part) for name, part in getattr(value, "__dict__", {}).items()]
 
 
 def not_rebuilt(what: str, message: Message, cause: BaseException) -> BaseException:

@@ -158,9 +158,8 @@ class CodeFacts:
     def _note(self, operation: int, operand: int) -> None:
         code = self.code
         if operation in _LOADING:
-            self.globals_read.add(
-                code.co_names[operand >> (operation == _OF_GLOBAL)]
-            )  # its lowest bit says: to call it
+            at = operand >> (operation == _OF_GLOBAL)  # its lowest bit says: to call it
+            self.globals_read.add(code.co_names[at])
         elif operation == _TO_GLOBAL:
             self.globals_written.add(code.co_names[operand])
             self.written.add(code.co_names[operand])

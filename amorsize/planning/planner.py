@@ -224,10 +224,8 @@ def _within_memory(plan: Plan, limits: Limits) -> str:
 
 def _compared(n_items: int, item_s: float, way: Way) -> str:
     predicted_s, n_jobs, backend = way
-    loop_s = span(n_items * item_s)
-    return (
-        f"{items(n_items)} of {span(item_s)}: {workers(backend, n_jobs)} {span(predicted_s)}, the plain loop {loop_s}"
-    )
+    told = f"{items(n_items)} of {span(item_s)}: {workers(backend, n_jobs)} {span(predicted_s)}"
+    return f"{told}, the plain loop {span(n_items * item_s)}"
 
 
 def _lost_before(profile: Profile, backend: str, item_s: float, n_items: int) -> bool:
