@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 
-from amorsize.calibration.crowding import alone_s
 from amorsize.calibration.profile import Profile
 from amorsize.clocks import n_resting
 from amorsize.identity.cgroup import read_text
@@ -154,9 +153,8 @@ def own_batches(job: Outcome, known: Profile) -> list[tuple[int, float]]:
     make each other's items longer where these want the same memory, or have native threads.
     """
     if job.plan.backend == "process" and known.crowding:
-        return [
-            (n_items, alone_s(seconds, known.crowding, job.plan.n_jobs)) for n_items, seconds in job.timings.batches
-        ]
+        longer = 1 + known.crowding * (job.plan.n_jobs - 1)
+        return [(n_items, seconds / longer) for n_items, seconds in job.timings.batches]
     if job.cpu_timings is None or _waits(job, known.cpu_share):
         return job.timings.batches
     share = min(1.0, known.cpu_share or 1.0)

@@ -97,11 +97,6 @@ def believed_crowding(profile: Profile, seen: float | None, run: Run | None) -> 
     return known * FADING
 
 
-def alone_s(seconds: float, crowding: float | None, n_jobs: int) -> float:
-    """Return the seconds alone of what took so many beside others."""
-    return seconds / (1 + (crowding or 0.0) * (n_jobs - 1))
-
-
 def _is_level(batches: Batches) -> bool:
     """Tell whether these batches last long enough to tell anything, and both halves show the same."""
     if sums(batches)[1] < TELLING_S:

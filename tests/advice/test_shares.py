@@ -197,6 +197,14 @@ def test_items_that_compute_take_the_time_that_their_cpu_time_tells_however_long
     ]  # of native threads, the one that waits for them counts
 
 
+def test_seconds_beside_other_processes_become_seconds_alone() -> None:
+    job = ran(5.0, 5.0, 2.0)
+    job.plan = job.plan.replace(backend="process", n_jobs=2)
+    assert own_batches(job, computing(1.0).replace(crowding=4.0)) == [(10, 1.0)]
+    job.cpu_timings = None
+    assert own_batches(job, computing(1.0).replace(crowding=0.0)) == own_batches(job, computing(1.0)) == [(10, 5.0)]
+
+
 def test_threads_that_kept_no_core_busy_tell_the_share_of_a_function_that_nobody_knew() -> None:
     assert seen_by_workers(ran(1.0, 0.1, 0.4), computing(None), 1.8e9).cpu_share == pytest.approx(0.1)
     assert seen_by_workers(ran(4.0, 1.0, 1.0), computing(None), 1.8e9).cpu_share is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from amorsize.calibration.crowding import alone_s, believed_crowding, seen_crowding, seen_lag
+from amorsize.calibration.crowding import believed_crowding, seen_crowding, seen_lag
 from amorsize.calibration.profile import Profile
 from amorsize.calibration.runs import Run
 
@@ -126,8 +126,3 @@ def test_a_loop_that_takes_longer_than_workers_took_for_as_many_items_refutes_it
     assert believed_crowding(known(4.0, workers), None, run("serial", 0.2)) == 0.0
     assert believed_crowding(known(4.0, workers), None, run("serial", 0.05)) == pytest.approx(3.6)
     assert believed_crowding(known(4.0, workers), None, run("serial", 0.2, n_items=200)) == pytest.approx(3.6)
-
-
-def test_seconds_beside_others_become_seconds_alone() -> None:
-    assert alone_s(5.0, 4.0, 2) == 1.0
-    assert alone_s(5.0, None, 2) == alone_s(5.0, 0.0, 2) == 5.0
