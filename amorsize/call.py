@@ -143,7 +143,7 @@ class Call:
         return self.timings.total_s >= self.look_at_s
 
     @property
-    def alone_s(self) -> float:
+    def until_look_s(self) -> float:
         """Seconds for which the caller goes on alone before it looks again."""
         until_s = max(LOOK_S, self.look_at_s - self.timings.total_s)
         return until_s if self.progress is None else min(until_s, self.progress.every_s)
@@ -207,7 +207,7 @@ class Call:
             if self.adviser is not None and self.adviser.wants_ticker:
                 self._ticking(work, results, self.adviser)
             else:
-                self.size = advance(work, results, self.timings, self.size, self.alone_s)
+                self.size = advance(work, results, self.timings, self.size, self.until_look_s)
         except BaseException as error:
             from amorsize.engine.collect import explain_alone
 

@@ -125,7 +125,7 @@ def _in_the_way(call: Call, rows: Rows) -> str | None:
 def _advance(call: Call, rows: Rows, results: list[object]) -> int:
     """Run items in the caller until it is time to look again, or, where somebody waits for each, a few."""
     if not call.is_lazy:
-        return advance_rows(rows, results, call.timings, call.size, call.alone_s)
+        return advance_rows(rows, results, call.timings, call.size, call.until_look_s)
     most, mean_s = 1, call.timings.mean_s
     if call.options.buffersize != "auto":
         most = call.options.buffersize
