@@ -1,4 +1,4 @@
-"""How much memory a process holds, and has held at the most, as the system tells it.
+"""What files of the kernel's say; by these, how much memory a process holds, and has held at the most.
 
 Loaded before the first item of a process runs, so it imports nothing that is not there.
 """
@@ -7,6 +7,18 @@ import sys
 from _io import FileIO  # a test may have put a mock in the place of `open`
 
 _highest_bytes: int | None = None  # of this process, when it was last looked at
+
+
+def read_kernel_file(path: str, most: int = -1) -> bytes | None:
+    """Return what a file of the kernel's says, or its first bytes; None where it cannot be read, or its subject has
+    ended."""
+    try:
+        with FileIO(path) as file:  # closed by itself where Ctrl-C comes in between
+            return file.read(most)
+    except OSError as error:
+        if error.errno is None:  # a signal handler's
+            raise
+        return None
 
 
 def of(pid: int | str = "self") -> tuple[int, int] | None:
@@ -21,13 +33,7 @@ def of(pid: int | str = "self") -> tuple[int, int] | None:
     """
     if sys.platform != "linux":
         return _asked_of_psutil(pid)
-    try:
-        with FileIO(f"/proc/{pid}/status") as file:
-            status = file.readall()
-    except OSError as error:
-        if error.errno is None:  # a signal handler's
-            raise
-        return None
+    status = read_kernel_file(f"/proc/{pid}/status") or b""
     held, highest = status.partition(b"VmRSS:")[2].split(None, 1), status.partition(b"VmHWM:")[2].split(None, 1)
     return (int(held[0]) * 1024, int(highest[0]) * 1024) if held and highest else None  # one that has ended has none
 

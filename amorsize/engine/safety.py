@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from _contextvars import ContextVar
-from _io import FileIO  # a test may have put a mock in the place of `open`
 from time import perf_counter, sleep
 
 from amorsize.engine import alive, bare, held
+from amorsize.footprint import read_kernel_file
 
 FORK_UNSAFE = {
     "grpc": "gRPC's threads do not survive a fork",
@@ -202,7 +202,7 @@ def _surviving_threads(n_native: int) -> int:
             if error.errno is None:  # a signal handler's
                 raise
             return 0
-        names = [_read(f"/proc/self/task/{number}/comm") for number in numbers]
+        names = [read_kernel_file(f"/proc/self/task/{number}/comm") or b"" for number in numbers]
         n_named = sum(name.strip() in THREADS_THAT_SURVIVE for name in names)
         _n_surviving = n_native, n_modules, n_named + _threads_of_surviving_pools()
     return _n_surviving[2]
@@ -211,21 +211,10 @@ def _surviving_threads(n_native: int) -> int:
 def _threads_of_surviving_pools() -> int:
     """Return how many threads the loaded pools that survive a fork may have started: one a core each, less the
     caller."""
-    lines = _read("/proc/self/maps").splitlines()
+    lines = (read_kernel_file("/proc/self/maps") or b"").splitlines()
     files = {line.rpartition(b"/")[2] for line in lines if b".so" in line}
     n_pools = sum(any(pool in name for pool in POOLS_THAT_SURVIVE) for name in files)
     return n_pools * ((os.cpu_count() or 1) - 1)
-
-
-def _read(path: str) -> bytes:
-    """Return what a file of the kernel's says; nothing where it cannot be read, or its thread has ended."""
-    try:
-        with FileIO(path) as file:
-            return file.readall()
-    except OSError as error:
-        if error.errno is None:  # a signal handler's
-            raise
-        return b""
 
 
 def _unsafe_modules() -> str | None:

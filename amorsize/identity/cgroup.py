@@ -8,7 +8,8 @@ the root, do.
 from __future__ import annotations
 
 import os
-from _io import FileIO  # a test may have put a mock in the place of `open`
+
+from amorsize.footprint import read_kernel_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,13 +21,8 @@ _NO_LIMIT_BYTES = 1 << 60
 
 def read_text(path: str) -> str | None:
     """Return the beginning of a kernel file, 64 KB at most; None where it cannot be read."""
-    try:
-        with FileIO(path) as file:  # closed by itself where Ctrl-C comes in between
-            return (file.read(1 << 16) or b"").decode("ascii", "replace")
-    except OSError as error:  # it may vanish, or refuse, between opening and reading, too
-        if error.errno is None:  # a signal handler's
-            raise
-        return None
+    text = read_kernel_file(path, 1 << 16)
+    return None if text is None else text.decode("ascii", "replace")
 
 
 def quota_cores(groups: str, root: str) -> float | None:
