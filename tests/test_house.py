@@ -116,7 +116,7 @@ def test_few_items_of_a_fresh_process_load_what_tells_whether_they_are_long(work
     body = "import work\nwork.triangle.pmap(range(5))\n"
     ours = run_isolated(work, f"{body}print(*sorted(name for name in sys.modules if name.startswith('amorsize.')))")
     loaded = {name.removeprefix("amorsize.") for name in ours.split()}
-    rooms = {"advice", "advice.ahead", "advice.whereabouts", "options", "store", "store.long", "store.where"}
+    rooms = {"advice", "advice.ahead", "options", "store", "store.long", "store.where"}
     assert loaded == {"api", "footprint", "inline", "record", "short", *rooms}
 
 

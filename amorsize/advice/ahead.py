@@ -5,8 +5,8 @@ Like all that is loaded before a first item, it does without `__future__`: see `
 
 import sys
 
-from amorsize.advice.whereabouts import directory
 from amorsize.store.long import LONG_S, read_long
+from amorsize.store.where import directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from amorsize.advice.knowledge import forget_here, open_store, write
-from amorsize.advice.whereabouts import directory
 from amorsize.errors import warn_once
 from amorsize.store.base import StoreError
 from amorsize.store.long import forget_long
+from amorsize.store.where import directory
 
 
 def forget(name: str) -> int:

@@ -14,7 +14,6 @@ import sys
 from _blake2 import blake2b
 from time import time
 
-from amorsize.advice.whereabouts import directory
 from amorsize.calibration.costs import Costs
 from amorsize.calibration.facts import believable
 from amorsize.calibration.profile import Profile
@@ -24,7 +23,7 @@ from amorsize.garbage import uncollected
 from amorsize.identity.function import function_key
 from amorsize.identity.inputs import input_class
 from amorsize.identity.machine import machine
-from amorsize.store.where import may_hold_rows, seems_closed
+from amorsize.store.where import directory, may_hold_rows, seems_closed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

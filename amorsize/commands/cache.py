@@ -138,7 +138,7 @@ def bring(options: argparse.Namespace) -> Answer:
 
 def _store() -> DiskStore:
     from amorsize.advice.knowledge import open_store
-    from amorsize.advice.whereabouts import directory
+    from amorsize.store.where import directory
 
     where = directory()
     if where is None:
@@ -175,11 +175,11 @@ def kept() -> list[Kept]:
 
 def state() -> StoreState:
     """Return what there is to say about the store itself."""
-    from amorsize.advice.whereabouts import directory
     from amorsize.report.diagnosis import StoreState
     from amorsize.report.kept import kept_in
     from amorsize.store.attempt import obstacle
     from amorsize.store.base import StoreError
+    from amorsize.store.where import directory
 
     if directory() is None:
         return StoreState(directory=None)

@@ -1,11 +1,31 @@
-"""Where the store on disk lives, if nobody says otherwise."""
+"""Where this process keeps what it learns."""
 
 import os
 import sys
 
+from amorsize.options import cache_settings, while_environment_holds
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+def directory() -> str | None:
+    """Return where the store lives; None where the environment turns it off."""
+    where = _chosen()
+    if where is None or os.path.isabs(where):
+        return where
+    try:
+        return os.path.abspath(where)
+    except OSError:  # the current directory is gone: there will be nothing in what is relative to it
+        return where
+
+
+@while_environment_holds
+def _chosen() -> str | None:
+    is_on, chosen = cache_settings()
+    where = (chosen or default_directory(os.environ)) if is_on else None
+    return where and os.path.normpath(where)
 
 
 def default_directory(environ: "Mapping[str, str]", platform: str = sys.platform) -> str:

@@ -10,10 +10,11 @@ from time import time
 from typing import TYPE_CHECKING
 
 from amorsize import pmap
-from amorsize.advice import knowledge, whereabouts
+from amorsize.advice import knowledge
 from amorsize.calibration.costs import Costs
 from amorsize.calibration.profile import Profile
 from amorsize.engine import supervise
+from amorsize.store.where import directory
 from benchmarks.stages.clock import timed
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def _learn() -> None:
 @contextmanager
 def _table() -> Iterator[str]:
     """Make a database with one row, in the directory of the store, and yield its path."""
-    where = whereabouts.directory()
+    where = directory()
     assert where is not None
     _learn()
     path = os.path.join(where, "floor.db")

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from amorsize.advice import ahead, whereabouts, worth
+from amorsize.advice import ahead, worth
 from amorsize.advice.ahead import are_long
 from amorsize.inline import FEW
 from amorsize.store.long import note_long, read_long
+from amorsize.store.where import directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +47,7 @@ def first(fresh_python: Callable[..., str], tmp_path: Path, home: Path) -> Calla
 
 def known() -> dict[str, float]:
     """Return who is known to have long items."""
-    where = whereabouts.directory()
+    where = directory()
     assert where is not None
     return read_long(where)
 
@@ -84,7 +85,7 @@ def test_the_first_of_others_runs_where_it_always_does(first: Callable[..., str]
 
 @pytest.mark.needs_fork
 def test_a_hint_without_anything_behind_it_costs_a_look(first: Callable[..., str], home: Path) -> None:
-    where = whereabouts.directory()
+    where = directory()
     assert where is not None
     (home / ".cache" / "amorsize").mkdir(parents=True)
     note_long(where, {"work:slow": 30.0})

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from amorsize import AmorsizeWarning, parallelizable, pmap
-from amorsize.advice import knowledge, whereabouts
+from amorsize.advice import knowledge
 from amorsize.calibration.costs import Costs
 from amorsize.calibration.profile import Profile
+from amorsize.store.where import directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +28,7 @@ def test_what_thousands_of_short_calls_have_shown_is_written_by_a_long_one(home:
     known = knowledge.look_up(abs, [1], cache=True)
     for _ in range(3000):
         known.learn(Profile.of([(10, 1e-3)], time(), starts_cold=False), Costs(), 1e-3)
-    where = whereabouts.directory()
+    where = directory()
     assert where is not None
     assert len(knowledge._unwritten[where]) == len(known._kinds)
     knowledge.write(where)
@@ -84,7 +85,7 @@ def test_functions_made_in_a_loop_are_forgotten_oldest_first(home: Path, monkeyp
 def test_what_a_locked_store_could_not_take_is_kept_at_the_end_of_the_process(home: Path) -> None:
     knowledge.look_up(abs, [1], cache=True).learn(Profile.of([(10, 1e-3)], time()), Costs(), call_s=60.0)
     known = knowledge.look_up(len, ["a"], cache=True)
-    where = whereabouts.directory()
+    where = directory()
     assert where is not None
     with closing(connect(f"{where}/cache.db", isolation_level=None)) as holder:
         holder.execute("BEGIN IMMEDIATE")
@@ -132,13 +133,13 @@ def test_the_directory_follows_the_environment(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.delenv("AMORSIZE_CACHE", raising=False)
     for name in ("one", "two"):
         monkeypatch.setenv("AMORSIZE_CACHE_DIR", str(tmp_path / name))
-        assert whereabouts.directory() == whereabouts.directory() == str(tmp_path / name)
+        assert directory() == directory() == str(tmp_path / name)
     monkeypatch.setenv("AMORSIZE_CACHE_DIR", "near")  # and the current directory, where it is relative
     for place in (tmp_path, tmp_path.parent):
         monkeypatch.chdir(place)
-        assert whereabouts.directory() == str(place / "near")
+        assert directory() == str(place / "near")
     monkeypatch.setenv("AMORSIZE_CACHE", "0")
-    assert whereabouts.directory() is None
+    assert directory() is None
 
 
 @pytest.mark.fault("R15")
@@ -181,7 +182,7 @@ def test_a_thread_may_learn_while_another_writes(home: Path, monkeypatch: pytest
         return lambda facts: facts or {}
 
     monkeypatch.setattr(knowledge, "_merging", merging)
-    where = whereabouts.directory()
+    where = directory()
     assert where is not None
     monkeypatch.setitem(knowledge._unwritten, where, waiting)
     knowledge.write(where)

@@ -320,7 +320,8 @@ def test_a_plant_at_a_name_of_the_store_s_own_goes_and_what_it_leads_to_stays(
 
 LIES = """
 import amorsize
-from amorsize.advice import knowledge, whereabouts
+from amorsize.advice import knowledge
+from amorsize.store.where import directory
 from amorsize.store.disk import DiskStore
 
 def triangle(n):
@@ -332,7 +333,7 @@ def run():
     report = amorsize.parallelizable(triangle)
     numbers = [*range(3000, 5000)] * 3  # for which a look into the store pays
     assert report.pmap(numbers) == [n * (n - 1) // 2 for n in numbers]
-    where = whereabouts.directory()
+    where = directory()
     knowledge.write(where)
     return report.last_run.n_sampled, where
 
