@@ -167,7 +167,7 @@ class ThreadSeat:
     def start(self) -> None:
         """Start the thread; raise OSError where that is not possible."""
         try:
-            self._threads.start(self._live, self._ended.release)
+            self._threads.start(lambda: self._context.run(self._serve), self._ended.release)
         except RuntimeError as error:
             raise OSError(str(error)) from error
 
@@ -184,9 +184,6 @@ class ThreadSeat:
     def answer(self, refused: Message) -> None:
         """Raise what its initializer raised."""
         raise refused.error()
-
-    def _live(self) -> None:
-        self._context.run(self._serve)
 
     def _serve(self) -> None:
         safety.enter_thread()
