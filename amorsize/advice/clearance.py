@@ -206,8 +206,8 @@ def no_threads(func: Callable[..., object], reached: Reach, items: Sequence[obje
 
 
 def unlike(results: Sequence[object], known: Profile, costs: Costs) -> dict[str, float]:
-    """Return what sending costs going by the bytes, where results are much larger or smaller than those that what is
-    known was learned from; else nothing.
+    """Return the price of sending by bytes alone, where results are of quite another size than those of earlier calls;
+    else nothing.
 
     Two places may call one function, of which one gets a number and the other a million.
     """
