@@ -182,7 +182,7 @@ LINE_OF_FOR = 1
 """Of both loops above, counted from `def`: what raises there is the iterable, and what raises below it the function."""
 
 
-TELLING_S = 0.001 if sys.platform != "win32" else 0.2
+CPU_TELLS_FROM_S = 0.001 if sys.platform != "win32" else 0.2
 """Seconds of items from which on their CPU time tells anything. Windows counts CPU time in steps of 16 ms."""
 
 OUTLYING, OUTLYING_FROM = 8, 64
@@ -239,7 +239,7 @@ class Timings:
 
     def used(self, seconds: float, cpu_s: float, process_s: float) -> None:
         """Note the CPU time that some items took; the latest that tells counts: a first call may import things."""
-        if seconds >= TELLING_S:
+        if seconds >= CPU_TELLS_FROM_S:
             self.window = seconds, cpu_s, process_s
 
     def batch(self, n_items: int, seconds: float, size: int) -> int:
@@ -291,7 +291,7 @@ def all_threads_s(since_s: float) -> float:
     What it takes to load that is left out: 0.3 ms of an item of 1 ms would pass for another thread's.
     """
     own_s = 0.0
-    if since_s >= TELLING_S:
+    if since_s >= CPU_TELLS_FROM_S:
         began_s = thread_time()
         from amorsize.clocks import count_now
 

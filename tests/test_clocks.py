@@ -12,7 +12,7 @@ import pytest
 from amorsize import clocks, short
 from amorsize.advice import clearance
 from amorsize.clocks import count_now
-from amorsize.inline import TELLING_S, all_threads_s
+from amorsize.inline import CPU_TELLS_FROM_S, all_threads_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,9 +43,9 @@ def test_a_module_that_another_thread_is_loading_is_not_there_yet(
 def test_a_window_too_short_to_tell_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     counted: list[bool] = []
     monkeypatch.setattr("amorsize.clocks.count_now", lambda: counted.append(True))
-    all_threads_s(TELLING_S / 2)
+    all_threads_s(CPU_TELLS_FROM_S / 2)
     assert not counted
-    all_threads_s(TELLING_S)
+    all_threads_s(CPU_TELLS_FROM_S)
     assert counted
 
 

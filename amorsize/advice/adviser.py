@@ -16,7 +16,7 @@ from amorsize.calibration.front import is_expected
 from amorsize.calibration.profile import Profile
 from amorsize.engine.held import Held
 from amorsize.identity.machine import HAS_GIL, capacity
-from amorsize.inline import TELLING_S
+from amorsize.inline import CPU_TELLS_FROM_S
 from amorsize.planning.planner import STANDARD_ERRORS, loop_plan
 from amorsize.planning.threads import TICKER_FROM_S, UNDISTURBED, worth_a_ticker
 
@@ -189,9 +189,9 @@ class Adviser:
         """
         self.wants_ticker = False
         if self._cpu_share.is_unsure and plan.backend != "thread" and self.options.backend == "auto":
-            self.pause_s = TELLING_S
+            self.pause_s = CPU_TELLS_FROM_S
             return plan if self.options.isolate else loop_plan("finding out if it waits", n_left, plan.serial_s)
-        self.pause_s = TELLING_S if self._awaits_result(plan, results) else 0.0
+        self.pause_s = CPU_TELLS_FROM_S if self._awaits_result(plan, results) else 0.0
         if not (self.pause_s or self._feeds or self.options.forces_workers):
             self.pause_s = alone_first_s(plan, self.profile, timings.n_items)
         if self.pause_s:

@@ -9,7 +9,7 @@ from math import inf
 from amorsize.advice.clearance import sends_items
 from amorsize.advice.shares import may_be_native
 from amorsize.identity.machine import HAS_GIL
-from amorsize.inline import TELLING_S
+from amorsize.inline import CPU_TELLS_FROM_S
 from amorsize.planning.limits import MOST_THREADS, Limits
 from amorsize.planning.planner import choose_plan
 
@@ -139,5 +139,5 @@ def alone_first_s(plan: Plan, known: Profile, n_timed: int) -> float:
     is_told = n_timed or (known.crowding == 0.0 and known.cpu_share is not None)
     if is_told or plan.backend != "process" or plan.serial_s is None:
         return 0.0
-    delay_s = max(known.item.mean, TELLING_S) * (plan.n_jobs - 1) / plan.n_jobs
-    return TELLING_S if delay_s <= ALONE_SHARE * plan.serial_s / plan.n_jobs else 0.0
+    delay_s = max(known.item.mean, CPU_TELLS_FROM_S) * (plan.n_jobs - 1) / plan.n_jobs
+    return CPU_TELLS_FROM_S if delay_s <= ALONE_SHARE * plan.serial_s / plan.n_jobs else 0.0

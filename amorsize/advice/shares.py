@@ -7,7 +7,7 @@ import sys
 from amorsize.calibration.profile import Profile
 from amorsize.clocks import n_resting
 from amorsize.identity.cgroup import read_text
-from amorsize.inline import TELLING_S
+from amorsize.inline import CPU_TELLS_FROM_S
 from amorsize.planning.model import ALL_USED, NATIVE_FROM, WAITS_BELOW
 
 TYPE_CHECKING = False
@@ -174,7 +174,7 @@ def seen_by_workers(job: Outcome, known: Profile, now_s: float) -> Profile:
         now_s: seconds since 1970.
     """
     seen = Profile.of(own_batches(job, known), now_s, starts_cold=False)
-    if job.cpu_timings is None or job.timings.total_s < TELLING_S or not _waits(job, known.cpu_share):
+    if job.cpu_timings is None or job.timings.total_s < CPU_TELLS_FROM_S or not _waits(job, known.cpu_share):
         return seen
     return seen.replace(cpu_share=min(1.0, job.cpu_timings.total_s / job.timings.total_s))
 

@@ -21,7 +21,7 @@ from amorsize.calibration.profile import Profile
 from amorsize.engine import pools
 from amorsize.engine.collect import attach, name_item
 from amorsize.engine.failure import culprit
-from amorsize.inline import TELLING_S
+from amorsize.inline import CPU_TELLS_FROM_S
 from amorsize.planning.limits import WORKER_BYTES
 
 TYPE_CHECKING = False
@@ -88,7 +88,7 @@ def try_items(func: Callable[[X], object], sample: dict[int, X]) -> Trial:
     _, reached_bytes = footprint.of() or (0, 0)
     peak_bytes = reached_bytes - held_bytes if reached_bytes > highest_bytes else None
     profile = Profile.of(batches, time()).replace(
-        cpu_share=cpu_s / had_core_s if wall_s >= TELLING_S else None,
+        cpu_share=cpu_s / had_core_s if wall_s >= CPU_TELLS_FROM_S else None,
         worker_bytes=float(WORKER_BYTES + (peak_bytes or 0)),
     )
     trial = Trial(
