@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from amorsize.records import Capacity, Plan
 
     Known = tuple[Profile, Costs, Capacity, Options]
+    # items left, seconds so far, items ahead, interpreters and threads that wait, why it stays, whether it feeds, how
+    # processes start, why none may, why no thread may, whether memory is guessed: as `_new_plan` takes them apart
     Told = tuple[int | None, float, int, tuple[int, int], str | None, bool, str, str | None, str | None, bool]
 
 MOST_PLANS = 64
