@@ -261,7 +261,8 @@ def is_of_one_process(value: object) -> bool:
     """Tell whether nothing says that a value lies in memory of several processes."""
     while "numpy.ndarray" in _names_of(value):  # a view tells whose memory it is
         value = getattr(value, "base", None)
-    return _SHARING.isdisjoint(_modules_of(value)) and _MAPS.isdisjoint(_names_of(value))
+    modules = {base.__module__ for base in (value if is_class(value) else type(value)).__mro__}
+    return _SHARING.isdisjoint(modules) and _MAPS.isdisjoint(_names_of(value))
 
 
 def holds_of_one_process(value: Any) -> bool:
@@ -272,10 +273,6 @@ def holds_of_one_process(value: Any) -> bool:
     elif dict in type(value).__mro__:
         held = tuple(islice(dict.values(value), _MAX_ELEMENTS))
     return all(map(is_of_one_process, (value, *held)))
-
-
-def _modules_of(value: object) -> set[str]:
-    return {base.__module__ for base in (value if is_class(value) else type(value)).__mro__}
 
 
 def _is_users(value: object) -> bool:

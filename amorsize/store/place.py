@@ -42,8 +42,7 @@ def check(directory: str) -> tuple[int, int] | None:
         StoreUnusable: where somebody else may have written the directory, or a name in it leads elsewhere.
         StoreForeign: where the database is none, or not in the state that we leave it in.
     """
-    found = _own(directory, stat.S_ISDIR)
-    if found is None:
+    if _own(directory, stat.S_ISDIR) is None:
         return None
     database = _own(os.path.join(directory, DATABASE), stat.S_ISREG)
     journal = _own(os.path.join(directory, _JOURNAL), stat.S_ISREG)
