@@ -83,7 +83,7 @@ class Launch:
         self._digest, self._name = adviser.knowledge.function.digest, adviser.knowledge.function.name
         self._n_launched, self._is_first = n_warm(self._name), not warm.are_there()
         self.took_s: float | None = None
-        self._n_at_once = max(1, adviser.asked[0][2].n_cores - 1)
+        self._n_at_once = max(1, adviser.room.n_cores - 1)
         self._is_hopeless = self._is_first and _is_hopeless(self._digest, plan.serial_s)
         self.is_over = not self._is_hopeless and not self._launch(adviser)
         self.pause_s = inf if self._is_hopeless else POLL_S

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from amorsize.hiring import Launch
     from amorsize.inline import Timings
     from amorsize.options import Options
-    from amorsize.records import Evidence, Plan
+    from amorsize.records import Capacity, Evidence, Plan
 
     Sample = Callable[[], Sequence[object]]
 
@@ -50,6 +50,7 @@ class Adviser:
         profile: the same, with what this call has shown.
         plan: the latest plan.
         asked: what it follows from; of a stream's, the first one. Nothing before a plan was chosen.
+        room, n_warm, n_resting: of this, how much of the machine may be used; interpreters, threads that wait for work.
         chosen_at_s: when it was chosen, on the clock of `perf_counter`.
         n_chosen_for: for how many items; None for an unknown number.
         warnings: what was warned of.
@@ -81,6 +82,8 @@ class Adviser:
         self.plan: Plan | None = None
         self.launch: Launch | None = None
         self.asked: tuple[Known, Told]
+        self.room: Capacity
+        self.n_warm = self.n_resting = 0
         self.pause_s = 0.0
         self.wants_ticker = False
         self._has_ticked = self._is_expected = False
@@ -126,8 +129,7 @@ class Adviser:
         for backend, what, why in (("process", NO_FORK, self._no_fork), ("thread", NO_THREADS, self._no_threads)):
             if why is not None and why not in plan.reason and backend in self._cleared:
                 plan = plan.replace(reason=f"{plan.reason}; {what}, because {why}")
-        self.plan = plan
-        self.n_chosen_for = n_left
+        self.plan, self.n_chosen_for = plan, n_left
         self._cpu_share.begin()
         self.chosen_at_s = perf_counter()
         if not self.pause_s:
@@ -172,7 +174,7 @@ class Adviser:
         told: Told = (n_left, timings.total_s + computed_s, self._n_ahead, waiting, *own)
         asked = (profile, self.knowledge.costs, room, self.options), told
         if not (supposed or computed_s):
-            self.asked = asked
+            self.asked, self.room, (self.n_warm, self.n_resting) = asked, room, waiting
         return plan_for(*asked)
 
     def _awaits_result(self, plan: Plan, results: Sequence[object]) -> bool:

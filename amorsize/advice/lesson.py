@@ -154,8 +154,7 @@ def _learn(
     if send_s != seen.send_s:
         seen = seen.replace(send_s=send_s)
     if in_threads := [job for job in jobs if job.plan.backend == "thread"]:
-        n_cores = adviser.asked[0][2].n_effective
-        seen = seen.replace(gil_free_share=believed_gil_free(in_threads, adviser.profile, n_cores))
+        seen = seen.replace(gil_free_share=believed_gil_free(in_threads, adviser.profile, adviser.room.n_effective))
     if adviser.n_chosen_for is None:
         seen = seen.replace(stream_items=believed_length(adviser.knowledge.profile.stream_items, report.n_items))
     believed = believed_crowding(adviser.knowledge.profile, crowding, run)
@@ -176,7 +175,7 @@ def _needed_bytes(adviser: Adviser, jobs: Sequence[Outcome]) -> float | None:
     found: list[float] = []
     for job in jobs:
         if job.heaviest_bytes is not None:
-            shared = adviser.asked[0][2].rss_bytes or 0 if job.plan.start_method == "fork" else WORKER_BYTES
+            shared = adviser.room.rss_bytes or 0 if job.plan.start_method == "fork" else WORKER_BYTES
             found.append(WORKER_BYTES + max(0, job.heaviest_bytes - shared))
     if not found:
         return None
@@ -205,20 +204,14 @@ def _seen_costs(adviser: Adviser, jobs: Sequence[Outcome]) -> Costs:
         if job.retreat is not None:
             continue
         if job.plan.start_method == "fork":
-            costs = costs.started(job.n_started, adviser.asked[0][2].rss_bytes, job.start_s)
-        elif job.first_s is not None and job.first_s > WARM_S and _had_to_launch(adviser, job.plan):
-            costs = costs.spawned(job.first_s)
+            costs = costs.started(job.n_started, adviser.room.rss_bytes, job.start_s)
+        elif job.plan.start_method == "spawn" and not adviser.n_warm and (first_s := job.first_s or 0.0) > WARM_S:
+            costs = costs.spawned(first_s)
         elif job.plan.backend == "thread" and _starts_undisturbed(job, costs):
-            costs = costs.threaded(job.n_started, adviser.asked[1][3][1], job.start_s)
+            costs = costs.threaded(job.n_started, adviser.n_resting, job.start_s)
     if adviser.launch is not None and adviser.launch.took_s is not None:
         costs = costs.spawned(adviser.launch.took_s)
     return costs
-
-
-def _had_to_launch(adviser: Adviser, plan: Plan) -> bool:
-    """Tell whether workers were fresh interpreters, of which none was there already when that was planned."""
-    n_warm, _ = adviser.asked[1][3]
-    return plan.start_method == "spawn" and not n_warm
 
 
 def _starts_undisturbed(job: Outcome, costs: Costs) -> bool:

@@ -111,8 +111,7 @@ def test_what_a_signals_handler_raises_while_learning_is_no_error_of_ours(monkey
 def adviser_of(func: Any) -> Adviser:
     made = Adviser(func, Options(), look_up(func, [1], cache=True))
     made._cpu_share.value = 0.8  # it is known to compute, and too busy a machine for a ticker
-    known = made.profile, Costs(), capacity(perf_counter()), made.options
-    made.asked = known, (20, 0.0, 0, (0, 0), None, False, "fork", None, None, False)
+    made.room = capacity(perf_counter())
     return made
 
 
@@ -145,8 +144,7 @@ def needed_after(heaviest_mb: int | None, known_mb: int | None, start_method: st
     adviser = adviser_of(abs)
     known = adviser.profile.replace(worker_bytes=None if known_mb is None else float(known_mb << 20))
     adviser.knowledge.profile = known
-    (_, costs, room, options), told = adviser.asked
-    adviser.asked = (known, costs, room.replace(rss_bytes=100 << 20), options), told
+    adviser.room = adviser.room.replace(rss_bytes=100 << 20)
     adviser.plan = Plan(backend="process", n_jobs=2, chunksize=5, reason="", start_method=start_method)
     job = Outcome(adviser.plan)
     job.timings, job.heaviest_bytes = timed(20, LONG_S), None if heaviest_mb is None else heaviest_mb << 20
@@ -195,8 +193,7 @@ def end_of_spawned(n_warm: int) -> float:
     """End a call whose first results came after 10 ms; return what launching is believed to take from then on."""
     adviser = adviser_of(abs)
     adviser.plan = Plan(backend="process", n_jobs=2, chunksize=5, reason="", predicted_s=0.2, start_method="spawn")
-    known = adviser.profile, Costs(), capacity(perf_counter()), adviser.options
-    adviser.asked = known, (20, 0.0, 0, (n_warm, 0), None, False, "spawn", None, None, False)
+    adviser.n_warm = n_warm
     job = Outcome(adviser.plan)
     job.timings, job.first_s = timed(20, LONG_S), 0.01
     report_of(adviser, 20, Timings(), [job], perf_counter(), is_lazy=False)
@@ -218,8 +215,6 @@ def end_of_threads(cpu_s: float) -> float:
     """End a call whose 50 new threads were started within 50 ms; return what one is believed to take from then on."""
     adviser = adviser_of(abs)
     adviser.plan = Plan(backend="thread", n_jobs=50, chunksize=1, reason="", predicted_s=0.2)
-    known = adviser.profile, Costs(), capacity(perf_counter()), adviser.options
-    adviser.asked = known, (50, 0.0, 0, (0, 0), None, False, "fork", None, None, False)
     job = Outcome(adviser.plan)
     job.timings, job.cpu_timings = timed(50, LONG_S), timed(50, cpu_s)
     job.n_started, job.start_s = 50, 50e-3
