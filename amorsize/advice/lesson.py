@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import sqrt
 from time import perf_counter, time
 
+from amorsize import footprint
 from amorsize.advice.shares import believed_gil_free, lasting_share, own_batches, seen_by_workers
 from amorsize.calibration.crowding import believed_crowding, seen_crowding, seen_lag
 from amorsize.calibration.front import front_of
@@ -167,19 +168,27 @@ def _learn(
 
 
 def _needed_bytes(adviser: Adviser, jobs: Sequence[Outcome]) -> float | None:
-    """Return what one more worker is believed to need; None where nobody has looked. Forked ones share what the caller
-    held when they began.
+    """Return what one more worker is believed to need; None where nobody knows."""
+    found = [needed for job in jobs if (needed := _needed_in(adviser, job)) is not None]
+    return max(found, default=None)
+
+
+def _needed_in(adviser: Adviser, job: Outcome) -> float | None:
+    """Return the same after one run; None where it tells nothing. Forked workers share what the caller held when they
+    began; of threads it shows that all together were within what the caller has ever held.
 
     What is more than was known is believed at once; of what is less, half: the heavy items may come again.
     """
-    found: list[float] = []
-    for job in jobs:
-        if job.heaviest_bytes is not None:
-            shared = adviser.room.rss_bytes or 0 if job.plan.start_method == "fork" else WORKER_BYTES
-            found.append(WORKER_BYTES + max(0, job.heaviest_bytes - shared))
-    if not found:
+    if job.plan.backend == "thread":
+        known = adviser.profile.worker_bytes
+        if known is None or (found := footprint.of()) is None:
+            return known
+        held_bytes, highest_bytes = found
+        return min(known, (known + WORKER_BYTES + (highest_bytes - held_bytes) / job.plan.n_jobs) / 2)
+    if job.heaviest_bytes is None:
         return None
-    needed, known = max(found), adviser.knowledge.profile.worker_bytes
+    shared = adviser.room.rss_bytes or 0 if job.plan.start_method == "fork" else WORKER_BYTES
+    needed, known = WORKER_BYTES + max(0.0, job.heaviest_bytes - shared), adviser.knowledge.profile.worker_bytes
     return needed if known is None else max(needed, (needed + known) / 2)
 
 

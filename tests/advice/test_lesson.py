@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import amorsize
-from amorsize import AmorsizeWarning
+from amorsize import AmorsizeWarning, footprint
 from amorsize.advice import lesson
 from amorsize.advice.adviser import Adviser
 from amorsize.advice.knowledge import look_up
@@ -168,6 +168,30 @@ def test_what_one_more_worker_needs_follows_from_the_heaviest(
     heaviest_mb: int | None, known_mb: int | None, start_method: str, believed_mb: float | None, home: Path
 ) -> None:
     assert needed_after(heaviest_mb, known_mb, start_method) == believed_mb
+
+
+@pytest.mark.parametrize(
+    ("held_mb", "believed_mb"),
+    [
+        pytest.param((100, 900), (316 + 16 + 80) / 2, id="ten needed less in all"),
+        pytest.param((100, 8100), 316, id="they may have needed more"),
+        pytest.param(None, 316, id="nothing tells"),
+    ],
+)
+def test_of_threads_what_the_caller_has_ever_held_is_a_bound(
+    held_mb: tuple[int, int] | None, believed_mb: float, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adviser = adviser_of(abs)
+    adviser.profile = adviser.profile.replace(
+        worker_bytes=float(316 << 20)
+    )  # as the caller's first item seemed to need
+    adviser.plan = Plan(backend="thread", n_jobs=10, chunksize=1, reason="")
+    job = Outcome(adviser.plan)
+    job.timings = timed(20, LONG_S)
+    held = None if held_mb is None else (held_mb[0] << 20, held_mb[1] << 20)
+    monkeypatch.setattr(footprint, "of", lambda: held)
+    report_of(adviser, 20, Timings(), [job], perf_counter(), is_lazy=False)
+    assert (look_up(abs, [1], cache=True).profile.worker_bytes or 0) / 2**20 == believed_mb
 
 
 # ---- workers whose native threads fight for the cores
