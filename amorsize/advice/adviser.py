@@ -9,8 +9,9 @@ from __future__ import annotations
 from math import sqrt
 from time import perf_counter, time
 
-from amorsize.advice.clearance import how_to_start, n_waiting, needs, no_threads, objection, prices, sends_items, unlike
+from amorsize.advice.clearance import how_to_start, n_waiting, needs, no_threads, objection
 from amorsize.advice.plans import alone_first_s, pause_s, plan_for
+from amorsize.advice.sending import inherit, prices, sends_items, unlike
 from amorsize.advice.shares import CpuShare, may_be_native
 from amorsize.calibration.front import is_expected
 from amorsize.calibration.profile import Profile
@@ -73,10 +74,9 @@ class Adviser:
         self._no_threads = None if options.seed is None else "seed= sets random generators that threads share"
         self._start_method = "spawn" if options.start_method == "spawn" else "fork"
         self._no_fork: str | None = None
-        self._feeds = False
+        self._feeds, self._n_ahead = False, 0
         self.chosen_at_s = perf_counter()
         self.n_chosen_for: int | None = None
-        self._n_ahead = 0
         self.warnings: list[str] = []
         self.stays: str | None = "AMORSIZE_DISABLE is set" if options.disabled else None
         self.plan: Plan | None = None
@@ -113,8 +113,7 @@ class Adviser:
         """
         began_s, self._feeds, self._n_ahead = perf_counter(), feeds, n_ahead
         self._cpu_share.look(timings)
-        known, costs = self.knowledge.profile, self.knowledge.costs
-        self._shown = {**unlike(results, known, costs), **self._shown, **needs(timings, known)}
+        self._shown = {**unlike(results, self.knowledge), **self._shown, **needs(timings, self.knowledge.profile)}
         plan = self._plan(n_left, timings)
         while plan.is_parallel and plan.backend not in self._cleared:
             if not is_forecast and self._awaits_result(plan, results):
@@ -255,6 +254,7 @@ class Adviser:
                 reached = reached.replace(loggers=())
             shared = (None, None) if is_asked else (self._func, reached)
             self._start_method, self._no_fork, refusal = how_to_start(self.options.start_method, *shared)
+            inherit(self._start_method, results, sample())
         elif not is_asked:
             refusal = thread_refusal()
         if refusal is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 
-from amorsize.calibration.sending import is_alike, price_of
 from amorsize.clocks import loaded, n_resting
 from amorsize.identity.code import CODE_TYPE, code_facts
 from amorsize.planning.limits import WORKER_BYTES
@@ -13,16 +12,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from amorsize.calibration.costs import Costs
     from amorsize.calibration.profile import Profile
     from amorsize.inline import Timings
     from amorsize.records import Reach
-
-SENT_ON_TRIAL = 64
-"""Real results encoded and rebuilt before processes join: of fewer, a message's fixed cost would hide the price."""
-
-TRIAL_BYTES = 1 << 20
-"""Of large results as many as fit into this: about 1 ms of work."""
 
 HEAVY_FROM_S = 0.01
 """Seconds of an item from which on it may need memory that matters: to touch fresh memory takes 0.25 s a GB."""
@@ -31,9 +23,6 @@ MOST_UNSENDABLE = 256
 """Functions of which it is remembered that they cannot be sent; what is forgotten is found out once more."""
 
 OTHER_HASHES = "calls hash, which gives a text another number in a fresh interpreter unless PYTHONHASHSEED=0 is set"
-
-SIZED = frozenset((int, float, str, bytes, bytearray, tuple, list, dict, set, frozenset))
-"""Types whose objects tell their own size, without what they hold, and call no code of the user's for it."""
 
 
 def how_to_start(asked: str, func: object, reached: Reach | None) -> tuple[str, str | None, str | None]:
@@ -137,11 +126,6 @@ def loads_later(func: object) -> bool:
     return any(name.partition(".")[0] not in sys.stdlib_module_names for name in code_facts(code).imports)
 
 
-def sends_items(start_method: str, n_left: int | None) -> bool:
-    """Whether items are pickled on their way to a worker: forked ones have those of sliceable input already."""
-    return start_method == "spawn" or n_left is None
-
-
 def objection(
     reached: Reach, name: str, how: str, sample: Callable[[], Sequence[object]], *, is_asked: bool
 ) -> tuple[str | None, str | None, str | None]:
@@ -205,20 +189,6 @@ def no_threads(func: Callable[..., object], reached: Reach, items: Sequence[obje
     return None if found is None else f"it stores {found} and loads it again, which threads would do for each other"
 
 
-def unlike(results: Sequence[object], known: Profile, costs: Costs) -> dict[str, float]:
-    """Return the price of sending by bytes alone, where results are of quite another size than those of earlier calls;
-    else nothing.
-
-    Two places may call one function, of which one gets a number and the other a million.
-    """
-    if known.send_s is None or not results or type(results[-1]) not in SIZED:
-        return {}
-    n_bytes = float(sys.getsizeof(results[-1]))
-    if is_alike(n_bytes, known.result_bytes):
-        return {}
-    return {"result_bytes": n_bytes, "send_s": price_of(n_bytes, costs)}
-
-
 def needs(timings: Timings, known: Profile) -> dict[str, float]:
     """Return the memory that one more worker takes, going by the items that the caller has run, where no worker has
     told and they were long enough to need any that matters; else nothing."""
@@ -228,53 +198,3 @@ def needs(timings: Timings, known: Profile) -> dict[str, float]:
 
     risen_bytes = footprint.risen()
     return {} if risen_bytes is None else {"worker_bytes": float(WORKER_BYTES + risen_bytes)}
-
-
-def prices(
-    results: Sequence[object], sample: Callable[[], Sequence[object]] | None, known_s: float, *, may_fail: bool = False
-) -> tuple[dict[str, float], str | None]:
-    """Encode and rebuild some real results, and items; return what that costs as fields of a profile, or why it cannot
-    be done.
-
-    Where no item has run yet, an earlier run on this machine has shown it.
-
-    Args:
-        results: the latest.
-        sample: returns some items; None where they need not be sent.
-        known_s: seconds that a result is known to cost at the least.
-        may_fail: what an item has raised may be its result.
-    """
-    if may_fail:
-        from amorsize.engine.guard import as_sent
-
-        results = as_sent(results[-SENT_ON_TRIAL:])
-    fields, refusal = _prices_of("result", results)
-    if "send_s" in fields:
-        fields["send_s"] = max(fields["send_s"], known_s)
-    if refusal is None and sample is not None:
-        there, refusal = _prices_of("argument", sample())
-        fields |= there
-    return fields, refusal
-
-
-def _prices_of(what: str, values: Sequence[object]) -> tuple[dict[str, float], str | None]:
-    """Do so with values of one kind.
-
-    Args:
-        what: `result` or `argument`.
-        values: the latest; as many of the last are tried as tell enough.
-    """
-    if not values:
-        return {}, None
-    from amorsize.engine.encoding import trial
-
-    try:
-        _, n_bytes = trial(list(values[-1:]))
-        tried = list(values[-max(1, min(SENT_ON_TRIAL, TRIAL_BYTES // max(1, n_bytes))) :])
-        seconds, n_bytes = trial(tried)
-    except Exception as error:  # __reduce__ and __setstate__ may raise anything, and what they raise is the answer
-        return {}, f"its {what}s cannot be sent between processes ({type(error).__name__}: {error})"
-    fields = {f"{what}_bytes": n_bytes / len(tried)}
-    if seconds is not None:
-        fields["send_s" if what == "result" else "give_s"] = seconds / len(tried)
-    return fields, None

@@ -6,7 +6,7 @@ from __future__ import annotations
 import sys
 from math import inf
 
-from amorsize.advice.clearance import sends_items
+from amorsize.advice.sending import sends_items
 from amorsize.advice.shares import may_be_native
 from amorsize.identity.machine import HAS_GIL
 from amorsize.inline import CPU_TELLS_FROM_S

@@ -6,6 +6,7 @@ from __future__ import annotations
 import marshal
 from time import perf_counter
 
+from amorsize.clocks import loaded
 from amorsize.garbage import uncollected
 
 TYPE_CHECKING = False
@@ -128,7 +129,21 @@ def _pickle() -> Any:  # Any: typed as a part of pickle only
     return half
 
 
-pickled: Dumps = plain
+def _with_inherited(value: object, buffers: list[memoryview] | None = None) -> bytes:
+    """Pickle a value for a process that has been forked, or for the one that has forked this."""
+    try:
+        return plain(value, buffers)
+    except REFUSALS:  # of a class that is found by no name, perhaps
+        inherited = loaded("amorsize.engine.inherited")
+        if inherited is None:
+            raise
+    if buffers:
+        buffers.clear()
+    found: bytes = inherited.dumps(value, buffers)
+    return found
+
+
+pickled: Dumps = _with_inherited
 """How this process pickles where nothing else is said: a fresh interpreter has what its caller cannot look up."""
 
 

@@ -10,7 +10,7 @@ from amorsize.identity.values import PLAIN, value_token
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
 # Partials of partials that are opened to find a name.
@@ -18,6 +18,9 @@ _MAX_WRAPPERS = 8
 
 # Characters of a name that people type; longer ones come from generated code.
 _MAX_NAME = 200
+
+# Fields of a row that are looked at.
+_MAX_FIELDS = 16
 
 # Types of the standard library whose objects are small values; `__reduce__` tells what they are made of.
 _VALUES = frozenset({
@@ -66,6 +69,21 @@ def own_value(value: object) -> object:
         return None
     made: Any = value.__reduce__()  # Any: the stub allows a text, for singletons
     return value_token(made[1])
+
+
+def unnamed(values: Iterable[object]) -> list[type]:
+    """List the classes of these values, and of what stands in those that are tuples or lists, to which no name leads;
+    pickle finds none of them."""
+    rows = [value[:_MAX_FIELDS] if type(value) is tuple or type(value) is list else (value,) for value in values]
+    kinds = {id(type(part)): type(part) for row in rows for part in row}
+    return [kind for kind in kinds.values() if kind.__module__ != "builtins" and not _is_named(kind)]
+
+
+def _is_named(kind: type) -> bool:
+    found: object = sys.modules.get(str(kind.__module__))
+    for name in kind.__qualname__.split("."):
+        found = getattr(found, name, None)
+    return found is kind
 
 
 def function_name(func: object) -> str:

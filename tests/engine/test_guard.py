@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amorsize.advice.clearance import prices
+from amorsize.advice.sending import prices
 from amorsize.engine.guard import Failed, Guard, as_sent, settled
 from amorsize.options import Options
 
