@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import (
     Any,
-    Concatenate,
     Literal,
     ParamSpec,
     Protocol,
@@ -25,6 +24,8 @@ Q = ParamSpec("Q")
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 S = TypeVar("S")
+T = TypeVar("T")
+T_contra = TypeVar("T_contra", contravariant=True)
 
 
 NJobs: TypeAlias = int | Literal["auto"]
@@ -85,6 +86,12 @@ class Maps(Protocol[R]):
     def forget(self) -> int: ...
 
 
+class _Takes(Protocol[T_contra, Q, R_co]):
+    """A function by its first parameter, which tells methods, classmethods and staticmethods apart."""
+
+    def __call__(self, first: T_contra, /, *args: Q.args, **kwargs: Q.kwargs) -> R_co: ...
+
+
 class Parallelizable(Maps[R], Protocol[P, R]):
     """A decorated function: itself, with the ways to run it over data attached."""
 
@@ -94,10 +101,14 @@ class Parallelizable(Maps[R], Protocol[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
 
-    @overload
+    @overload  # a classmethod: its first parameter is the class
+    def __get__(self: _Takes[type[T], Q, S], instance: T | None, owner: type[T]) -> Parallelizable[Q, S]: ...
+
+    @overload  # of the class
     def __get__(self, instance: None, owner: type | None = None) -> Parallelizable[P, R]: ...
 
-    @overload
-    def __get__(
-        self: Parallelizable[Concatenate[Any, Q], S], instance: object, owner: type | None = None
-    ) -> Parallelizable[Q, S]: ...
+    @overload  # a method: its first parameter is the object
+    def __get__(self: _Takes[T, Q, S], instance: T, owner: type | None = None) -> Parallelizable[Q, S]: ...
+
+    @overload  # a staticmethod
+    def __get__(self, instance: object, owner: type | None = None) -> Parallelizable[P, R]: ...

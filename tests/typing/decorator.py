@@ -5,6 +5,7 @@ A `type: ignore` here is a test too: mypy fails where the error that it expects 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import assert_type
 
@@ -32,6 +33,23 @@ class Scorer:
     @parallelizable(cache=False)
     def name(self, text: str) -> str:
         return text.upper()
+
+    @classmethod
+    @parallelizable
+    def of(cls, weight: int) -> float:
+        return cls(weight).weight
+
+    @staticmethod
+    @parallelizable(n_jobs=2)
+    def length(text: str) -> int:
+        return len(text)
+
+
+class Doubler(Scorer):
+    def own(self) -> None:
+        assert_type(self.of(1), float)
+        assert_type(self.length("a"), int)
+        assert_type(self.score("a"), float)
 
 
 def a_decorated_function_keeps_its_signature() -> None:
@@ -61,6 +79,29 @@ def a_method_keeps_its_signature_and_gets_pmap() -> None:
     assert_type(scorer.score.pmap(["a"]), list[float])
     assert_type(scorer.name.pmap(["a"]), list[str])
     scorer.score(3)  # type: ignore[arg-type]
+
+
+def a_method_of_the_class_takes_the_object() -> None:
+    assert_type(Scorer.score(Scorer(2.0), "a"), float)
+    assert_type(Scorer.score.pmap([Scorer(2.0)], ["a"]), list[float])
+    Scorer.score("a")  # type: ignore[call-arg, arg-type]  # pyright: ignore[reportCallIssue]
+
+
+def a_classmethod_knows_its_class() -> None:
+    assert_type(Scorer.of(1), float)
+    assert_type(Scorer(1.0).of(1), float)
+    assert_type(Doubler.of(1), float)
+    assert_type(Doubler.of.pmap([1]), list[float])
+    of_an_int: Callable[[int], float] = Doubler.of
+    assert_type(pmap(of_an_int, [1]), list[float])
+    Scorer.of("a")  # type: ignore[arg-type]
+
+
+def a_staticmethod_takes_what_its_function_takes() -> None:
+    assert_type(Scorer.length("a"), int)
+    assert_type(Doubler(1.0).length("a"), int)
+    assert_type(Doubler(1.0).length.pmap(["a"]), list[int])
+    Scorer(1.0).length(3)  # type: ignore[arg-type]
 
 
 def any_callable_can_be_mapped() -> None:
