@@ -220,9 +220,9 @@ def _decorate(func: "Any", options: "Mapping[str, object]", caller_globals: "Map
     func.__dict__.update({name: getattr(mapper, name) for name in _OWN}, last_run=None)
     place, _, _ = func.__qualname__.rpartition(".")
     if place and not place.endswith("<locals>"):
-        from amorsize.methods import ParallelMethod
+        from amorsize.methods import made_method
 
-        return ParallelMethod(func)
+        return made_method(func, sys._getframe(2))
     return func
 
 

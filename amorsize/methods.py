@@ -3,6 +3,7 @@
 Loaded only where a class body uses the decorator.
 """
 
+import sys
 from types import MethodType
 
 TYPE_CHECKING = False
@@ -10,13 +11,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from functools import partial
     from inspect import Signature
+    from types import FrameType
     from typing import Any
 
     BoundArguments = partial[Any]
+    ClassMethod = classmethod[Any, ..., Any]
 else:
     import _functools  # the C half: `functools` itself costs 1.9 ms
 
     BoundArguments = _functools.partial
+    ClassMethod = classmethod
 
 
 class BoundParallel(BoundArguments):
@@ -91,3 +95,35 @@ class ParallelMethod:
     def __setattr__(self, name: str, value: object) -> None:
         """Let a decorator above mark the function, as `abstractmethod` does."""
         setattr(self.__func__, name, value)
+
+
+class ParallelClassMethod(ClassMethod):
+    """A decorated function below `@classmethod`, bound by what it wraps, as `classmethod` did before Python 3.13.
+
+    Since then it makes a plain method of anything, whose `pmap` is the function's own and knows no class.
+    """
+
+    def __get__(self, instance: object, owner: type | None = None) -> "Any":
+        return self.__func__.__get__(type(instance) if owner is None else owner)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Travel with a class that travels as code."""
+        return ParallelClassMethod, (self.__func__,)
+
+
+class _ClassMethods:
+    """Stands in a class body until its class is made, and then replaces each `classmethod` of a decorated function."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        type.__delattr__(owner, name)
+        for each, found in list(vars(owner).items()):
+            if type(found) is classmethod and isinstance(found.__func__, ParallelMethod):
+                type.__setattr__(owner, each, ParallelClassMethod(found.__func__))
+
+
+def made_method(func: "Callable[..., Any]", body: "FrameType") -> ParallelMethod:
+    """Return the descriptor of a function that is decorated in this class body."""
+    place, _, _ = func.__qualname__.rpartition(".")
+    if sys.version_info >= (3, 13) and body.f_locals.get("__qualname__") == place:
+        body.f_locals["__amorsize__"] = _ClassMethods()
+    return ParallelMethod(func)

@@ -40,6 +40,19 @@ class Doubled(Scale):
         return 2 * super().apply(x, offset)
 
 
+class Counted:
+    """Has a method of the class, whose first argument could be taken for an item."""
+
+    @classmethod
+    @parallelizable(n_jobs=2)
+    def named(cls, x: int = 0) -> tuple[str, int]:
+        return cls.__name__, x
+
+
+class Recounted(Counted):
+    """Inherits it."""
+
+
 class Slotted:
     """Has no room for attributes of its own."""
 
@@ -106,6 +119,30 @@ def test_workers_know_the_object_too() -> None:
 def test_an_overriding_method_reaches_the_decorated_one() -> None:
     assert Doubled(3).apply(2, 1) == 14
     assert Doubled(3).whose.pmap([0]) == [os.getpid()]
+
+
+def test_a_classmethod_is_bound_to_the_class_that_it_is_called_on() -> None:
+    assert (Counted.named(1), Recounted.named(1)) == (("Counted", 1), ("Recounted", 1))
+    assert Recounted.named.pmap([1, 2]) == [("Recounted", 1), ("Recounted", 2)]
+    assert Recounted().named.options(chunksize=1).pmap([1]) == [("Recounted", 1)]
+    assert list(Counted.named.pimap([1])) == pmap(Counted.named, [1]) == [("Counted", 1)]
+    assert str(inspect.signature(Counted.named)) == "(x: 'int' = 0) -> 'tuple[str, int]'"
+    assert pickle.loads(pickle.dumps(Recounted.named))(1) == ("Recounted", 1)
+
+
+def test_a_class_with_a_classmethod_holds_nothing_more() -> None:
+    assert {name for name in vars(Counted) if not hasattr(Scale, name)} == {"named"}
+    assert isinstance(vars(Counted)["named"], classmethod)
+
+
+def test_fresh_interpreters_are_sent_a_class_with_its_classmethods() -> None:
+    class Here:
+        @classmethod
+        @parallelizable
+        def named(cls, x: int) -> tuple[str, int]:
+            return cls.__name__, x
+
+    assert Here.named.pmap(range(20), isolate=True, start_method="spawn") == [("Here", x) for x in range(20)]
 
 
 def test_an_object_with_slots_has_decorated_methods() -> None:

@@ -199,7 +199,7 @@ class _State(Walk):
 
 def _takes_class(function: FunctionType, owner: type) -> bool:
     """Tell whether a method is given the class instead of an object."""
-    return any(type(base.__dict__.get(function.__name__)) is classmethod for base in owner.__mro__)
+    return any(classmethod in type(base.__dict__.get(function.__name__)).__mro__ for base in owner.__mro__)
 
 
 def _leaves(container: object, deep: int, most: int) -> Iterator[object]:
