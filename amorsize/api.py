@@ -115,7 +115,7 @@ class Mapper:
         """
         from amorsize.checks import checked
 
-        return Mapper(self._func, self._decorator, {**self._view, **checked(options)})
+        return Mapper(self._func, self._decorator, {**self._view, **checked(options, self._func)})
 
     def explain(self, *iterables: "Iterable[Any]", **options: "Unpack[OptionArgs]") -> "Plan":
         """Return the plan that `pmap` would begin with, and why; never calls the function, never consumes an iterator.
@@ -165,7 +165,7 @@ class Mapper:
         if options:
             from amorsize.checks import checked
 
-            options = checked(options)
+            options = checked(options, self._func)
         return self._decorator, self._view, options
 
     def _keep(self, report: "RunReport") -> None:

@@ -145,7 +145,17 @@ CHECKS: "dict[str, Callable[[object], object]]" = {
 }
 
 
-def _unknown(name: str) -> "TypeError":
+def _unknown(name: str, func: object) -> "TypeError":
+    from types import CodeType
+
+    code = getattr(getattr(func, "__func__", func), "__code__", None)
+    if isinstance(code, CodeType) and name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]:
+        called = code.co_name if code.co_name.isidentifier() else "func"
+        by_position = "an iterable for it by position, or " if name in code.co_varnames[: code.co_argcount] else ""
+        return TypeError(
+            f"{name!r} is an argument of {called}, not an option: give {by_position}"
+            f"one value for all items with pmap(functools.partial({called}, {name}=...), items)"
+        )
     if name in PEERS:
         return TypeError(f"amorsize calls {name!r} {PEERS[name]!r}: write {PEERS[name]}=...")
     import difflib
@@ -155,8 +165,8 @@ def _unknown(name: str) -> "TypeError":
     return TypeError(f"unknown option {name!r}{hint} The options are {', '.join(CHECKS)}.")
 
 
-def checked(given: "Mapping[str, object]") -> dict[str, object]:
-    """Return the given options, checked.
+def checked(given: "Mapping[str, object]", func: object = None) -> dict[str, object]:
+    """Return the given options, checked; whose name is one of the function's arguments is told how to give it that.
 
     Raises:
         TypeError: for an unknown option, a peer's spelling, or a value of the wrong type.
@@ -166,6 +176,6 @@ def checked(given: "Mapping[str, object]") -> dict[str, object]:
     for name, value in given.items():
         check = CHECKS.get(name)
         if check is None:
-            raise _unknown(name)
+            raise _unknown(name, func)
         values[name] = check(value)
     return values

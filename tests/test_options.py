@@ -44,6 +44,20 @@ def test_a_peers_spelling_is_answered_with_ours(peer: str, ours: str) -> None:
         checked({peer: 2})
 
 
+def test_an_argument_of_the_function_that_is_given_as_an_option_is_told_where_it_goes() -> None:
+    def scaled(x: int, scale: int = 2, *, cap: int = 9) -> int:
+        return min(x * scale, cap)
+
+    told = r"'{0}' is an argument of scaled, not an option: .* with pmap\(functools.partial\(scaled, {0}=...\), items\)"
+    for name in ("x", "scale", "cap"):
+        with pytest.raises(TypeError, match=told.format(name)):
+            amorsize.pmap(scaled, [1], **{name: 3})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    with pytest.raises(TypeError, match=told.format("cap")):
+        amorsize.parallelizable(scaled).options(cap=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    with pytest.raises(TypeError, match="unknown option 'scales'"):
+        amorsize.pmap(scaled, [1], scales=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
 def test_anything_with_an_index_is_an_int() -> None:
     class Two:
         def __index__(self) -> int:
