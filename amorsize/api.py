@@ -211,7 +211,8 @@ def _decorate(func: "Any", options: "Mapping[str, object]", caller_globals: "Map
         )
     home = sys.modules.get(func.__module__)
     is_finished = home is not None and getattr(home, func.__name__, None) is func
-    if is_finished and func.__globals__ is not caller_globals:
+    is_own = caller_globals is func.__globals__ or caller_globals is getattr(home, "__dict__", None)
+    if is_finished and not is_own:  # what another module's decorator made of the caller's function is the caller's
         raise TypeError(
             f"{func.__module__}.{func.__qualname__} belongs to another module, whose other users it would change: "
             f"use pmap({func.__name__}, items)"

@@ -135,6 +135,14 @@ def test_a_function_of_another_module_is_pointed_to_pmap() -> None:
         parallelizable(textwrap.dedent)
 
 
+def test_a_function_that_another_modules_decorator_has_wrapped_is_the_callers_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wrapped = functools.singledispatch(add)
+    monkeypatch.setattr(sys.modules[__name__], "add", wrapped)
+    assert parallelizable(wrapped).pmap([1, 2], [3, 4]) == [4, 6]
+
+
 def test_staticmethod_belongs_above_the_decorator() -> None:
     with pytest.raises(TypeError, match="below @staticmethod"):
         parallelizable(staticmethod(add))
