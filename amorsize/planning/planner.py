@@ -96,6 +96,7 @@ def choose_plan(
             return loop_plan(NOTHING_KNOWN, n_items, serial_s)
         return _asked_plan(*ways[-1], n_items, limits)
     model = Model(profile, costs, capacity, expected, limits)
+    model.caller_computes &= ("process", 1) not in ways  # a single worker runs them all
     rated = sorted([(model.seconds(backend, item_s, n_jobs), n_jobs, backend) for backend, n_jobs in ways])
     reasons: list[str] = []
     for way in _steady(_best_of_each(rated), rated, profile, model):
@@ -121,7 +122,7 @@ def _ways(
     if limits.no_processes is not None:
         bound = limits.no_processes
         processes: list[int] = []
-    elif limits.backend == "thread" or (most == 1 and not (limits.isolate or _tells_memory(bound, limits))):
+    elif limits.backend == "thread" or (most == 1 and not (limits.isolate or _tells_memory(bound, profile, limits))):
         processes = []
     elif limits.n_jobs is not None or (limits.forces_workers and n_items is None) or not profile.is_known:
         processes = [most]
@@ -210,10 +211,11 @@ def _why_no_gain(
     return None
 
 
-def _tells_memory(bound: str, limits: Limits) -> bool:
+def _tells_memory(bound: str, profile: Profile, limits: Limits) -> bool:
     """Tell whether a single worker is worth its start, as it tells what memory an item needs: what the caller has seen
-    may be what its first item loaded, which a forked worker shares."""
-    return bound == MEMORY_FOR_ONE and limits.guesses_memory and limits.start_method == "fork"
+    may be what its first item loaded, which a forked worker shares; and heavy items may come no more."""
+    is_told = not limits.guesses_memory and any(run.backend == "process" for run in profile.runs)
+    return bound == MEMORY_FOR_ONE and not is_told and limits.start_method == "fork"
 
 
 def _within_memory(plan: Plan, limits: Limits) -> str:

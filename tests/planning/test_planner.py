@@ -103,15 +103,15 @@ def test_one_core_or_less_is_the_loop(capacity: Capacity) -> None:
     assert plan.reason == f"usable cores: {capacity.n_effective:g}"
 
 
-def test_memory_for_one_process_is_the_loop() -> None:
-    profile = Profile.of(doubling(1e-3, 100), NOW_S).replace(worker_bytes=200.0 * MB)
-    plan = choose_plan(profile, Costs(), TWO.replace(memory_bytes=300 * MB), 1000, Limits(n_jobs_ceiling=2))
-    assert (plan.backend, plan.reason) == ("serial", "there is memory for one process only")
+TOLD = Run(backend="process", n_jobs=2, chunksize=1, n_items=1000, predicted_s=5.0, measured_s=5.0)
+"""A run in which workers have told what memory they need."""
+
+ALONE = TOLD.replace(backend="serial", n_jobs=1)
 
 
-def plan_within(memory_bytes: int, item_s: float = 1e-2, **limits: Any) -> Plan:
+def plan_within(memory_bytes: int, item_s: float = 1e-2, runs: tuple[Run, ...] = (TOLD,), **limits: Any) -> Plan:
     """Return the plan of a thousand items that need 200 MB each, on eight cores with so much free memory."""
-    profile = Profile.of([(1, item_s)] * 30, NOW_S).replace(worker_bytes=200.0 * MB)
+    profile = Profile.of([(1, item_s)] * 30, NOW_S).replace(worker_bytes=200.0 * MB, runs=runs)
     eight = TWO.replace(n_cores=8, physical_cores=8, memory_bytes=memory_bytes)
     return choose_plan(profile, Costs(), eight, 1000, Limits(**{"n_jobs_ceiling": 8, **limits}))
 
@@ -134,10 +134,21 @@ def test_where_memory_may_do_for_one_only_a_single_worker_tells_if_that_costs_ha
     assert plan.reason.endswith("; it tells what memory an item needs, of which there may be too little for two")
 
 
+@pytest.mark.parametrize("item_s", [1e-2, 1e-3])
+@pytest.mark.parametrize("runs", [(), (ALONE,) * 8], ids=["it was guessed", "it was long ago"])
+def test_a_single_worker_tells_once_more_where_none_has_in_the_runs_remembered(
+    item_s: float, runs: tuple[Run, ...]
+) -> None:
+    """What the caller had guessed, or heavy items that come no more, would keep all later calls in the loop."""
+    plan = plan_within(300 * MB, item_s, runs)
+    assert (plan.backend, plan.n_jobs, plan.caller_computes) == ("process", 1, False)
+
+
 @pytest.mark.parametrize(
     ("item_s", "limits"),
     [
-        pytest.param(1e-2, {}, id="workers have told"),
+        pytest.param(1e-3, {}, id="workers have told"),
+        pytest.param(1e-2, {}, id="workers have told of long items"),
         pytest.param(1e-2, {"guesses_memory": True, "start_method": "spawn"}, id="it would load all that once more"),
         pytest.param(1e-6, {"guesses_memory": True}, id="its start is too dear"),
     ],
