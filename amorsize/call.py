@@ -50,9 +50,9 @@ def stream(
     from amorsize.stream import stream_of
 
     check_iterables(iterables)
-    begin()
     refuse_hidden(func)
-    return stream_of(Call(func, given, Timings(), perf_counter()), iterables, ordered=ordered, keep=keep)
+    begin(began_s := perf_counter())
+    return stream_of(Call(func, given, Timings(), began_s), iterables, ordered=ordered, keep=keep)
 
 
 class Call:

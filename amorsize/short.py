@@ -50,7 +50,7 @@ def run(
     work = None if columns is None else Work(func, columns, star=star)
     results: "list[object]" = []
     timings, size = Timings(), 1
-    begin()
+    begin(began_s)
     looks_now = work is not None and _looks_ahead(work)
     if work is not None and not looks_now and not any(given) and _is_plain():
         size, looks_now = _alone(work, results, timings), True

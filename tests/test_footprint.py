@@ -45,14 +45,22 @@ def touch(n_bytes):
     held[::4096] = b"x" * len(held[::4096])
     return len(held)
 touch(128 << 20)
-footprint.begin()
+footprint.begin(0.0)
 print(footprint.risen())
 touch(64 << 20)
 print(footprint.risen())
 touch(256 << 20)
-footprint.begin()  # of a later call
+footprint.begin(0.001)  # of a call that comes at once
 print((footprint.risen() or 0) >> 20)
 print(footprint.risen())
+"""
+
+BETWEEN = """
+touch(512 << 20)
+footprint.begin(1.0)  # of a later call
+print(footprint.risen())
+touch(768 << 20)
+print((footprint.risen() or 0) >> 20)
 """
 
 
@@ -62,6 +70,13 @@ def test_a_process_that_exceeds_all_it_held_before_shows_by_how_much(fresh_pytho
     first, smaller, larger, again = fresh_python("-c", RISING).split()
     assert (first, smaller, again) == ("None", "None", "None")
     assert 240 <= int(larger) <= 270
+
+
+@on_linux
+def test_what_a_program_holds_between_two_calls_is_none_that_items_need(fresh_python: Callable[..., str]) -> None:
+    *_, between, then = fresh_python("-c", RISING + BETWEEN).split()
+    assert between == "None"
+    assert 740 <= int(then) <= 790
 
 
 # ---- calls whose items need more memory than there is for all workers
