@@ -105,7 +105,7 @@ class Capacity(Record):
         quota_cores: CPU quota in cores, fractions included; None for no quota.
         physical_cores: cores without hyper-threads; None where nothing tells.
         memory_bytes: free memory within machine and cgroup; None where nothing tells.
-        rss_bytes: resident memory of this process; a fork copies its page tables.
+        rss_bytes: resident memory of this process's own; a fork copies its page tables.
     """
 
     n_cores: int

@@ -2,7 +2,7 @@
 
 machine()        what cannot change while a process lives: CPU, system, Python      read once
 capacity(now_s)  quota, free memory                                                 read at most once a second
-                 resident memory of this process                                    read at most once a ms
+                 resident memory of this process's own                              read at most once a ms
                  affinity                                                           asked for each time
 """
 
@@ -194,8 +194,11 @@ def available_bytes(meminfo: str) -> int | None:
 
 
 def resident_bytes(proc: str) -> int | None:
-    """Return the resident memory of this process, rounded down to what makes a difference to a fork."""
+    """Return the resident memory that is this process's own, rounded down to what makes a difference to a fork.
+
+    Of mapped files and of memory that is shared a fork copies no page tables: children find these pages by themselves.
+    """
     fields = (read_text(f"{proc}/self/statm") or "").split()
-    if len(fields) < 2 or sys.platform == "win32":
+    if len(fields) < 3 or sys.platform == "win32":
         return None
-    return int(fields[1]) * os.sysconf("SC_PAGE_SIZE") // _RESIDENT_STEP * _RESIDENT_STEP
+    return (int(fields[1]) - int(fields[2])) * os.sysconf("SC_PAGE_SIZE") // _RESIDENT_STEP * _RESIDENT_STEP

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import re
 import sys
@@ -149,7 +150,7 @@ def test_everything_is_read_from_the_kernel_s_files(tmp_path: Path) -> None:
         {
             "self/cgroup": "0::/app\n",
             "meminfo": "MemTotal: 9000 kB\nMemAvailable:    4000 kB\nBuffers: 1 kB\n",
-            "self/statm": "10000 2600 3 4 5 6 7\n",
+            "self/statm": "10000 4600 2000 4 5 6 7\n",
         },
     )
     sysfs = plant(
@@ -169,6 +170,14 @@ def test_everything_is_read_from_the_kernel_s_files(tmp_path: Path) -> None:
     assert found.rss_bytes is not None
     assert found.rss_bytes % (1 << 20) == 0  # in whole MB: less makes no difference, and would be no known plan's
     assert 0 <= 2600 * os.sysconf("SC_PAGE_SIZE") - found.rss_bytes < 1 << 20
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason=NOT_LINUX)
+def test_pages_that_are_shared_do_not_make_a_fork_longer() -> None:
+    before = resident_bytes("/proc") or 0
+    with mmap.mmap(-1, 64 << 20) as shared:
+        shared[:: mmap.PAGESIZE] = b"x" * len(shared[:: mmap.PAGESIZE])
+        assert (resident_bytes("/proc") or 0) - before < 32 << 20
 
 
 def test_without_any_of_the_kernel_s_files_only_the_cores_are_known(tmp_path: Path) -> None:
