@@ -29,6 +29,7 @@ def read_kernel_file(path: str, most: int = -1) -> bytes | None:
 def of(pid: int | str = "self") -> tuple[int, int] | None:
     """Return the bytes that a process holds, and the most that it has ever held; None where nothing tells. Takes 12 us.
 
+    Pages of mapped files, and of memory that others share, are none of its own: all workers hold the same, once.
     Elsewhere than on Linux and Windows nobody knows what it has held before.
 
     Example:
@@ -39,8 +40,15 @@ def of(pid: int | str = "self") -> tuple[int, int] | None:
     if sys.platform != "linux":
         return _asked_of_psutil(pid)
     status = read_kernel_file(f"/proc/{pid}/status") or b""
-    held, highest = status.partition(b"VmRSS:")[2].split(None, 1), status.partition(b"VmHWM:")[2].split(None, 1)
-    return (int(held[0]) * 1024, int(highest[0]) * 1024) if held and highest else None  # one that has ended has none
+    if b"VmHWM:" not in status:  # one that has ended holds nothing
+        return None
+    held, highest, mapped, shared = [_bytes(status, name) for name in (b"VmRSS:", b"VmHWM:", b"RssFile:", b"RssShmem:")]
+    return held - mapped - shared, highest - mapped - shared
+
+
+def _bytes(status: bytes, name: bytes) -> int:
+    found = status.partition(name)[2].split(None, 1)
+    return int(found[0]) * 1024 if found else 0  # an old kernel does not tell all
 
 
 def _asked_of_psutil(pid: int | str) -> tuple[int, int] | None:

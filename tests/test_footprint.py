@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import subprocess
 import sys
@@ -36,6 +37,16 @@ def test_elsewhere_psutil_tells() -> None:
     assert 0 < held <= highest
     assert footprint._asked_of_psutil(os.getpid()) is not None
     assert footprint._asked_of_psutil(2**22 + 1) is None  # no system's process has such a number
+
+
+@on_linux
+def test_what_others_share_is_none_of_its_own() -> None:
+    before, highest_before = footprint.of() or (0, 0)
+    with mmap.mmap(-1, 128 * MB) as shared:
+        shared[:: mmap.PAGESIZE] = b"x" * len(shared[:: mmap.PAGESIZE])
+        held, highest = footprint.of() or (0, 0)
+    assert held - before < 32 * MB
+    assert highest - highest_before < 32 * MB
 
 
 RISING = """
@@ -169,6 +180,27 @@ def test_what_the_first_call_loads_does_not_keep_later_ones_in_the_loop(fresh_py
     first, then = fresh_python("-c", HEAVY.format(free=400) + ONCE).splitlines()
     assert first == "process 1"
     assert then == "process 4"
+
+
+MAPPED = """
+import mmap
+pages = mmap.mmap(-1, 256 << 20)
+def reads(at):
+    for _ in range(2):  # long enough to be weighed
+        sum(pages[at :: mmap.PAGESIZE // 4])
+    return at
+from amorsize import parallelizable
+reads = parallelizable(reads)
+for _ in range(2):
+    reads.pmap(range(8), isolate=True)
+    print("memory" in reads.last_run.reason)
+"""
+
+
+@on_linux
+@pytest.mark.needs_fork
+def test_what_all_workers_share_does_not_keep_any_of_them_out(fresh_python: Callable[..., str]) -> None:
+    assert fresh_python("-c", HEAVY.format(free=400) + MAPPED).split() == ["False", "False"]
 
 
 DIES = """
