@@ -244,6 +244,14 @@ def test_threads_that_were_asked_for_are_used_whatever_the_cores_and_whatever_is
 
 
 @pytest.mark.usefixtures("another_thread")
+def test_under_a_clock_that_a_test_has_frozen_threads_give_their_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such tools put theirs in the place of `perf_counter` in every module that is loaded."""
+    for name, module in [*sys.modules.items()]:
+        if name.startswith("amorsize.") and hasattr(module, "perf_counter"):
+            monkeypatch.setattr(module, "perf_counter", lambda: 1_577_836_800.0)
+    assert pmap(abs, [-1, -2, -3], backend="thread", n_jobs=2) == [1, 2, 3]
+
+
 def test_threads_that_were_asked_for_are_used_where_nothing_may_fork_and_the_gil_is_held() -> None:
     for _ in range(2):
         assert threading.get_ident() not in threads_of(burn.pmap(range(60), backend="thread", n_jobs=3))

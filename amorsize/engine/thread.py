@@ -146,7 +146,8 @@ class Crew:
                 "threads cannot be ended: give what they wait for a timeout"
             )
         job.timings, job.cpu_timings = self._walls, self._cpus
-        job.cores_used = self._cpus.total_s / elapsed_s
+        if elapsed_s > 0:  # the clock stands still where a test has frozen it
+            job.cores_used = self._cpus.total_s / elapsed_s
 
     def _reconsider(self, now: float) -> None:
         """Ask, once all threads are up, whether the plan still holds; stop feeding them where it does not."""
