@@ -16,7 +16,7 @@ import pytest
 
 import amorsize.stream
 from amorsize import BackendUnavailable, WorkerDied, parallelizable, pimap, pmap, pstarmap, shutdown
-from amorsize.advice import adviser, knowledge
+from amorsize.advice import knowledge, plans
 from amorsize.advice.shares import CpuShare
 from amorsize.call import Call
 from amorsize.engine.rows import Rows
@@ -307,7 +307,7 @@ def test_workers_start_early_where_as_many_items_of_a_stream_come_as_so_far(
 ) -> None:
     monkeypatch.setattr(knowledge, "_costs", {})  # what other tests have learned of a busy machine
     monkeypatch.setattr(
-        adviser, "capacity", lambda *_, **__: Capacity(n_cores=2, rss_bytes=20 * 2**20)
+        plans, "capacity", lambda *_, **__: Capacity(n_cores=2, rss_bytes=20 * 2**20)
     )  # nor their memory
     stream = Spun(n_come)
     assert (asked_after(20, stream, n_jobs=2) is not None) is is_parallel

@@ -10,13 +10,13 @@ from math import sqrt
 from time import perf_counter, time
 
 from amorsize.advice.clearance import how_to_start, n_waiting, needs, no_threads, objection
-from amorsize.advice.plans import alone_first_s, pause_s, plan_for
+from amorsize.advice.plans import alone_first_s, pause_s, plan_for, room_now
 from amorsize.advice.sending import inherit, prices, sends_items, unlike
 from amorsize.advice.shares import CpuShare, may_be_native
 from amorsize.calibration.front import is_expected
 from amorsize.calibration.profile import Profile
 from amorsize.engine.held import Held
-from amorsize.identity.machine import HAS_GIL, capacity
+from amorsize.identity.machine import HAS_GIL
 from amorsize.inline import CPU_TELLS_FROM_S
 from amorsize.planning.planner import STANDARD_ERRORS, loop_plan
 from amorsize.planning.threads import TICKER_FROM_S, UNDISTURBED, worth_a_ticker
@@ -162,7 +162,7 @@ class Adviser:
         return self.plan
 
     def _plan(self, n_left: int | None, timings: Timings, computed_s: float = 0.0, **supposed: float) -> Plan:
-        room = capacity(perf_counter(), forks=self._start_method == "fork")
+        room = room_now(self._start_method, self.knowledge.function.name, self.knowledge.profile)
         seen = self.seen(timings)
         self._is_expected = is_expected(self.knowledge.profile, seen)
         self.profile = self.knowledge.profile.learn(seen.without_items() if self._is_expected else seen)

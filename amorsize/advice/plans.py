@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import sys
 from math import inf
+from time import perf_counter
 
 from amorsize.advice.sending import sends_items
 from amorsize.advice.shares import may_be_native
-from amorsize.identity.machine import HAS_GIL
+from amorsize.clocks import loaded
+from amorsize.identity.machine import HAS_GIL, capacity
 from amorsize.inline import CPU_TELLS_FROM_S
-from amorsize.planning.limits import MOST_THREADS, Limits
+from amorsize.planning.limits import MOST_THREADS, Limits, worker_limit_by_memory
 from amorsize.planning.planner import choose_plan
 
 TYPE_CHECKING = False
@@ -41,6 +43,20 @@ ALONE_SHARE = 1 / 32
 """Share of a run with workers that it may be delayed by, to see first what an item takes alone."""
 
 _plans: dict[tuple[object, ...], tuple[Known, Plan]] = {}
+
+
+def room_now(start_method: str, name: str, known: Profile) -> Capacity:
+    """Return how much of the machine a call may use now. Where memory is short, what warm interpreters hold that have
+    run the function is as good as free: they need it no second time, and would keep each other out."""
+    room = capacity(perf_counter(), forks=start_method == "fork")
+    spawn = loaded("amorsize.engine.spawn.warm") if start_method == "spawn" else None
+    if spawn is None:
+        return room
+    fitting = worker_limit_by_memory(room.memory_bytes, known.worker_bytes)
+    if fitting is None or fitting >= room.n_cores:
+        return room
+    room = capacity(perf_counter(), forks=False, anew=True)  # what was free a second ago, they may have taken since
+    return room.replace(memory_bytes=(room.memory_bytes or 0) + spawn.held_bytes(name))
 
 
 def plan_for(known: Known, told: Told) -> Plan:

@@ -96,13 +96,14 @@ def _architecture() -> str:
     return os.uname().machine
 
 
-def capacity(now_s: float, *, forks: bool = True) -> Capacity:
+def capacity(now_s: float, *, forks: bool = True, anew: bool = False) -> Capacity:
     """Return how much of the machine this process may use now.
 
     Args:
         now_s: the reading of a clock that never goes back, in seconds.
         forks: whether resident memory matters, which a fork would copy the page tables of; else it is what it was up to
             a second ago.
+        anew: whether all is to be read again, however short ago that was.
 
     Example:
         >>> capacity(0.0).n_cores >= 1
@@ -112,7 +113,7 @@ def capacity(now_s: float, *, forks: bool = True) -> Capacity:
     cpus: frozenset[int] | None = None
     if sys.platform == "linux":
         cpus = frozenset(os.sched_getaffinity(0))
-    if _believed is None or cpus != _believed[2] or not 0 <= now_s - _believed[0] < _BELIEVED_S:
+    if anew or _believed is None or cpus != _believed[2] or not 0 <= now_s - _believed[0] < _BELIEVED_S:
         _believed = now_s, now_s, cpus, _read_anew(cpus)
     read_s, resident_s, _, known = _believed
     if forks and sys.platform == "linux" and not 0 <= now_s - resident_s < _RESIDENT_BELIEVED_S:

@@ -14,7 +14,7 @@ pytest.importorskip("numpy")
 threadpoolctl = pytest.importorskip("threadpoolctl")
 
 from amorsize import pmap
-from amorsize.advice import adviser
+from amorsize.advice import plans
 from amorsize.advice.plans import native_threads_of
 from amorsize.calibration.costs import Costs
 from amorsize.calibration.profile import Profile
@@ -100,7 +100,7 @@ def test_what_may_use_them_is_limited_where_numpy_is_loaded(monkeypatch: pytest.
 def test_workers_run_with_fewer_native_threads_and_the_caller_gets_its_own_back(
     options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(adviser, "capacity", lambda now_s, **_: capacity(now_s).replace(n_cores=2))
+    monkeypatch.setattr(plans, "capacity", lambda now_s, **_: capacity(now_s).replace(n_cores=2))
     assert all(set(found) == {1} for found in pmap(lambda _: pools(), range(4), n_jobs=2, **options))
     assert set(pools()) == {2}
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 
+from amorsize import footprint
 from amorsize.engine.held import Held
 from amorsize.engine.spawn import launch, surroundings
 from amorsize.engine.spawn.errand import Errand, Packed, travels_as_code
@@ -193,6 +194,12 @@ def n_resting(name: str | None = None, *, has_run: bool = False) -> int:
                 _resting.append(worker)
     ready = [worker for worker in list(_resting) if worker.is_ready and not worker.is_useless]
     return sum([name is None or name in (worker.has_run if has_run else worker.knows) for worker in ready])
+
+
+def held_bytes(name: str) -> int:
+    """Return the memory of those that rest and have run a function: who runs it once more needs that no second time."""
+    found = [footprint.of(worker.process.pid) for worker in [*_resting] if name in worker.has_run]
+    return sum([held for held, _ in filter(None, found)])
 
 
 def are_there() -> bool:
