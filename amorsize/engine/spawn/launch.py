@@ -68,6 +68,8 @@ def refusal() -> str | None:
         return f"Python is embedded here: sys.executable ({executable!r}) is no program that could be launched"
     if "py" not in os.path.basename(executable).lower():
         return f"Python is embedded here: sys.executable ({executable!r}) does not look like an interpreter"
+    if sys.platform == "linux" and not os.access("/proc/self/fd", os.X_OK):
+        return "/proc is not mounted: without it, fresh interpreters would outlive their caller"
     return safety.no_workers()
 
 

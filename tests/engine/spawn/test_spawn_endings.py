@@ -5,8 +5,10 @@ from __future__ import annotations
 import gc
 import os
 import select
+import shutil
 import signal
 import socket
+import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +26,6 @@ from amorsize.engine.spawn.windows import WindowsProcess
 from amorsize.identity.likeness import likeness
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Callable
 
     Start = Callable[[str], subprocess.Popen[bytes]]
@@ -268,6 +269,32 @@ def test_interpreters_are_refused_where_there_is_none(monkeypatch: pytest.Monkey
     monkeypatch.undo()
     monkeypatch.setattr(sys, "frozen", True, raising=False)
     assert "frozen" in str(launch.refusal())
+
+
+WITHOUT_PROC = """
+import amorsize, warnings
+warnings.simplefilter("always")
+with warnings.catch_warnings(record=True) as told:
+    assert amorsize.pmap(abs, range(50), backend="process", n_jobs=2, cache=False) == list(range(50))
+assert ["/proc is not mounted" in str(warning.message) for warning in told] == [True]
+try:
+    amorsize.pmap(abs, range(50), isolate=True, cache=False)
+except amorsize.BackendUnavailable as refused:
+    print(refused)
+"""
+
+
+@pytest.mark.fault("R12")
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere, nothing depends on /proc")
+def test_interpreters_are_refused_where_no_proc_is_mounted() -> None:
+    hide = 'mount -t tmpfs none /proc && exec "$0" -c "$1"'
+    command = ["unshare", "--mount", "--map-root-user", "sh", "-c", hide, sys.executable, WITHOUT_PROC]
+    if shutil.which("unshare") is None or subprocess.run([*command[:5], hide, "true"], capture_output=True).returncode:
+        pytest.skip("to hide /proc needs unshare and the right to mount")
+    root = str(Path(__file__).resolve().parents[3])
+    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": root}, capture_output=True, text=True, timeout=50)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "/proc is not mounted" in done.stdout
 
 
 # ---- programs
