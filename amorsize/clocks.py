@@ -1,4 +1,5 @@
-"""What threads on other cores have used up to now, and how many of them cannot: those of ours that rest."""
+"""What threads on other cores have used up to now, how many of them cannot, those of ours that rest, and which cores
+there are."""
 
 import os
 import sys
@@ -27,6 +28,17 @@ def n_resting() -> int:
     """Return how many threads of ours wait for the next call."""
     bare = loaded("amorsize.engine.bare")
     return 0 if bare is None else bare.n_resting()
+
+
+def usable_cpus() -> frozenset[int]:
+    """Return the numbers of the CPUs that this thread may run on; of all, where the system does not tell."""
+    if sys.platform == "linux":
+        try:
+            return frozenset(os.sched_getaffinity(0))
+        except OSError as error:  # a sandbox forbids to ask
+            if error.errno is None:  # a signal handler's
+                raise
+    return frozenset(range(os.cpu_count() or 1))
 
 
 if sys.platform == "linux":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from importlib.machinery import ModuleSpec
 from importlib.util import module_from_spec
@@ -9,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from amorsize import clocks, short
+from amorsize import clocks, pmap, short
 from amorsize.advice import clearance
 from amorsize.clocks import count_now
+from amorsize.identity.machine import capacity
 from amorsize.inline import CPU_TELLS_FROM_S, all_threads_s
 
 if TYPE_CHECKING:
@@ -88,3 +91,26 @@ print(all_s - own_s)
 def test_what_loading_the_clocks_takes_is_nobodys(fresh_python: Callable[..., str]) -> None:
     """It looked like a native thread of 0.3 ms: to limit them cost the first call of a program 13 to 36 ms."""
     assert float(fresh_python("-c", FIRST_WINDOW)) < 1e-4
+
+
+@pytest.mark.fault("R14")
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody asks for cores")
+def test_where_a_sandbox_does_not_tell_the_usable_cores_all_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_pid: int) -> set[int]:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "sched_getaffinity", refuse)
+    assert len(clocks.usable_cpus()) == os.cpu_count()
+    for backend in ("auto", "thread", "process"):
+        assert pmap(abs, range(-50, 0), backend=backend, n_jobs=2, cache=False) == list(range(50, 0, -1))
+    assert capacity(0.0).n_cores >= 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody asks for cores")
+def test_what_a_signal_s_handler_raises_while_cores_are_asked_for_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(_pid: int) -> set[int]:
+        raise TimeoutError("of a handler")
+
+    monkeypatch.setattr(os, "sched_getaffinity", interrupt)
+    with pytest.raises(TimeoutError, match="of a handler"):
+        clocks.usable_cpus()

@@ -6,11 +6,11 @@ time. So it has to be clear, before anything is loaded, that so much can be gain
 
 from __future__ import annotations
 
-import os
 import sys
 from _thread import _count
 from time import perf_counter
 
+from amorsize.clocks import usable_cpus
 from amorsize.inline import Timings, call_each
 
 TYPE_CHECKING = False
@@ -177,9 +177,7 @@ def saved_share(timings: Timings) -> float:
 
 def n_usable_cores() -> int:
     """Return how many cores this process may use at the most; quotas and settings are for the look itself."""
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return len(usable_cpus())
 
 
 def taking_over_s(result: object) -> float:

@@ -7,6 +7,7 @@ import sys
 from time import perf_counter
 
 from amorsize.calibration.costs import Unmeasured
+from amorsize.clocks import usable_cpus
 from amorsize.engine import safety
 from amorsize.engine.spawn import launch
 from amorsize.identity.machine import capacity, machine
@@ -95,7 +96,7 @@ def _whole_machine() -> tuple[int | None, int | None]:
 def _affinity_cores() -> int | None:
     if sys.platform != "linux":
         return None
-    return len(os.sched_getaffinity(0))
+    return len(usable_cpus())
 
 
 def _load() -> float | None:

@@ -7,6 +7,8 @@ import sys
 from _thread import stack_size
 from itertools import tee
 
+from amorsize.clocks import usable_cpus
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
@@ -50,7 +52,7 @@ def inheritance() -> tuple[object, ...]:
         policy = os.sched_getscheduler(0)
     except OSError:  # of a C library that does not have it
         policy = None
-    return *everywhere, frozenset(os.sched_getaffinity(0)), os.getpriority(os.PRIO_PROCESS, 0), policy
+    return *everywhere, usable_cpus(), os.getpriority(os.PRIO_PROCESS, 0), policy
 
 
 def blocked_signals() -> frozenset[int]:

@@ -12,6 +12,7 @@ import os
 import sys
 from _blake2 import blake2b
 
+from amorsize.clocks import usable_cpus
 from amorsize.identity.cgroup import free_bytes, quota_cores, read_text
 from amorsize.records import Capacity, Machine
 
@@ -112,7 +113,7 @@ def capacity(now_s: float, *, forks: bool = True, anew: bool = False) -> Capacit
     global _believed
     cpus: frozenset[int] | None = None
     if sys.platform == "linux":
-        cpus = frozenset(os.sched_getaffinity(0))
+        cpus = usable_cpus()
     if anew or _believed is None or cpus != _believed[2] or not 0 <= now_s - _believed[0] < _BELIEVED_S:
         _believed = now_s, now_s, cpus, _read_anew(cpus)
     read_s, resident_s, _, known = _believed
