@@ -141,6 +141,9 @@ if sys.platform != "win32":
 
     def _spawn(line: int, lifeline: int, ahead: str) -> int:
         line_fd, lifeline_fd = [fd for fd in range(3, 7) if fd not in (line, lifeline)][:2]
+        # Where this program was started without one, SQLite has opened in its place what can only be read. To close
+        # what is not open may be an error: it is opened first.
+        silent = [fd for fd, stream in ((1, sys.__stdout__), (2, sys.__stderr__)) if stream is None]
         return os.posix_spawn(
             sys.executable,
             command(f"{line_fd}, {lifeline_fd}, {os.getpid()}, {ahead!r}"),
@@ -149,6 +152,8 @@ if sys.platform != "win32":
                 (os.POSIX_SPAWN_DUP2, line, line_fd),
                 (os.POSIX_SPAWN_DUP2, lifeline, lifeline_fd),
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                *[(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDONLY, 0) for fd in silent],
+                *[(os.POSIX_SPAWN_CLOSE, fd) for fd in silent],
             ],
             # Ctrl-C waits until the worker can let it pass: a half-started interpreter would print a traceback. So do
             # the signals that this process handles for all: they would end it.

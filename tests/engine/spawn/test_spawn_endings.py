@@ -297,6 +297,27 @@ def test_interpreters_are_refused_where_no_proc_is_mounted() -> None:
     assert "/proc is not mounted" in done.stdout
 
 
+SILENT = """
+import amorsize, os, sys
+assert sys.stdout is sys.stderr is None
+for fd in (1, 2):  # as SQLite does, which keeps its own files off the numbers of standard streams
+    os.set_inheritable(os.open(os.devnull, os.O_RDONLY), True)
+def tell(item):
+    for stream in (sys.stdout, sys.stderr):
+        print("x" * 20_000, file=stream)
+    return item
+told = {"start_method": "spawn", "isolate": True, "n_jobs": 2, "cache": False}
+sys.exit(0 if amorsize.pmap(tell, range(4), **told) == [0, 1, 2, 3] else 3)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the program is started by a shell")
+def test_items_may_print_where_the_program_has_no_standard_streams() -> None:
+    root = str(Path(__file__).resolve().parents[3])
+    command = ["sh", "-c", 'exec "$0" -c "$1" >&- 2>&-', sys.executable, SILENT]
+    assert subprocess.run(command, env={**os.environ, "PYTHONPATH": root}, timeout=50).returncode == 0
+
+
 # ---- programs
 
 PROGRAM = """
