@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 
@@ -22,13 +23,18 @@ class Lifeline:
     The signal comes from the kernel itself (O_ASYNC with F_SETSIG), so it also ends a worker in the middle of C code
     that holds the GIL, 1-4 ms after the caller. A thread that waits for end-of-file never runs there, and
     PR_SET_PDEATHSIG fires when the forking *thread* ends and costs 4.7 ms of ctypes.
+
+    Raises:
+        OSError: where no descriptor is left, or the module that tells the kernel is missing.
     """
 
     __slots__ = ("_write_end", "read_end")
 
     def __init__(self) -> None:
-        import fcntl as _  # noqa: F401 - for `hold`: each worker would load it, in 1 ms that the caller does in 0.3, once
-
+        try:
+            import fcntl as _  # noqa: F401 - for `hold`: each worker would load it, in 1 ms, the caller once, in 0.3
+        except ImportError as error:  # as of a system that has no room for workers: the caller goes on alone
+            raise OSError(errno.ENOSYS, str(error)) from error
         self.read_end, self._write_end = os.pipe()
         _of_callers.append(self)
 

@@ -240,3 +240,22 @@ found = pmap(make, iter(range(8)), **options), list(pimap(make, iter(range(8)), 
 print([each == [make(item) for item in range(8)] for each in found])
 """
     assert fresh_python("-B", "-c", source) == "[True, True]\n"
+
+
+def test_without_the_module_that_ends_workers_with_their_caller_streams_are_loops(
+    fresh_python: Callable[..., str],
+) -> None:
+    source = """
+import sys, warnings
+sys.modules["fcntl"] = None
+from amorsize import BackendUnavailable, pimap, pmap
+warnings.simplefilter("ignore")
+options = dict(backend="process", start_method="fork", n_jobs=2, cache=False)
+print(list(pimap(abs, iter(range(9)), **options)) == pmap(abs, iter(range(9)), **options) == list(range(9)))
+for given in {"isolate": True}, {"timeout": 20}:
+    try:
+        pmap(abs, range(9), **options, **given)
+    except BackendUnavailable as error:
+        print("no worker could be started" in str(error))
+"""
+    assert fresh_python("-c", source) == "True\n" * 3
