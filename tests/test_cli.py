@@ -684,6 +684,16 @@ def test_the_doctor_names_the_limit_that_keeps_workers_from_starting(
     assert "this kernel" not in out
 
 
+def test_the_doctor_answers_where_the_system_does_not_tell_its_memory(
+    printed: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> object:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), "/proc/meminfo")
+
+    monkeypatch.setattr("psutil.virtual_memory", refuse)
+    assert "unknown physical" in printed("doctor")
+
+
 def test_the_doctor_finds_what_the_environment_forbids(
     monkeypatch: pytest.MonkeyPatch, printed: Callable[..., str]
 ) -> None:

@@ -90,7 +90,10 @@ def _whole_machine() -> tuple[int | None, int | None]:
         import psutil
     except ImportError:  # installed with amorsize, but it cannot be built everywhere
         return None, None
-    return psutil.cpu_count(logical=False), psutil.virtual_memory().total
+    try:
+        return psutil.cpu_count(logical=False), psutil.virtual_memory().total
+    except OSError:  # in a sandbox without /proc: neither is told
+        return None, None
 
 
 def _affinity_cores() -> int | None:
