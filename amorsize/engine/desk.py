@@ -109,9 +109,11 @@ class Desk:
     def print(self) -> None:
         """Print what the items have left in the buffers of the standard streams; tell where that fails, and what they
         have printed into memory."""
+        busy, self._busy = self._busy, True
         lost, added = flush_output(), self._said.take()
         if lost is not None or added:
             self.outbox.send(PRINTED, self.start, 0, 0.0, packed(lost, added))
+        self._busy = busy
 
     @property
     def position(self) -> int:

@@ -12,6 +12,8 @@ import pytest
 
 from amorsize import pmap
 from amorsize.engine import said
+from amorsize.engine.desk import Desk
+from amorsize.engine.message import PRINTED, RESULTS
 from amorsize.engine.said import Said, hear, in_memory, packed, take_over
 
 if TYPE_CHECKING:
@@ -106,6 +108,30 @@ def test_a_fresh_interpreter_gets_its_own_streams_back() -> None:
     take_over([])
     assert sys.stdout is own
     assert not said._own
+
+
+class Line:
+    """An outbox that is interrupted in the middle of what it sends, by the timer."""
+
+    def __init__(self) -> None:
+        self.desk = Desk(self, memoryview(bytearray(16)).cast("q"), 0)
+        self.sent: list[bytes] = []
+
+    def send_results(self, start: int, results: list[object], seconds: float) -> None:
+        self.sent.append(RESULTS)
+
+    def send(self, kind: bytes, start: int, count: int, seconds: float, payload: bytes) -> None:
+        self.desk.publish_on_timer(0, None)
+        self.sent.append(kind)
+
+
+def test_no_result_is_sent_in_the_middle_of_what_items_say() -> None:
+    sys.stdout = io.StringIO()
+    line = Line()
+    line.desk.open(0, 2).append("a result")
+    sys.stdout.write("said")
+    line.desk.print()
+    assert line.sent == [PRINTED]
 
 
 def say(n: int) -> int:
