@@ -193,18 +193,26 @@ def fork_children(
         _become_worker(serve, number, lines, strange, lifeline, held)
 
 
+QUIET = ("ignore", None, DeprecationWarning, None, 0)
+"""A filter, as `warnings.simplefilter` writes it."""
+
+
 def _fork(n_children: int, pids: list[int], held: Held) -> int | None:
     """Fork; whether that is safe here was decided before (`safety.refusal`). Return, in a child, its number.
 
-    Python 3.12 warns of every native thread; those of a BLAS pool, which survive a fork, are the only ones here.
+    Python 3.12 warns of every native thread; those of a BLAS pool, which survive a fork, are the only ones here. After
+    `warnings.catch_warnings` it would show once more all that has been shown: the filter is put there without its word.
     """
     flush_output()
     warnings = sys.modules.get("warnings")
     if warnings is None or sys.version_info < (3, 12):
         return _fork_each(n_children, pids, held)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
+    filters = warnings.filters
+    filters.insert(0, QUIET)
+    try:
         return _fork_each(n_children, pids, held)
+    finally:
+        filters.remove(QUIET)
 
 
 def _fork_each(n_children: int, pids: list[int], held: Held) -> int | None:

@@ -9,6 +9,7 @@ import random
 import signal
 import subprocess
 import sys
+import warnings
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -243,6 +244,7 @@ def test_a_worker_loads_no_module_that_its_caller_could_have_loaded_for_all(
         "-c",
         f"""
 import sys
+import warnings
 from amorsize import pmap
 (found,) = pmap(lambda _: set(sys.modules), {made}([0]), backend="process", isolate=True, n_jobs=1)
 print(sorted(found - set(sys.modules)))
@@ -300,6 +302,7 @@ def test_what_is_printed_before_in_and_after_a_call_appears_once(
         "-c",
         """
 import sys
+import warnings
 from amorsize import pmap
 sys.stdout.write("before\\n")  # stays in the buffer: standard output is no terminal here
 pmap(lambda item: sys.stdout.write(f"item {item}\\n"), range(20), isolate=True, n_jobs=2)
@@ -469,3 +472,14 @@ def test_a_warning_of_newer_pythons_about_forks_is_not_shown() -> None:
     if sys.version_info < (3, 12):
         pytest.skip("older Pythons do not warn")
     assert in_a_worker(lambda: 1) == 1  # a warning would be an error here
+
+
+def test_what_was_shown_once_is_not_shown_again_after_a_fork() -> None:
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("default")
+        filters = list(warnings.filters)
+        for _ in range(2):
+            warnings.warn("shown", UserWarning, stacklevel=1)
+            pmap(abs, range(4), backend="process", n_jobs=2, start_method="fork", isolate=True)
+        assert list(warnings.filters) == filters
+    assert [str(each.message) for each in found] == ["shown"]
