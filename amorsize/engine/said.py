@@ -10,6 +10,8 @@ import marshal
 import sys
 from _io import BytesIO, StringIO, TextIOWrapper  # a test may have put mocks in the place of what `io` holds
 
+from amorsize.engine import warned
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,17 +80,19 @@ class Said:
         return added
 
 
-def packed(lost: str | None, added: Added) -> bytes:
-    """Write down that what items printed is lost, and why, or None; and what they have added to streams in memory."""
-    return marshal.dumps((lost, added))
+def packed(lost: str | None, added: Added, warnings: bytes = b"") -> bytes:
+    """Write down that what items said is lost, and why, or None; what they have added to streams in memory; and what
+    they have warned of, as `warned.take` returns it."""
+    return marshal.dumps((lost, added, warnings))
 
 
-def hear(told: tuple[str | None, Added]) -> str | None:
-    """Add to this process's streams what items have added to their copies; return that something is lost, or None.
+def hear(told: tuple[str | None, Added, bytes]) -> str | None:
+    """Add to this process's streams what items have added to their copies, and show what they have warned of; return
+    that something is lost, or None.
 
     Not by a method of a class of the program's, which may write to a terminal, too: the worker's copy has done so.
     """
-    lost, added = told
+    lost, added, warnings = told
     for name, text in added:
         stream: Any = getattr(sys, name, None)
         kind: Any = next((kind for kind in (StringIO, TextIOWrapper) if isinstance(stream, kind)), type(stream))
@@ -96,4 +100,6 @@ def hear(told: tuple[str | None, Added]) -> str | None:
             kind.write(stream, text)
         except Exception as error:  # of None, or whatever a program has put there meanwhile: the caller is told
             lost = lost or f"what items print could not be added to sys.{name}: {error}"
+    if warnings:
+        lost = warned.show(warnings) or lost
     return lost

@@ -16,12 +16,36 @@ from typing import TYPE_CHECKING, Any
 
 from amorsize import AmorsizeWarning
 from amorsize.testing.base import CONTEXT, Contract, only_where
-from amorsize.testing.items import VARIABLE, double, inner_sum, printed, surroundings_of, variable_of
+from amorsize.testing.items import (
+    VARIABLE,
+    Odd,
+    double,
+    inner_sum,
+    printed,
+    surroundings_of,
+    variable_of,
+    warned,
+    warned_once,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     import pytest
+
+
+@contextlib.contextmanager
+def recorded(action: Any) -> Iterator[list[warnings.WarningMessage]]:
+    """Record what is warned of, and what an action does not hold back."""
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter(action)
+        yield found
+
+
+def texts(found: list[warnings.WarningMessage]) -> list[str]:
+    """Return what items have warned of, without what we do."""
+    return [str(each.message) for each in found if each.category is Odd]
 
 
 class Around(Contract):
@@ -46,6 +70,31 @@ class Around(Contract):
         assert sorted(text.getvalue().splitlines()) == sorted(3 * [f"out \u00e9{n}" for n in items])
         data.seek(0)
         assert sorted(data.read().splitlines()) == sorted(3 * [f"error \u00e9{n}" for n in items])
+
+    def test_what_items_warn_of_is_recorded_in_the_caller(self) -> None:
+        items = range(40)
+        for _ in range(2):
+            with recorded("always") as found:
+                assert self.pmap(warned, items, chunksize=3) == list(items)
+                assert list(self.pimap(warned, iter(items))) == list(items)
+            assert sorted(texts(found)) == sorted(2 * [f"odd {n}" for n in items])
+            assert {(each.category, each.filename) for each in found if each.category is Odd} == {
+                (Odd, warned.__code__.co_filename)
+            }
+
+    def test_what_is_to_be_shown_once_is_recorded_once(self) -> None:
+        for _ in range(2):
+            with recorded("default") as found:
+                assert self.pmap(warned_once, range(40), chunksize=3) == list(range(40))
+                assert list(self.pimap(warned_once, iter(range(40)))) == list(range(40))
+            assert texts(found) == ["odd"]
+
+    def test_what_items_warn_of_is_shown_as_the_caller_says(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        shown: list[str] = []
+        with recorded("always"):
+            monkeypatch.setattr(warnings, "showwarning", lambda message, *_: shown.append(str(message)))
+            self.pmap(warned, range(40), chunksize=3)
+        assert sorted(shown) == sorted(f"odd {n}" for n in range(40))
 
     def test_two_threads_call_at_once(self) -> None:
         together = threading.Barrier(2)

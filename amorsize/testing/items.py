@@ -10,6 +10,7 @@ import os
 import random
 import select
 import threading
+import warnings
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
@@ -158,6 +159,20 @@ def double(item: Any) -> Any:
 def printed(item: int) -> int:
     sys.stdout.write(f"out \u00e9{item}\n")
     sys.stderr.write(f"error \u00e9{item}\n")
+    return item
+
+
+class Odd(UserWarning):
+    """What items warn of."""
+
+
+def warned(item: int) -> int:
+    warnings.warn(f"odd {item}", Odd, stacklevel=1)
+    return item
+
+
+def warned_once(item: int) -> int:
+    warnings.warn("odd", Odd, stacklevel=1)
     return item
 
 

@@ -1,6 +1,6 @@
 """What a fresh interpreter takes over from its caller before every call, so that a function finds there what it finds
 here: import path, directory, environment, umask, warning filters, limits, settings of libraries; which signals it
-leaves to its caller, and which standard streams lie in memory.
+leaves to its caller, which standard streams lie in memory, and whether warnings are kept.
 
 Everything travels as what marshal knows: a worker needs neither pickle nor `re` for it.
 """
@@ -12,7 +12,7 @@ import sys
 import time
 from _io import FileIO  # a test may have put a mock in the place of `open`
 
-from amorsize.engine import alive, said
+from amorsize.engine import alive, said, warned
 from amorsize.engine.child import handled_for_all, leave_to_caller
 from amorsize.engine.spawn import settings
 from amorsize.engine.spawn.names import Importing
@@ -21,14 +21,15 @@ from amorsize.loggers import close_files
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
+    from collections.abc import Callable
     from typing import Any, TypeAlias
 
     from amorsize.engine.spawn.settings import Settings
 
     Environment: TypeAlias = dict[bytes, bytes] | dict[str, str]
     Filters: TypeAlias = list[tuple[Any, ...]]
-    # path, arguments, directory, environment, umask, filters, limits, signals handled here, streams in memory, settings
-    # of libraries
+    # path, arguments, directory, environment, umask, filters, limits, signals handled here, streams in memory, whether
+    # warnings are kept, settings of libraries
     Surroundings: TypeAlias = tuple[
         list[str],
         list[str],
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
         tuple[int, int],
         list[int],
         list[str],
+        bool,
         Settings,
     ]
 else:
@@ -53,7 +55,7 @@ DIGITS_BY_DEFAULT = 4300
 def here() -> Surroundings:
     """Describe this process."""
     own = _directory(), _environment(), _umask(), _filters(), _limits(), handled_for_all(), said.in_memory()
-    return import_path(), _arguments(), *own, settings.here()
+    return import_path(), _arguments(), *own, warned.are_kept(), settings.here()
 
 
 def import_path() -> list[str]:
@@ -118,13 +120,17 @@ def _text(pattern: Any) -> Any:
     return pattern if pattern is None or isinstance(pattern, str) else (pattern.pattern, pattern.flags)
 
 
-def take_over(surroundings: Surroundings) -> None:
+def take_over(surroundings: Surroundings, tell: Callable[[], None]) -> None:
     """Make this process like the one described.
+
+    Args:
+        surroundings: of the caller.
+        tell: as of `warned.take_over`.
 
     Raises:
         OSError: where the directory cannot be entered.
     """
-    path, arguments, directory, environment, umask, filters, limits, handled, streams, of_libraries = surroundings
+    path, arguments, directory, environment, umask, filters, limits, handled, streams, kept, of_libraries = surroundings
     if sys.path != path:
         sys.path[:] = path
     sys.argv[:] = arguments
@@ -132,14 +138,14 @@ def take_over(surroundings: Surroundings) -> None:
     _set_environment(environment)
     if umask is not None:
         os.umask(umask)
-    if _filters() != filters:
-        _set_filters(filters)
+    _set_filters(filters)
     if limits != _limits():
         sys.setrecursionlimit(limits[0])
         if hasattr(sys, "set_int_max_str_digits"):
             sys.set_int_max_str_digits(limits[1])
     _leave_to_caller(handled)
     said.take_over(streams)
+    warned.take_over(kept, tell)
     settings.take_over(of_libraries)
 
 
@@ -153,8 +159,10 @@ def _leave_to_caller(handled: list[int]) -> None:
 
 
 def put_right(surroundings: Surroundings | None) -> None:
-    """Set anew what the import of a user's module may have set otherwise: settings of libraries."""
+    """Set anew what the import of a user's module may have set otherwise: settings of libraries. What it has warned of,
+    the caller has been told at its own import."""
     if surroundings is not None:
+        warned.forget()
         settings.take_over(surroundings[-1])
 
 
@@ -191,8 +199,12 @@ def _set_environment(environment: Environment) -> None:
 
 
 def _set_filters(filters: list[tuple[Any, ...]]) -> None:
+    """Set the warning filters; whatever has been shown here, the caller decides whether it is shown once more."""
     import warnings
 
+    if filters == _filters():
+        with warnings.catch_warnings():  # whose end forgets what has been shown
+            return
     made = []
     for action, message, module_name, category_name, module, line in filters:
         category = _category(module_name, category_name)

@@ -101,7 +101,7 @@ class Worker:
         if self._work is None or self._around is None:
             return
         try:
-            take_over(self._around)
+            take_over(self._around, self._desk.tell)
         except OSError as error:
             self._refuse(message, error)
             return
@@ -116,7 +116,7 @@ class Worker:
         surroundings, key, digest, foreign, n_threads, content, is_named = message.load()
         self._around = surroundings
         try:
-            take_over(surroundings)
+            take_over(surroundings, self._desk.tell)
             if key != self._key:
                 self._work, self._key = None, b""
                 self._unlimit()

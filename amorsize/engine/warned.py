@@ -1,0 +1,136 @@
+"""What items warn of, and how that is shown in the caller: kept by `warnings.catch_warnings(record=True)`, pytest's
+`warns` and `recwarn`, given to a `showwarning` of the program's, or written to stderr.
+
+    worker: filters --> Noting --> warned.take --------------- with their range --------> warned.show  :caller
+                          |             \\--- at once, where nobody keeps them ----------/
+                          \\--> stderr: of a filter that shows all there are, where nobody keeps them
+
+A filter that shows a warning once does so in each process. Its warnings come with the module that was warned, in which
+the caller notes whether it has shown them.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from amorsize.engine import encoding
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TypeAlias
+
+    # what was warned of, the category, file and line; and of those that are shown once the module that was warned
+    Noted: TypeAlias = tuple[Warning, type[Warning], str, int, str | None]
+
+REGISTRY = "__warningregistry__"
+"""Where modules have noted what was shown of them."""
+
+_noted: list[Noted] = []
+_registries: dict[str, dict[Any, Any]] = {}  # of modules that only workers have loaded
+
+
+def are_kept() -> bool:
+    """Tell whether something else is done with this process's warnings than to write them to stderr."""
+    warnings: Any = sys.modules.get("warnings")
+    if warnings is None:
+        return False
+    is_own = getattr(warnings._showwarnmsg_impl, "__globals__", None) is warnings.__dict__
+    return warnings.showwarning is not warnings._showwarning_orig or not is_own
+
+
+def take_over(kept: bool, tell: Callable[[], None]) -> None:
+    """Have this worker note what its items warn of.
+
+    Args:
+        kept: the caller keeps it.
+        tell: sends at once what was noted, or nothing where that cannot be done now.
+    """
+    _noted.clear()
+    warnings: Any = sys.modules.get("warnings")
+    if warnings is not None:
+        warnings.showwarning = warnings._showwarning_orig
+        warnings._showwarnmsg_impl = _Noting(warnings, kept, tell)
+
+
+def forget() -> None:
+    """Forget what was noted."""
+    _noted.clear()
+
+
+class _Noting:
+    """Stands for what shows a warning that no filter has held back, unless an item sets something of its own."""
+
+    def __init__(self, warnings: Any, kept: bool, tell: Callable[[], None]) -> None:
+        shown = warnings._showwarnmsg_impl
+        self._show: Callable[[Any], None] = shown._show if isinstance(shown, _Noting) else shown
+        self._warnings, self._filters = warnings, warnings.filters
+        self._kept, self._tell = kept, tell
+        self._pid = os.getpid()
+
+    def __call__(self, warned: Any) -> None:
+        module = self._module_of(warned)
+        if os.getpid() != self._pid or not (self._kept or module):  # or: in a child that an item has forked
+            self._show(warned)
+            return
+        _noted.append((warned.message, warned.category, warned.filename, warned.lineno, module))
+        if not self._kept:
+            self._tell()
+
+    def _module_of(self, warned: Any) -> str | None:
+        """Return the module that was warned, where it has noted that; None where a filter of the item's own decides."""
+        frame = sys._getframe(1) if self._warnings.filters is self._filters else None
+        while frame is not None and (frame.f_lineno != warned.lineno or frame.f_code.co_filename != warned.filename):
+            frame = frame.f_back
+        names = {} if frame is None else frame.f_globals
+        is_noted = (str(warned.message), warned.category, warned.lineno) in names.get(REGISTRY, ())
+        return names.get("__name__") if is_noted else None
+
+
+def take() -> tuple[str | None, bytes]:
+    """Return that something is lost, or None; and what items have warned of since it was last asked, pickled."""
+    if not _noted:
+        return None, b""
+    noted = _noted[:]
+    del _noted[: len(noted)]
+    try:
+        return None, encoding.pickled(noted, None)
+    except encoding.REFUSALS:
+        found = [(_unsendable(each), each) for each in noted]
+    sent = [each for lost, each in found if lost is None]
+    return next(lost for lost, _ in found if lost is not None), encoding.pickled(sent, None)
+
+
+def _unsendable(noted: Noted) -> str | None:
+    try:
+        encoding.pickled(noted, None)
+    except encoding.REFUSALS as error:
+        return f"a worker could not send what an item warned of ({noted[1].__name__}: {noted[0]}): {error}"
+    return None
+
+
+def show(payload: bytes) -> str | None:
+    """Show in this process what items have warned of in a worker; return that something is lost, or None."""
+    import warnings
+
+    lost = None
+    try:
+        noted: list[Noted] = encoding.unpickled(payload)
+    except encoding.REFUSALS as error:
+        return f"what items warned of could not be rebuilt: {error}"
+    for message, category, filename, lineno, module in noted:
+        try:
+            if module is None:
+                warnings.showwarning(message, category, filename, lineno)
+            else:
+                warnings.warn_explicit(message, category, filename, lineno, module, _registry(module))
+        except Exception as error:  # of a `showwarning` of the program's, or a filter that has changed
+            lost = lost or f"what an item warned of could not be shown ({category.__name__}: {message}): {error}"
+    return lost
+
+
+def _registry(module: str) -> dict[Any, Any]:
+    names = _registries if (loaded := sys.modules.get(module)) is None else loaded.__dict__
+    found: dict[Any, Any] = names.setdefault(REGISTRY if loaded else module, {})
+    return found
