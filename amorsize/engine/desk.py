@@ -12,7 +12,7 @@ import sys
 from _thread import get_ident
 from time import perf_counter
 
-from amorsize.engine import warned
+from amorsize.engine import logged, warned
 from amorsize.engine.child import flush_output
 from amorsize.engine.encoding import Refused
 from amorsize.engine.held import Held
@@ -110,12 +110,14 @@ class Desk:
 
     def print(self) -> None:
         """Print what the items have left in the buffers of the standard streams; tell where that fails, what they have
-        printed into memory, and what they have warned of."""
+        printed into memory, and what they have warned of and logged."""
         busy, self._busy = self._busy, True
         unprinted, added = flush_output(), self._said.take()
-        unsent, warnings = warned.take()
-        if unprinted or added or unsent or warnings:
-            self.outbox.send(PRINTED, self.start, 0, 0.0, packed(unprinted or unsent, added, warnings))
+        unshown, warnings = warned.take()
+        unlogged, records = logged.take()
+        lost = unprinted or unshown or unlogged
+        if lost or added or warnings or records:
+            self.outbox.send(PRINTED, self.start, 0, 0.0, packed(lost, added, warnings, records))
         self._busy = busy
 
     def tell(self) -> None:

@@ -10,7 +10,7 @@ import marshal
 import sys
 from _io import BytesIO, StringIO, TextIOWrapper  # a test may have put mocks in the place of what `io` holds
 
-from amorsize.engine import warned
+from amorsize.engine import logged, warned
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -80,19 +80,19 @@ class Said:
         return added
 
 
-def packed(lost: str | None, added: Added, warnings: bytes = b"") -> bytes:
+def packed(lost: str | None, added: Added, warnings: bytes = b"", records: bytes = b"") -> bytes:
     """Write down that what items said is lost, and why, or None; what they have added to streams in memory; and what
-    they have warned of, as `warned.take` returns it."""
-    return marshal.dumps((lost, added, warnings))
+    they have warned of and logged, as `warned.take` and `logged.take` return it."""
+    return marshal.dumps((lost, added, warnings, records))
 
 
-def hear(told: tuple[str | None, Added, bytes]) -> str | None:
-    """Add to this process's streams what items have added to their copies, and show what they have warned of; return
-    that something is lost, or None.
+def hear(told: tuple[str | None, Added, bytes, bytes]) -> str | None:
+    """Add to this process's streams what items have added to their copies, show what they have warned of,
+    and handle what they have logged; return that something is lost, or None.
 
     Not by a method of a class of the program's, which may write to a terminal, too: the worker's copy has done so.
     """
-    lost, added, warnings = told
+    lost, added, warnings, records = told
     for name, text in added:
         stream: Any = getattr(sys, name, None)
         kind: Any = next((kind for kind in (StringIO, TextIOWrapper) if isinstance(stream, kind)), type(stream))
@@ -102,4 +102,6 @@ def hear(told: tuple[str | None, Added, bytes]) -> str | None:
             lost = lost or f"what items print could not be added to sys.{name}: {error}"
     if warnings:
         lost = warned.show(warnings) or lost
+    if records:
+        lost = logged.handle(records) or lost
     return lost

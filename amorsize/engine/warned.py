@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 REGISTRY = "__warningregistry__"
 """Where modules have noted what was shown of them."""
 
+NOTHING = (None, b"")
+
 _noted: list[Noted] = []
 _registries: dict[str, dict[Any, Any]] = {}  # of modules that only workers have loaded
 
@@ -91,22 +93,27 @@ class _Noting:
 def take() -> tuple[str | None, bytes]:
     """Return that something is lost, or None; and what items have warned of since it was last asked, pickled."""
     if not _noted:
-        return None, b""
-    noted = _noted[:]
-    del _noted[: len(noted)]
+        return NOTHING
+    return packed_each(_noted, lambda noted: f"warned of ({noted[1].__name__}: {noted[0]})")
+
+
+def packed_each(noted: list[Any], described: Callable[[Any], str]) -> tuple[str | None, bytes]:
+    """Return what was noted, pickled, and forget it; what cannot be sent, of which the first is told, is left out."""
+    taken = noted[:]
+    del noted[: len(taken)]
     try:
-        return None, encoding.pickled(noted, None)
+        return None, encoding.pickled(taken, None)
     except encoding.REFUSALS:
-        found = [(_unsendable(each), each) for each in noted]
+        found = [(_unsendable(each, described), each) for each in taken]
     sent = [each for lost, each in found if lost is None]
     return next(lost for lost, _ in found if lost is not None), encoding.pickled(sent, None)
 
 
-def _unsendable(noted: Noted) -> str | None:
+def _unsendable(noted: object, described: Callable[[Any], str]) -> str | None:
     try:
         encoding.pickled(noted, None)
     except encoding.REFUSALS as error:
-        return f"a worker could not send what an item warned of ({noted[1].__name__}: {noted[0]}): {error}"
+        return f"a worker could not send what an item {described(noted)}: {error}"
     return None
 
 

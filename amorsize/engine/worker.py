@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from time import perf_counter
 
-from amorsize.engine import warned
+from amorsize.engine import logged, warned
 from amorsize.engine.message import DONE
 
 assert sys.platform == "linux"
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 def serve(work: Work, counter: Counter, sizes: Range, desk: Desk) -> None:
     """Take and run ranges until none is left or an item fails, and say which."""
     warned.take_over(warned.are_kept(), desk.tell)
+    logged.take_over(desk.tell)
     desk.start_timer()
     try:
         _take_and_run(work, counter, sizes, desk)

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         BackendContract: Any
         CONTEXT: Any
         DEATHS: Any
+        HANDLERS: Any
         IN_ONE_PROCESS: Any
         INTERRUPTS: Any
         OVERLAP: Any
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
         from amorsize.testing.base import (
             CONTEXT,
             DEATHS,
+            HANDLERS,
             IN_ONE_PROCESS,
             INTERRUPTS,
             OVERLAP,
@@ -64,6 +66,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CONTEXT",
     "DEATHS",
+    "HANDLERS",
     "INTERRUPTS",
     "IN_ONE_PROCESS",
     "OVERLAP",

@@ -15,12 +15,13 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from amorsize import AmorsizeWarning
-from amorsize.testing.base import CONTEXT, Contract, only_where
+from amorsize.testing.base import CONTEXT, HANDLERS, Contract, only_where
 from amorsize.testing.items import (
     VARIABLE,
     Odd,
     double,
     inner_sum,
+    logged,
     printed,
     surroundings_of,
     variable_of,
@@ -95,6 +96,12 @@ class Around(Contract):
             monkeypatch.setattr(warnings, "showwarning", lambda message, *_: shown.append(str(message)))
             self.pmap(warned, range(40), chunksize=3)
         assert sorted(shown) == sorted(f"odd {n}" for n in range(40))
+
+    @only_where(HANDLERS)
+    def test_what_items_log_is_in_the_caller_s_records(self, caplog: pytest.LogCaptureFixture) -> None:
+        assert self.pmap(logged, range(40), chunksize=3) == list(range(40))
+        assert list(self.pimap(logged, iter(range(40)))) == list(range(40))
+        assert sorted(caplog.messages) == sorted(2 * [f"odd {n}" for n in range(40)])
 
     def test_two_threads_call_at_once(self) -> None:
         together = threading.Barrier(2)

@@ -30,6 +30,7 @@ WITHOUT_TIMEOUTS = "no item can be ended"
 OVERLAP = "two items run at once"
 SEEDS = "items have random numbers of their own"
 WITHOUT_SEEDS = "all items share their random numbers"
+HANDLERS = "workers have the caller's log handlers"
 CONTEXT = "workers see the caller's context variables"
 INTERRUPTS = "a program is interrupted from its terminal"
 

@@ -6,6 +6,7 @@ import sys
 
 assert sys.platform != "win32"  # before the imports: signals, named pipes and limits are those of POSIX
 
+import logging
 import os
 import random
 import select
@@ -173,6 +174,11 @@ def warned(item: int) -> int:
 
 def warned_once(item: int) -> int:
     warnings.warn("odd", Odd, stacklevel=1)
+    return item
+
+
+def logged(item: int) -> int:
+    logging.getLogger(__name__).error("odd %d", item)
     return item
 
 

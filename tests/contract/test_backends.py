@@ -8,7 +8,16 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from amorsize.testing import CONTEXT, IN_ONE_PROCESS, OVERLAP, SEEDS, WITHOUT_SEEDS, WITHOUT_TIMEOUTS, BackendContract
+from amorsize.testing import (
+    CONTEXT,
+    HANDLERS,
+    IN_ONE_PROCESS,
+    OVERLAP,
+    SEEDS,
+    WITHOUT_SEEDS,
+    WITHOUT_TIMEOUTS,
+    BackendContract,
+)
 from amorsize.testing.items import double
 
 if TYPE_CHECKING:
@@ -83,6 +92,7 @@ class TestSpawn(Contract):
         WITHOUT_TIMEOUTS: ENDED,
         WITHOUT_SEEDS: OWN_NUMBERS,
         CONTEXT: "context variables stay in their process",
+        HANDLERS: "fresh interpreters have their own handlers, and a call says so",
     }
 
 

@@ -5,7 +5,7 @@ wait for a task -> run its items -> send the results -> wait for the next ...
 
 from __future__ import annotations
 
-from amorsize.engine import warned
+from amorsize.engine import logged, warned
 from amorsize.engine.desk import Desk
 from amorsize.engine.encoding import Refused
 from amorsize.engine.message import BEGUN, READY, REFUSED, TASK, UNREAD
@@ -26,6 +26,7 @@ def serve(link: Link, work: Work) -> None:
     """
     desk = desk_of(link)
     warned.take_over(warned.are_kept(), desk.tell)
+    logged.take_over(desk.tell)
     try:
         if work.guard is not None:
             work.guard.prepare()
