@@ -34,6 +34,7 @@ WRITERS = frozenset(
 """Handlers that do in a worker what they would do in the caller; so do those that inherit from them."""
 
 _noted: list[Noted] = []
+_writes: dict[type, bool] = {}  # kinds of handlers
 
 
 def take_over(tell: Callable[[], None]) -> None:
@@ -55,10 +56,11 @@ def take_over(tell: Callable[[], None]) -> None:
 
 
 def _is_for_caller(handler: Any) -> bool:
-    if isinstance(getattr(handler, "stream", None), StringIO):
-        return True
-    kinds = [f"{kind.__module__}.{kind.__qualname__}".removeprefix("logging.") for kind in type(handler).__mro__]
-    return WRITERS.isdisjoint(kinds)
+    kind = type(handler)
+    if kind not in _writes:  # of 300 handlers, 0.4 ms
+        names = [f"{each.__module__}.{each.__qualname__}".removeprefix("logging.") for each in kind.__mro__]
+        _writes[kind] = not WRITERS.isdisjoint(names)
+    return not _writes[kind] or isinstance(getattr(handler, "stream", None), StringIO)
 
 
 def _noting(logging: Any, name: str, position: int, handler: Any, tell: Callable[[], None]) -> Any:
