@@ -96,8 +96,14 @@ def test_what_a_program_holds_between_two_calls_is_none_that_items_need(fresh_py
 HEAVY = """
 import sys
 from amorsize import WorkerDied, footprint, pmap
+from amorsize.advice import adviser
 from amorsize.advice.knowledge import look_up
+from amorsize.advice.shares import CpuShare
 from amorsize.identity import machine
+from amorsize.planning import planner
+CpuShare.look = lambda share, _: setattr(share, "value", 1.0)
+adviser.worth_a_ticker = lambda *_: False
+adviser.Adviser.reconsider = planner._why_no_gain = lambda *_: None
 free_bytes = {free} << 20
 machine.free_bytes = lambda *_: free_bytes
 machine.n_physical_cores = lambda *_: None
@@ -111,7 +117,8 @@ def needs():
     return int((look_up(heavy, ITEMS, cache=True).profile.worker_bytes or 0) / 2**20)
 ITEMS = [256 << 20] * 6
 """
-"""A program on four cores, with so many MB of free memory, and items that need 256 each."""
+"""A program on four cores, with so many MB of free memory, and items that need 256 each. Memory alone decides: what a
+busy machine makes of items, gains and workers does not."""
 
 CALL = """
 from amorsize import parallelizable
@@ -231,9 +238,11 @@ def test_what_warm_interpreters_have_loaded_does_not_keep_them_out_of_the_next_c
 DIES = """
 import os, signal, time
 def dies(at):
-    if at == 5:
-        os.kill(os.getpid(), signal.SIGKILL)  # as the kernel does where memory runs out
-    return heavy(256 << 20)
+    if at < 5:
+        return heavy(256 << 20)
+    for _ in range(4):  # all others are done by then, and weighed
+        heavy(256 << 20)
+    os.kill(os.getpid(), signal.SIGKILL)  # as the kernel does where memory runs out
 for _ in range(2):
     try:
         pmap(dies, range(6), isolate=True{options})
