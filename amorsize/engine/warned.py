@@ -36,10 +36,16 @@ _registries: dict[str, dict[Any, Any]] = {}  # of modules that only workers have
 def are_kept() -> bool:
     """Tell whether something else is done with this process's warnings than to write them to stderr."""
     warnings: Any = sys.modules.get("warnings")
-    if warnings is None:
+    if not _can_be_noted(warnings):
         return False
     is_own = getattr(warnings._showwarnmsg_impl, "__globals__", None) is warnings.__dict__
     return warnings.showwarning is not warnings._showwarning_orig or not is_own
+
+
+def _can_be_noted(warnings: Any) -> bool:
+    """Tell whether `warnings` is loaded, and shows what it shows by what it has had since Python 3.6; no interface says
+    so."""
+    return hasattr(warnings, "_showwarnmsg_impl") and hasattr(warnings, "_showwarning_orig")
 
 
 def take_over(kept: bool, tell: Callable[[], None]) -> None:
@@ -51,7 +57,7 @@ def take_over(kept: bool, tell: Callable[[], None]) -> None:
     """
     _noted.clear()
     warnings: Any = sys.modules.get("warnings")
-    if warnings is not None:
+    if _can_be_noted(warnings):
         warnings.showwarning = warnings._showwarning_orig
         warnings._showwarnmsg_impl = _Noting(warnings, kept, tell)
 
