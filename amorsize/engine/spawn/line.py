@@ -69,14 +69,17 @@ class Line(Link):
         self, kind: bytes, start: int, values: list[object], seconds: float = 0.0, *, is_last: bool = False
     ) -> int:
         """Send a task; see `Link`. Where one small task is all that a call has, it begins and ends the call, too: the
-        worker wakes up once instead of three times."""
+        worker wakes up once instead of three times.
+
+        That it is owed is noted first: Ctrl-C between the two would let a worker rest that has something to do still.
+        """
         encoding, payload, buffers = sendable(values, self.dumps)
+        if values:
+            self._owed.append(Owed(start, values, seconds))
         if self._begins:
             self.send(AGAIN, 0, self.n_setups, waits=True)
             self._begins = False
         self.send(kind, start, len(values), seconds, payload, encoding, buffers, waits=is_last)
-        if values:
-            self._owed.append(Owed(start, values, seconds))
         self.is_told_to_rest = is_last
         if is_last:
             self.send(REST, seconds=self._idle_s)

@@ -22,6 +22,7 @@ from amorsize.engine.message import REST, TASK
 from amorsize.engine.spawn import hired, launch, warm
 from amorsize.engine.spawn import worker as spawned
 from amorsize.engine.spawn.errand import Errand
+from amorsize.engine.spawn.line import Line
 from amorsize.engine.spawn.windows import WindowsProcess
 from amorsize.identity.likeness import likeness
 
@@ -148,6 +149,30 @@ def test_workers_that_owe_an_answer_are_ended(hire: Callable[..., Any], watch: W
     warm.release(workers)
     assert [end() for end in ends] == [True, True]
     assert warm._resting == []
+
+
+@pytest.mark.fault("R8")
+@pytest.mark.parametrize("nth", [1, 2, 3])
+def test_ctrl_c_behind_a_task_that_was_just_sent_is_nothing_to_the_next_call(
+    nth: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that rested with that task would answer it in the next call, in the place of another."""
+    options: dict[str, Any] = {"backend": "process", "n_jobs": 2, "start_method": "spawn", "isolate": True}
+    assert amorsize.pmap(abs, range(10), **options) == list(range(10))
+    n_sent = 0
+
+    def send(link: Line, kind: bytes, *arguments: Any, **named: Any) -> None:
+        nonlocal n_sent
+        Link.send(link, kind, *arguments, **named)
+        n_sent += kind == TASK
+        if kind == TASK and n_sent == nth:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as interrupted:
+        interrupted.setattr(Line, "send", send)
+        with pytest.raises(KeyboardInterrupt):
+            amorsize.pmap(abs, range(100, 400), **options)
+    assert list(amorsize.pimap(bool, range(200), **options)) == [False, *[True] * 199]
 
 
 def test_only_so_many_rest(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
