@@ -289,7 +289,7 @@ def but_waiting(warnings: tuple[str, ...]) -> list[str]:
 
 
 def test_sending_more_than_is_computed_is_warned_of() -> None:
-    result = amorsize.optimize(bytes, [10_000_000] * 100)
+    result = amorsize.optimize(len, [bytes(10_000_000)] * 100)
     assert result.n_jobs == 1
     assert any(warning.startswith("pickling an item's argument and result takes") for warning in result.warnings)
 
