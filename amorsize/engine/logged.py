@@ -11,8 +11,7 @@ import os
 import sys
 from _io import StringIO  # a test may have put mocks in the place of what `io` holds
 
-from amorsize.engine import encoding
-from amorsize.engine.warned import NOTHING, packed_each
+from amorsize.engine.warned import NOTHING, packed_each, with_each
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -93,23 +92,22 @@ def take() -> tuple[str | None, bytes]:
     """Return that something is lost, or None; and what items have logged since it was last asked, pickled."""
     if not _noted:
         return NOTHING
-    return packed_each(_noted, lambda noted: f"logged with {noted[0] or 'root'!r} ({noted[2]['msg']})")
+    return packed_each(_noted, _described)
+
+
+def _described(noted: Noted) -> str:
+    return f"logged with {noted[0] or 'root'!r} ({noted[2]['msg']})"
 
 
 def handle(payload: bytes) -> str | None:
     """Have this process's handlers handle what a worker has noted; return that something is lost, or None."""
+    return with_each(payload, _handle, _described)
+
+
+def _handle(noted: Noted) -> None:
     import logging
 
-    lost = None
-    try:
-        noted: list[Noted] = encoding.unpickled(payload)
-    except encoding.REFUSALS as error:
-        return f"what items logged could not be rebuilt: {error}"
-    for name, position, fields in noted:
-        try:
-            handler = logging.getLogger(name or None).handlers[position]
-            if fields["levelno"] >= handler.level:
-                handler.handle(logging.makeLogRecord(fields))
-        except Exception as error:  # of a handler of the program's, or one that is gone
-            lost = lost or f"what an item logged could not be handled ({fields['msg']}): {error}"
-    return lost
+    name, position, fields = noted
+    handler = logging.getLogger(name or None).handlers[position]
+    if fields["levelno"] >= handler.level:
+        handler.handle(logging.makeLogRecord(fields))

@@ -100,7 +100,11 @@ def take() -> tuple[str | None, bytes]:
     """Return that something is lost, or None; and what items have warned of since it was last asked, pickled."""
     if not _noted:
         return NOTHING
-    return packed_each(_noted, lambda noted: f"warned of ({noted[1].__name__}: {noted[0]})")
+    return packed_each(_noted, _described)
+
+
+def _described(noted: Noted) -> str:
+    return f"warned of ({noted[1].__name__}: {noted[0]})"
 
 
 def packed_each(noted: list[Any], described: Callable[[Any], str]) -> tuple[str | None, bytes]:
@@ -125,21 +129,31 @@ def _unsendable(noted: object, described: Callable[[Any], str]) -> str | None:
 
 def show(payload: bytes) -> str | None:
     """Show in this process what items have warned of in a worker; return that something is lost, or None."""
+    return with_each(payload, _show, _described)
+
+
+def _show(noted: Noted) -> None:
     import warnings
 
+    message, category, filename, lineno, module = noted
+    if module is None:
+        warnings.showwarning(message, category, filename, lineno)
+    else:
+        warnings.warn_explicit(message, category, filename, lineno, module, _registry(module))
+
+
+def with_each(payload: bytes, act: Callable[[Any], None], described: Callable[[Any], str]) -> str | None:
+    """Act on each part of what `packed_each` has pickled in a worker; return that something is lost, or None."""
     lost = None
     try:
-        noted: list[Noted] = encoding.unpickled(payload)
+        taken: list[Any] = encoding.unpickled(payload)
     except encoding.REFUSALS as error:
-        return f"what items warned of could not be rebuilt: {error}"
-    for message, category, filename, lineno, module in noted:
+        return f"what items warned of, or logged, could not be rebuilt: {error}"
+    for noted in taken:
         try:
-            if module is None:
-                warnings.showwarning(message, category, filename, lineno)
-            else:
-                warnings.warn_explicit(message, category, filename, lineno, module, _registry(module))
-        except Exception as error:  # of a `showwarning` of the program's, or a filter that has changed
-            lost = lost or f"what an item warned of could not be shown ({category.__name__}: {message}): {error}"
+            act(noted)
+        except Exception as error:  # of a `showwarning` or handler of the program's; given up: this one alone
+            lost = lost or f"what an item {described(noted)} could not be shown: {error}"
     return lost
 
 

@@ -124,5 +124,7 @@ def test_it_is_told_where_nothing_can_be_handled() -> None:
     finally:
         LOGGER.handlers.clear()
     assert (lost, before[0].__dict__["found"]) == (None, [])
-    assert "could not be handled (odd)" in str(hear(marshal.loads(packed(None, [], b"", payload))))
+    assert "test_logged' (odd) could not be shown: list index" in str(
+        hear(marshal.loads(packed(None, [], b"", payload)))
+    )
     assert "could not be rebuilt" in str(hear(marshal.loads(packed(None, [], b"", b"no pickle"))))

@@ -133,7 +133,9 @@ def test_it_is_told_where_nothing_can_be_shown(
 
     assert "could not be rebuilt" in str(hear(marshal.loads(packed(None, [], b"no pickle"))))
     monkeypatch.setattr(warnings, "showwarning", fail)
-    assert "could not be shown (Local: odd): a full disk" in str(hear(marshal.loads(packed(None, [], payload))))
+    assert "warned of (Local: odd) could not be shown: a full disk" in str(
+        hear(marshal.loads(packed(None, [], payload)))
+    )
     assert recorded == []
 
 
