@@ -89,7 +89,7 @@ class Mapper:
 
         if not isinstance(ordered, bool):
             raise TypeError(f"ordered must be True or False, got {ordered!r} ({type(ordered).__name__})")
-        return stream(self._func, iterables, self.given(options), ordered=ordered, keep=self._keep)
+        return stream(self._func, iterables, self.given(options, len(iterables)), ordered=ordered, keep=self._keep)
 
     def pstarmap(self, iterable: "Iterable[Iterable[Any]]", **options: "Unpack[OptionArgs]") -> "list[Any]":
         """Call the function with each item's elements as arguments; otherwise as `pmap`.
@@ -126,7 +126,7 @@ class Mapper:
         """
         from amorsize.advice.forecast import explain
 
-        return explain(self._func, iterables, self.given(options))
+        return explain(self._func, iterables, self.given(options, len(iterables)))
 
     def forget(self) -> int:
         """Drop everything that is known about this function, in this process and on disk.
@@ -151,8 +151,9 @@ class Mapper:
             age()
         from amorsize.short import run
 
+        n_filled = sys.maxsize if star else len(iterables)
         try:
-            return run(self._func, iterables, self.given(options), star=star, keep=self._keep)
+            return run(self._func, iterables, self.given(options, n_filled), star=star, keep=self._keep)
         except BaseException as error:
             if "amorsize.engine.collect" in sys.modules:  # else no item has run into it: loading might raise another
                 from amorsize.engine.collect import shorten
@@ -160,12 +161,13 @@ class Mapper:
                 shorten(error)
             raise
 
-    def given(self, options: "Mapping[str, object]") -> "tuple[Mapping[str, object], ...]":
-        """Return the options of decorator, view and call, all checked."""
+    def given(self, options: "Mapping[str, object]", n_filled: int = 0) -> "tuple[Mapping[str, object], ...]":
+        """Return the options of decorator, view and call, all checked, where each item fills so many arguments."""
         if options:
-            from amorsize.checks import checked
+            from amorsize.checks import checked, warn_of_hidden
 
             options = checked(options, self._func)
+            warn_of_hidden(options, self._func, n_filled)
         return self._decorator, self._view, options
 
     def _keep(self, report: "RunReport") -> None:

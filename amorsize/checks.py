@@ -4,7 +4,7 @@ import operator
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Any, SupportsIndex, TypeGuard
 
 BACKENDS = ("auto", "serial", "process", "thread")
@@ -18,11 +18,21 @@ PEERS = {
     "processes": "n_jobs",
     "num_proc": "n_jobs",
     "nprocs": "n_jobs",
+    "n_workers": "n_jobs",
+    "nb_workers": "n_jobs",
+    "cores": "n_jobs",
+    "n_cores": "n_jobs",
+    "num_cpus": "n_jobs",
+    "threads": "n_jobs",
+    "concurrency": "n_jobs",
     "chunk_size": "chunksize",
     "batch_size": "chunksize",
+    "max_buffer": "buffersize",
     "executor": "backend",
     "prefer": "backend",
     "mp_context": "start_method",
+    "progress_bar": "progress",
+    "show_progress": "progress",
 }
 """How other libraries spell our options."""
 
@@ -163,6 +173,40 @@ def _unknown(name: str, func: object) -> "TypeError":
     near = difflib.get_close_matches(name, CHECKS, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else "."
     return TypeError(f"unknown option {name!r}{hint} The options are {', '.join(CHECKS)}.")
+
+
+def _later_arguments(func: object, n_filled: int) -> tuple[str, ...]:
+    """Return the names of a function's arguments that have defaults, beyond the first ones that an item fills."""
+    from types import CodeType
+
+    n_filled += hasattr(func, "__self__")
+    func = getattr(func, "__func__", func)
+    code, defaults = getattr(func, "__code__", None), getattr(func, "__defaults__", None) or ()
+    if not isinstance(code, CodeType):
+        return ()
+    n = code.co_argcount
+    return (*code.co_varnames[max(n - len(defaults), n_filled) : n], *(getattr(func, "__kwdefaults__", None) or ()))
+
+
+def warn_of_hidden(names: "Iterable[str]", func: object, n_filled: int) -> None:
+    """Warn of an option of a call that has the name of an argument, which its caller may have wanted to give.
+
+    Args:
+        names: of the options given.
+        func: the function.
+        n_filled: arguments that each item fills.
+    """
+    hidden = next(filter(set(names).__contains__, _later_arguments(func, n_filled)), None)
+    if hidden is None:
+        return
+    from amorsize.errors import warn_once
+
+    called = getattr(func, "__qualname__", "the function")
+    warn_once(
+        f"{hidden}= is an option here and stays unknown to {called}, which has an argument of that name: map "
+        f"functools.partial({called}, {hidden}=...) to give it that, or say .options({hidden}=...).pmap(items) to "
+        "give the option and see no warning"
+    )
 
 
 def checked(given: "Mapping[str, object]", func: object = None) -> dict[str, object]:

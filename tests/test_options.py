@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from typing import Any
 
@@ -56,6 +57,44 @@ def test_an_argument_of_the_function_that_is_given_as_an_option_is_told_where_it
         amorsize.parallelizable(scaled).options(cap=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     with pytest.raises(TypeError, match="unknown option 'scales'"):
         amorsize.pmap(scaled, [1], scales=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+def _fetch(url: int, timeout: float = 10.0, *, retries: int = 3) -> tuple[int, float, int]:
+    return url, timeout, retries
+
+
+class _Client:
+    def fetch(self, url: int, timeout: float = 10.0) -> tuple[int, float]:
+        return url, timeout
+
+
+@pytest.fixture
+def untold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("amorsize.errors._warned", set())
+
+
+@pytest.mark.usefixtures("untold")
+@pytest.mark.parametrize("func", [_fetch, _Client().fetch])
+@pytest.mark.parametrize("way", ["pmap", "pimap"])
+def test_an_option_that_an_argument_hides_behind_is_told_with_both_ways_to_mean_it(func: Any, way: str) -> None:
+    with pytest.warns(amorsize.AmorsizeWarning, match=r"timeout= is an option here .* functools.partial\(.*etch, timeout"):
+        results = getattr(amorsize, way)(func, [1, 2], timeout=5)
+    assert [result[1] for result in results] == [10.0, 10.0]
+
+
+@pytest.mark.usefixtures("untold")
+@pytest.mark.filterwarnings("error")
+def test_an_option_is_meant_where_the_argument_is_given_otherwise_or_there_is_none() -> None:
+    @amorsize.parallelizable(timeout=6)
+    def fetched(url: int, timeout: float = 10.0) -> tuple[int, float]:
+        return url, timeout
+
+    assert fetched.pmap([1]) == fetched.options(timeout=5).pmap([1]) == [(1, 10.0)]
+    assert amorsize.pmap(_fetch, [1], [2.0], timeout=5) == [(1, 2.0, 3)]
+    assert amorsize.pmap(_Client().fetch, [1], [2.0], timeout=5) == [(1, 2.0)]
+    assert amorsize.pstarmap(_fetch, [(1, 2.0)], timeout=5) == [(1, 2.0, 3)]
+    assert amorsize.pmap(functools.partial(_fetch, timeout=2.0), [1], timeout=5) == [(1, 2.0, 3)]
+    assert amorsize.pmap(abs, [-1], timeout=5) == [1]
 
 
 def test_anything_with_an_index_is_an_int() -> None:

@@ -24,7 +24,7 @@ def directory() -> str | None:
 @while_environment_holds
 def _chosen() -> str | None:
     is_on, chosen = cache_settings()
-    where = (chosen or default_directory(os.environ)) if is_on else None
+    where = (os.path.expanduser(chosen) if chosen else default_directory(os.environ)) if is_on else None
     return where and os.path.normpath(where)
 
 

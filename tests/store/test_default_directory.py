@@ -11,7 +11,7 @@ import pytest
 from platformdirs.macos import MacOS
 from platformdirs.unix import Unix
 
-from amorsize.store.where import default_directory, temporary_directory
+from amorsize.store.where import default_directory, directory, temporary_directory
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="HOME and XDG are for POSIX")
 
@@ -60,3 +60,10 @@ def test_without_any_home_it_is_a_temporary_directory_of_this_users_own(monkeypa
 
 def test_other_platforms_are_asked_of_platformdirs() -> None:
     assert default_directory({}, "win32") == platformdirs.user_cache_dir("amorsize")
+
+
+@POSIX
+def test_one_that_was_chosen_below_the_home_may_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("AMORSIZE_CACHE_DIR", "~/kept")
+    assert directory() == "/home/me/kept"
