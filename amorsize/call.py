@@ -267,7 +267,7 @@ class Call:
 
     def _look_later(self) -> None:
         """Consider a plan again once that pays; never, where the call is to stay in the caller."""
-        if self.adviser is not None and self.adviser.stays is not None:
+        if self.adviser is not None and self.adviser.clearance.stays is not None:
             self.look_at_s = NEVER
         else:
             pause_s = self.timings.total_s if self.adviser is None else self.adviser.pause_s

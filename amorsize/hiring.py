@@ -14,7 +14,8 @@ from __future__ import annotations
 from math import inf
 from time import perf_counter
 
-from amorsize.advice.clearance import loads_later, n_warm, note_unsendable
+from amorsize.advice.clearance import note_unsendable
+from amorsize.advice.plans import loads_later, n_warm
 from amorsize.clocks import loaded
 
 TYPE_CHECKING = False

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from amorsize import clocks, pmap, short
-from amorsize.advice import clearance
+from amorsize.advice import plans
 from amorsize.clocks import count_now
 from amorsize.identity.machine import capacity
 from amorsize.inline import CPU_TELLS_FROM_S, all_threads_s
@@ -29,7 +29,7 @@ def test_counting_needs_no_other_thread() -> None:
     ("module", "ask", "answer"),
     [
         ("amorsize.engine.bare", lambda: clocks.n_resting(), 0),
-        ("amorsize.engine.spawn.warm", lambda: clearance.n_warm(), 0),
+        ("amorsize.engine.spawn.warm", lambda: plans.n_warm(), 0),
         ("amorsize.options", lambda: short._is_plain(), True),
     ],
 )

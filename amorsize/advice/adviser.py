@@ -9,9 +9,9 @@ from __future__ import annotations
 from math import sqrt
 from time import perf_counter, time
 
-from amorsize.advice.clearance import how_to_start, n_waiting, needs, no_threads, objection
-from amorsize.advice.plans import alone_first_s, pause_s, plan_for, room_now
-from amorsize.advice.sending import inherit, prices, sends_items, unlike
+from amorsize.advice.clearance import Clearance, needs
+from amorsize.advice.plans import alone_first_s, n_waiting, pause_s, plan_for, room_now
+from amorsize.advice.sending import prices, sends_items, unlike
 from amorsize.advice.shares import CpuShare, may_be_native
 from amorsize.calibration.front import is_expected
 from amorsize.calibration.profile import Profile
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
     Sample = Callable[[], Sequence[object]]
 
-NO_FORK, NO_THREADS = "processes would be fresh interpreters", "threads are left out"
-
 
 class Adviser:
     """Knows one function on one kind of input, and what one call may do.
@@ -48,6 +46,7 @@ class Adviser:
     Attributes:
         options: of the call.
         knowledge: what is known about it with items of this kind.
+        clearance: whether workers may join.
         profile: the same, with what this call has shown.
         plan: the latest plan.
         asked: what it follows from; of a stream's, the first one. Nothing before a plan was chosen.
@@ -58,7 +57,6 @@ class Adviser:
         pause_s: for how long the caller is to compute alone before it asks again.
         wants_ticker: whether the caller is to run a ticker beside its next items.
         launch: fresh interpreters that were launched beside the caller's loop; None for none.
-        stays: why the call stays in the caller, in words; None while it may leave.
     """
 
     _n_untold = 0  # tickers of this process that could not tell
@@ -69,16 +67,11 @@ class Adviser:
         self.knowledge = known
         self.profile = self.knowledge.profile
         self._shown: dict[str, float] = {}
-        self._cleared: set[str] = set()
-        self._no_processes: str | None = None
-        self._no_threads = None if options.seed is None else "seed= sets random generators that threads share"
-        self._start_method = "spawn" if options.start_method == "spawn" else "fork"
-        self._no_fork: str | None = None
+        self.clearance = Clearance(func, options)
         self._feeds, self._n_ahead = False, 0
         self.chosen_at_s = perf_counter()
         self.n_chosen_for: int | None = None
         self.warnings: list[str] = []
-        self.stays: str | None = "AMORSIZE_DISABLE is set" if options.disabled else None
         self.plan: Plan | None = None
         self.launch: Launch | None = None
         self.asked: tuple[Known, Told]
@@ -115,19 +108,14 @@ class Adviser:
         self._cpu_share.look(timings)
         self._shown = {**unlike(results, self.knowledge), **self._shown, **needs(timings, self.knowledge.profile)}
         plan = self._plan(n_left, timings)
-        while plan.is_parallel and plan.backend not in self._cleared:
+        while plan.is_parallel and not self.clearance.covers(plan.backend):
             if not is_forecast and self._awaits_result(plan, results):
                 break
-            before = self._known_so_far
-            with Held():  # what a signal's handler raises is no error of what is looked at
-                self._clear(plan.backend, n_left, results, sample)
-            if self._known_so_far != before:
+            if self._clears(plan.backend, n_left, results, sample):
                 plan = self._plan(n_left, timings)  # now with the price of sending
-        if self.stays is None and not is_forecast:
+        if self.clearance.stays is None and not is_forecast:
             plan = self._curious(plan, n_left, timings, results)
-        for backend, what, why in (("process", NO_FORK, self._no_fork), ("thread", NO_THREADS, self._no_threads)):
-            if why is not None and why not in plan.reason and backend in self._cleared:
-                plan = plan.replace(reason=f"{plan.reason}; {what}, because {why}")
+        plan = self.clearance.remarks_on(plan)
         self.plan, self.n_chosen_for = plan, n_left
         self._cpu_share.begin()
         self.chosen_at_s = perf_counter()
@@ -137,15 +125,10 @@ class Adviser:
         return plan
 
     @property
-    def _known_so_far(self) -> tuple[object, ...]:
-        """What a plan depends on that clearing a backend may change."""
-        return self.stays, self._no_processes, self._no_threads, self._start_method, self._shown.copy()
-
-    @property
     def misses_interpreters(self) -> bool:
         """Whether the call has stayed in the loop where none but fresh interpreters could have joined."""
-        is_loop = self.stays is None and self.plan is not None and not self.plan.is_parallel
-        return is_loop and self._start_method == "spawn"
+        is_loop = self.clearance.stays is None and self.plan is not None and not self.plan.is_parallel
+        return is_loop and self.clearance.start_method == "spawn"
 
     def more(self, timings: Timings, computed_s: float) -> Plan:
         """Return the plan for a stream that goes on: the same, with more workers where it has lasted long enough.
@@ -162,15 +145,15 @@ class Adviser:
         return self.plan
 
     def _plan(self, n_left: int | None, timings: Timings, computed_s: float = 0.0, **supposed: float) -> Plan:
-        room = room_now(self._start_method, self.knowledge.function.name, self.knowledge.profile)
+        start_method, name = self.clearance.start_method, self.knowledge.function.name
+        room = room_now(start_method, name, self.knowledge.profile)
         seen = self.seen(timings)
         self._is_expected = is_expected(self.knowledge.profile, seen)
         self.profile = self.knowledge.profile.learn(seen.without_items() if self._is_expected else seen)
         profile = self.profile.replace(**supposed) if supposed else self.profile
-        refusals, guesses = (self._no_processes, self._no_threads), "worker_bytes" in self._shown
-        waiting = n_waiting(self._start_method, self.knowledge.function.name, self._func, self.profile)
-        own = self.stays, self._feeds, self._start_method, *refusals, guesses
-        told: Told = (n_left, timings.total_s + computed_s, self._n_ahead, waiting, *own)
+        waiting = n_waiting(start_method, name, self._func, self.profile)
+        own = waiting, self._feeds, "worker_bytes" in self._shown
+        told: Told = (n_left, timings.total_s + computed_s, self._n_ahead, *own, *self.clearance.verdict)
         asked = (profile, self.knowledge.costs, room, self.options), told
         if not (supposed or computed_s):
             self.asked, self.room, (self.n_warm, self.n_resting) = asked, room, waiting
@@ -179,7 +162,7 @@ class Adviser:
     def _awaits_result(self, plan: Plan, results: Sequence[object]) -> bool:
         """Tell whether an item has to run here first: no result was ever sent, as where they cannot be; or what the
         first one loads would be loaded by every worker of every call."""
-        loads = self._start_method == "fork" and not self.knowledge.has_run_here and self.profile.first_call_s
+        loads = self.clearance.start_method == "fork" and not self.knowledge.has_run_here and self.profile.first_call_s
         has_to = not results and (self.profile.result_bytes is None or bool(loads))
         return has_to and plan.backend == "process" and not self.options.forces_workers
 
@@ -198,7 +181,7 @@ class Adviser:
         if self.pause_s:
             return loop_plan("finding out what an item takes alone", n_left, plan.serial_s)
         known = self.profile.gil_free_share is not None or self._has_ticked or not HAS_GIL
-        may_not = self.options.backend != "auto" or self._feeds or (self.stays or self._no_threads) is not None
+        may_not = self.options.backend != "auto" or self._feeds or not self.clearance.allows_threads
         is_disturbed = (self._cpu_share.value or 0.0) < UNDISTURBED
         if known or may_not or is_disturbed or n_left is None or (plan.predicted_s or 0.0) < TICKER_FROM_S:
             return plan
@@ -233,46 +216,28 @@ class Adviser:
         shown = self._shown if share is None else {**self._shown, "cpu_share": share}
         return seen.replace(**shown) if shown and seen.is_known else seen
 
-    def _clear(self, backend: str, n_left: int | None, results: Sequence[object], sample: Sample) -> None:
-        """Find out whether workers may join: this process, what the function shares, and some real items and results
-        decide.
-
-        "auto" then does without them and tells why in its report; what was asked for explicitly is warned about, or
-        refused where the caller must not run items.
+    def _clears(self, backend: str, n_left: int | None, results: Sequence[object], sample: Sample) -> bool:
+        """Find out whether such workers may join, and what it costs to send them items and take in results; tell
+        whether that may change the plan.
 
         Raises:
             BackendUnavailable: for `isolate=True` where no process can be started.
         """
-        from amorsize.engine.safety import thread_refusal
-        from amorsize.identity.reach import reach_with
-
-        self._cleared.add(backend)
-        is_asked, refusal = self.options.forces_workers, None
-        reached = reach_with(self._func, () if is_asked else sample())
-        if backend == "process":
-            if self.options.initializer is not None:  # which is where a worker is told where to log
-                reached = reached.replace(loggers=())
-            shared = (None, None) if is_asked else (self._func, reached)
-            self._start_method, self._no_fork, refusal = how_to_start(self.options.start_method, *shared)
-            inherit(self._start_method, results, sample())
-        elif not is_asked:
-            refusal = thread_refusal()
-        if refusal is None:
-            name, how = self.knowledge.function.name, backend if backend == "thread" else self._start_method
-            handle, lost, warning = objection(reached, name, how, sample, is_asked=is_asked)
-            self.stays, refusal = handle or self.stays, handle or lost
+        before, is_asked = (self.clearance.verdict, self._shown.copy()), self.options.forces_workers
+        with Held():  # what a signal's handler raises is no error of what is looked at
+            refusal, warning = self.clearance.look(backend, self.knowledge.function.name, results, sample)
             if warning is not None:
                 self.warn(warning)
-        if is_asked and refusal is not None:
-            self.stay(refusal)
-        elif not is_asked and backend == "thread":
-            self._no_threads = refusal or no_threads(self._func, reached, sample())
-        elif not is_asked:  # what was asked for is neither priced nor refused: it raises where it cannot be sent
-            self._no_processes = refusal or self._price(n_left, results, sample)
+            if refusal is not None:
+                self.stay(refusal)
+            elif backend == "process" and not is_asked and self.clearance.no_processes is None:
+                # What was asked for is neither priced nor refused: it raises where it cannot be sent.
+                self.clearance.no_processes = self._price(n_left, results, sample)
+        return (self.clearance.verdict, self._shown) != before
 
     def _price(self, n_left: int | None, results: Sequence[object], sample: Sample) -> str | None:
         """Send some real results, and items where they travel too, on trial; return why they cannot be sent."""
-        sent = sample if sends_items(self._start_method, n_left) else None
+        sent = sample if sends_items(self.clearance.start_method, n_left) else None
         price, refusal = prices(results, sent, self.profile.send_s or 0.0, may_fail=self.options.on_error == "return")
         self._shown.update(price)
         return refusal
@@ -283,7 +248,7 @@ class Adviser:
         Raises:
             BackendUnavailable: for `isolate=True`, where the caller must not run items.
         """
-        self.stays = why
+        self.clearance.stays = why
         if self.plan is not None:  # it has not come to what that said, which is no run to learn from
             self.plan = loop_plan(why, self.n_chosen_for, None)
         if self.options.isolate:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from amorsize.clocks import loaded, n_resting
-from amorsize.identity.code import CODE_TYPE, code_facts
+from amorsize.advice.plans import n_warm
+from amorsize.advice.sending import inherit
 from amorsize.planning.limits import WORKER_BYTES
 
 TYPE_CHECKING = False
@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
     from amorsize.calibration.profile import Profile
     from amorsize.inline import Timings
-    from amorsize.records import Reach
+    from amorsize.options import Options
+    from amorsize.records import Plan, Reach
+
+    Sample = Callable[[], Sequence[object]]
 
 HEAVY_FROM_S = 0.01
 """Seconds of an item from which on it may need memory that matters: to touch fresh memory takes 0.25 s a GB."""
@@ -23,6 +26,102 @@ MOST_UNSENDABLE = 256
 """Functions of which it is remembered that they cannot be sent; what is forgotten is found out once more."""
 
 OTHER_HASHES = "calls hash, which gives a text another number in a fresh interpreter unless PYTHONHASHSEED=0 is set"
+
+
+class Clearance:
+    """What one call has found out about whether workers may join, and how they are started.
+
+    Args:
+        func: what they would run; never called here.
+        options: of the call.
+
+    Attributes:
+        stays: why the call stays in the caller, in words; None while it may leave.
+        start_method: how processes are started.
+        no_processes, no_threads: why they are left out; None where nothing is known against them.
+    """
+
+    def __init__(self, func: Callable[..., object], options: Options) -> None:
+        self._func = func
+        self._options = options
+        self._looked_at: set[str] = set()
+        self._no_fork: str | None = None
+        self.stays: str | None = "AMORSIZE_DISABLE is set" if options.disabled else None
+        self.start_method = "spawn" if options.start_method == "spawn" else "fork"
+        self.no_processes: str | None = None
+        self.no_threads = None if options.seed is None else "seed= sets random generators that threads share"
+
+    @property
+    def verdict(self) -> tuple[str | None, str, str | None, str | None]:
+        """What a plan follows from: why the call stays, how processes are started, why they or threads are left out."""
+        return self.stays, self.start_method, self.no_processes, self.no_threads
+
+    @property
+    def allows_threads(self) -> bool:
+        """Whether nothing is known against threads."""
+        return self.stays is None and self.no_threads is None
+
+    def covers(self, backend: str) -> bool:
+        """Tell whether such workers have been looked at."""
+        return backend in self._looked_at
+
+    def look(self, backend: str, name: str, results: Sequence[object], sample: Sample) -> tuple[str | None, str | None]:
+        """Find out whether such workers may join: this process and what the function shares, with such items, decide.
+
+        "auto" does without those that may not. What was asked for is warned about, or refused where none can be had.
+
+        Args:
+            backend: `process` or `thread`.
+            name: of the function.
+            results: some of those there are.
+            sample: returns some items.
+
+        Returns:
+            Why workers that were asked for cannot be had, and what to warn of.
+        """
+        from amorsize.engine.safety import thread_refusal
+        from amorsize.identity.reach import reach_with
+
+        self._looked_at.add(backend)
+        is_asked, warning = self._options.forces_workers, None
+        reached = reach_with(self._func, () if is_asked else sample())
+        if backend == "process":
+            refusal = self._processes_refused(reached, results, sample)
+        else:
+            refusal = None if is_asked else thread_refusal()
+        if refusal is None:
+            how = self.start_method if backend == "process" else backend
+            handle, lost, warning = objection(reached, name, how, sample, is_asked=is_asked)
+            self.stays, refusal = handle or self.stays, handle or lost
+        if is_asked:
+            return refusal, warning
+        if backend == "process":
+            self.no_processes = refusal
+        else:
+            self.no_threads = refusal or no_threads(self._func, reached, sample())
+        return None, warning
+
+    def _processes_refused(self, reached: Reach, results: Sequence[object], sample: Sample) -> str | None:
+        """Settle how processes are started, and have those that are forked know what they may have to send; return why
+        none can be."""
+        if self._options.initializer is not None:  # which is where a worker is told where to log
+            reached = reached.replace(loggers=())
+        shared = (None, None) if self._options.forces_workers else (self._func, reached)
+        self.start_method, self._no_fork, refusal = how_to_start(self._options.start_method, *shared)
+        if self.start_method == "fork":
+            inherit(results, sample())
+        return refusal
+
+    def remarks_on(self, plan: Plan) -> Plan:
+        """Return the plan, with those reasons for which some workers are left out of it that it does not name."""
+        left_out = (
+            ("process", self._no_fork, "processes would be fresh interpreters"),
+            ("thread", self.no_threads, "threads are left out"),
+        )
+        for backend, why, what in left_out:
+            if why is not None and why not in plan.reason and self.covers(backend):
+                plan = plan.replace(reason=f"{plan.reason}; {what}, because {why}")
+        return plan
 
 
 def how_to_start(asked: str, func: object, reached: Reach | None) -> tuple[str, str | None, str | None]:
@@ -97,37 +196,8 @@ def _known_unsendable(func: object) -> str | None:
     return _unsendable.get(likeness(func))
 
 
-def n_warm(name: str | None = None, *, has_run: bool = False) -> int:
-    """Return how many fresh interpreters wait for work already: as `engine.spawn.warm.n_resting`."""
-    spawn = loaded("amorsize.engine.spawn.warm")
-    return 0 if spawn is None else spawn.n_resting(name, has_run=has_run)
-
-
-def n_waiting(start_method: str, name: str, func: object, known: Profile) -> tuple[int, int]:
-    """Return how many workers wait for work already: fresh interpreters that have loaded what a function needs, and
-    threads.
-
-    Args:
-        start_method: how processes are started.
-        name: of the function. Which others they know is no matter: 50 ms of items waited for an import of a second.
-        func: the function.
-        known: about it.
-    """
-    if start_method != "spawn":
-        return 0, n_resting()
-    return n_warm(name, has_run=bool(known.first_call_s) or loads_later(func)), n_resting()
-
-
-def loads_later(func: object) -> bool:
-    """Tell whether a function imports, in its body, what takes its first call in a process longer."""
-    code = getattr(getattr(func, "__func__", func), "__code__", None)
-    if not isinstance(code, CODE_TYPE):
-        return False
-    return any(name.partition(".")[0] not in sys.stdlib_module_names for name in code_facts(code).imports)
-
-
 def objection(
-    reached: Reach, name: str, how: str, sample: Callable[[], Sequence[object]], *, is_asked: bool
+    reached: Reach, name: str, how: str, sample: Sample, *, is_asked: bool
 ) -> tuple[str | None, str | None, str | None]:
     """Return which live handle keeps the call in the caller; else why no worker may join, as all that it did would be
     lost; and a warning of that, or of what else a worker would keep to itself.
@@ -161,7 +231,7 @@ def objection(
     return None, None, warning
 
 
-def _changed(reached: Reach, sample: Callable[[], Sequence[object]]) -> str | None:
+def _changed(reached: Reach, sample: Sample) -> str | None:
     """Return what the function changes that a worker has a copy of."""
     if reached.changes.named:
         return reached.changes.named[0]

@@ -1,5 +1,5 @@
-"""The plan that follows from what is known and what was asked for, found again where nothing of it has changed; and
-how long it holds."""
+"""The plan that follows from what is known, what there is, and what was asked for, found again where nothing of it has
+changed; and how long it holds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from time import perf_counter
 
 from amorsize.advice.sending import sends_items
 from amorsize.advice.shares import may_be_native
-from amorsize.clocks import loaded
+from amorsize.clocks import loaded, n_resting
+from amorsize.identity.code import CODE_TYPE, code_facts
 from amorsize.identity.machine import HAS_GIL, capacity
 from amorsize.inline import CPU_TELLS_FROM_S
 from amorsize.planning.limits import MOST_THREADS, Limits, worker_limit_by_memory
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
     from amorsize.records import Capacity, Plan
 
     Known = tuple[Profile, Costs, Capacity, Options]
-    # items left, seconds so far, items ahead, interpreters and threads that wait, why it stays, whether it feeds, how
-    # processes start, why none may, why no thread may, whether memory is guessed: as `_new_plan` takes them apart
-    Told = tuple[int | None, float, int, tuple[int, int], str | None, bool, str, str | None, str | None, bool]
+    # items left, seconds so far, items ahead, interpreters and threads that wait, whether it feeds, whether memory is
+    # guessed; why it stays, how processes start, why none may, why no thread may: as `_new_plan` takes them apart
+    Told = tuple[int | None, float, int, tuple[int, int], bool, bool, str | None, str, str | None, str | None]
 
 MOST_PLANS = 64
 """Plans kept for who asks again, at 2 KB. Short calls that teach nothing find theirs, for 1 us instead of 25; other
@@ -57,6 +58,35 @@ def room_now(start_method: str, name: str, known: Profile) -> Capacity:
         return room
     room = capacity(perf_counter(), forks=False, anew=True)  # what was free a second ago, they may have taken since
     return room.replace(memory_bytes=(room.memory_bytes or 0) + spawn.held_bytes(name))
+
+
+def n_warm(name: str | None = None, *, has_run: bool = False) -> int:
+    """Return how many fresh interpreters wait for work already: as `engine.spawn.warm.n_resting`."""
+    spawn = loaded("amorsize.engine.spawn.warm")
+    return 0 if spawn is None else spawn.n_resting(name, has_run=has_run)
+
+
+def n_waiting(start_method: str, name: str, func: object, known: Profile) -> tuple[int, int]:
+    """Return how many workers wait for work already: fresh interpreters that have loaded what a function needs, and
+    threads.
+
+    Args:
+        start_method: how processes are started.
+        name: of the function. Which others they know is no matter: 50 ms of items waited for an import of a second.
+        func: the function.
+        known: about it.
+    """
+    if start_method != "spawn":
+        return 0, n_resting()
+    return n_warm(name, has_run=bool(known.first_call_s) or loads_later(func)), n_resting()
+
+
+def loads_later(func: object) -> bool:
+    """Tell whether a function imports, in its body, what takes its first call in a process longer."""
+    code = getattr(getattr(func, "__func__", func), "__code__", None)
+    if not isinstance(code, CODE_TYPE):
+        return False
+    return any(name.partition(".")[0] not in sys.stdlib_module_names for name in code_facts(code).imports)
 
 
 def plan_for(known: Known, told: Told) -> Plan:
@@ -91,7 +121,7 @@ def native_threads_of(known: Known, n_jobs: int) -> int | None:
 
 def _new_plan(known: Known, told: Told) -> Plan:
     profile, costs, room, asked = known
-    n_left, elapsed_s, n_ahead, n_ready, stays, feeds, start_method, no_processes, no_threads, guesses = told
+    n_left, elapsed_s, n_ahead, n_ready, feeds, guesses, stays, start_method, no_processes, no_threads = told
     limits = Limits(
         n_jobs=asked.jobs_asked(room.n_cores),
         n_jobs_ceiling=asked.jobs_ceiling(room.n_cores, room.quota_cores),

@@ -27,11 +27,9 @@ def sends_items(start_method: str, n_left: int | None) -> bool:
     return start_method == "spawn" or n_left is None
 
 
-def inherit(start_method: str, results: Sequence[object], items: Sequence[object]) -> None:
+def inherit(results: Sequence[object], items: Sequence[object]) -> None:
     """Have workers that are about to be forked know the classes of such results and items, where no name leads to
     them."""
-    if start_method != "fork":
-        return
     from amorsize.identity.naming import unnamed
 
     if kinds := unnamed([*results[-SENT_ON_TRIAL:], *items]):

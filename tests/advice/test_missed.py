@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 DIGEST = "of a function"
 PROFILE = Profile.of([(1, 0.001)] * 20, 1.0, starts_cold=False)
 KNOWN = (PROFILE, Costs(spawn_s=0.1), Capacity(n_cores=2), Options())
-TOLD: Told = (7, 0.09, 0, (0, 0), None, False, "spawn", None, None, False)
+TOLD: Told = (7, 0.09, 0, (0, 0), False, False, None, "spawn", None, None)
 """Of 100 items of 1 ms, seven are left: interpreters that were warm would take half of 0.1 s, and launching takes all
 of it."""
 
@@ -69,9 +69,9 @@ def test_what_takes_too_long_to_be_sent_is_not_tried_again(monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("known", "told"),
     [
-        pytest.param(KNOWN, (*TOLD[:6], "fork", *TOLD[7:]), id="a fork would do"),
-        pytest.param(KNOWN, (*TOLD[:4], "it uses a lock", *TOLD[5:]), id="nobody may join"),
-        pytest.param(KNOWN, (*TOLD[:7], "it cannot be sent", None, False), id="no process may"),
+        pytest.param(KNOWN, (*TOLD[:7], "fork", *TOLD[8:]), id="a fork would do"),
+        pytest.param(KNOWN, (*TOLD[:6], "it uses a lock", *TOLD[7:]), id="nobody may join"),
+        pytest.param(KNOWN, (*TOLD[:8], "it cannot be sent", None), id="no process may"),
         pytest.param((*KNOWN[:3], Options(n_jobs=1)), TOLD, id="one is asked for"),
         pytest.param((*KNOWN[:3], Options(backend="serial")), TOLD, id="none is"),
         pytest.param((*KNOWN[:2], Capacity(n_cores=1), KNOWN[3]), TOLD, id="there is one core"),

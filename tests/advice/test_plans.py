@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 PROFILE = Profile.of([(1, 0.001)] * 10, 1.0, starts_cold=False)
 KNOWN = (PROFILE, Costs(), Capacity(n_cores=4), Options())
-TOLD: Told = (1000, 0.0, 0, (0, 0), None, False, "fork", None, None, False)
+TOLD: Told = (1000, 0.0, 0, (0, 0), False, False, None, "fork", None, None)
 
 
 @pytest.fixture(autouse=True)
@@ -43,10 +43,10 @@ def test_the_same_question_gets_the_same_plan() -> None:
         ((*KNOWN[:3], Options(n_jobs=3)), TOLD),
         (KNOWN, (999, *TOLD[1:])),
         (KNOWN, (None, *TOLD[1:])),
-        (KNOWN, (*TOLD[:4], "it uses a lock", *TOLD[5:])),
-        (KNOWN, (*TOLD[:5], True, *TOLD[6:])),
-        (KNOWN, (*TOLD[:6], "spawn", *TOLD[7:])),
-        (KNOWN, (*TOLD[:7], "no descriptor is left", None, False)),
+        (KNOWN, (*TOLD[:4], True, *TOLD[5:])),
+        (KNOWN, (*TOLD[:6], "it uses a lock", *TOLD[7:])),
+        (KNOWN, (*TOLD[:7], "spawn", *TOLD[8:])),
+        (KNOWN, (*TOLD[:8], "no descriptor is left", None)),
     ],
 )
 def test_another_question_gets_its_own_plan(known: Known, told: Told) -> None:
