@@ -77,7 +77,9 @@ def untold(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("func", [_fetch, _Client().fetch])
 @pytest.mark.parametrize("way", ["pmap", "pimap"])
 def test_an_option_that_an_argument_hides_behind_is_told_with_both_ways_to_mean_it(func: Any, way: str) -> None:
-    with pytest.warns(amorsize.AmorsizeWarning, match=r"timeout= is an option here .* functools.partial\(.*etch, timeout"):
+    with pytest.warns(
+        amorsize.AmorsizeWarning, match=r"timeout= is an option here .* functools.partial\(.*etch, timeout"
+    ):
         results = getattr(amorsize, way)(func, [1, 2], timeout=5)
     assert [result[1] for result in results] == [10.0, 10.0]
 

@@ -7,7 +7,8 @@ import sys
 from _contextvars import ContextVar
 from time import perf_counter, sleep
 
-from amorsize.engine import alive, bare, held
+from amorsize.clocks import loaded
+from amorsize.engine import alive, held
 from amorsize.footprint import read_kernel_file
 
 FORK_UNSAFE = {
@@ -158,8 +159,9 @@ def _greenlets() -> str | None:
 def _other_threads() -> str | None:
     """Refuse where other threads live: a lock that one of them holds would stay locked in the child for ever. Those of
     ours that rest end first, and with them what functions have kept in them: its destructors may hold locks, too."""
-    bare.settle()
-    bare.shutdown()
+    if (bare := loaded("amorsize.engine.bare")) is not None:  # else none was started
+        bare.settle()
+        bare.shutdown()
     n_python = len(sys._current_frames())
     if n_python > 1:
         return f"{n_python - 1} other threads are alive, and a lock that one holds would never open in a forked worker"

@@ -190,7 +190,9 @@ def _own(path: str, is_kind: Callable[[int], bool]) -> os.stat_result | None:
         raise StoreUnusable(f"{path} is no {wanted} of its own: remove it")
     if sys.platform != "win32":  # there, a user's own directories are protected by their access lists
         if found.st_uid != os.geteuid():
-            raise StoreUnusable(f"{path} belongs to user {found.st_uid}, not to {os.geteuid()}: have AMORSIZE_CACHE_DIR name another")
+            raise StoreUnusable(
+                f"{path} belongs to user {found.st_uid}, not to {os.geteuid()}: have AMORSIZE_CACHE_DIR name another"
+            )
         if found.st_mode & 0o022:
             raise StoreUnusable(f"{path} can be written by others: chmod go-w {path}")
         if found.st_nlink > 1 and not stat.S_ISDIR(found.st_mode):
