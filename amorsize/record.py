@@ -18,14 +18,14 @@ else:
         return lambda decorated: decorated
 
 
-def _annotated(body: "dict[str, Any]") -> tuple[str, ...]:
-    """Return the names that a class body annotates; since Python 3.14 it holds a function that tells them."""
-    if sys.version_info >= (3, 14):
-        import annotationlib
+VALUES = 1  # `annotationlib.Format.VALUE`, whose import costs 15 ms
 
-        annotate = annotationlib.get_annotate_from_class_namespace(body)
-        return tuple(annotationlib.call_annotate_function(annotate, annotationlib.Format.STRING)) if annotate else ()
-    return tuple(body.get("__annotations__", ()))
+
+def _annotated(body: "dict[str, Any]") -> tuple[str, ...]:
+    """Return the names that a class body annotates. Since Python 3.14 it holds a function that tells them, as
+    `annotationlib.get_annotate_from_class_namespace` knows, but where its module imports them from the future."""
+    annotate: Callable[[int], dict[str, object]] | None = body.get("__annotate_func__", body.get("__annotate__"))
+    return tuple(body.get("__annotations__", ()) if annotate is None else annotate(VALUES))
 
 
 class RecordType(type):

@@ -35,6 +35,12 @@ _OPCODES: dict[tuple[int, int], _Opcodes] = {
     (3, 13): (
         frozenset({83, 103, 240}), frozenset({90, 91, 92}), frozenset({9, 38, 39}), 91, 71, 113, 109, 108, 75, 114,
     ),
+    (3, 14): (
+        frozenset({82}), frozenset({91, 92, 93}), frozenset({8, 37, 38}), 92, 69, 115, 111, 110, 73, 116,
+    ),
+    (3, 15): (
+        frozenset({81}), frozenset({90, 91, 92}), frozenset({8, 35, 36}), 91, 67, 114, 110, 109, 72, 115,
+    ),
 }  # fmt: skip
 _FROM_GLOBALS = ("LOAD_NAME", "LOAD_GLOBAL", "LOAD_FROM_DICT_OR_GLOBALS")  # of them 3.11 has two
 _TO_ITEMS = ("DELETE_SUBSCR", "STORE_SLICE", "STORE_SUBSCR")  # of them 3.11 has two
@@ -51,6 +57,10 @@ _MUTATORS = frozenset({
 
 # Those that change a file; of one that lies in memory, a worker has a copy.
 WRITERS = frozenset({"write", "writelines"})
+
+# Bits of an import's operand that say whether it is lazy; and how None is loaded where that takes no constant.
+_IMPORT_BITS = 2 if sys.version_info >= (3, 15) else 0
+_LOADS_NONE = tuple((lambda: None).__code__.co_code[-4:-2]) if sys.version_info >= (3, 15) else None
 
 # How a code that returns something, and one that returns a constant, end; on some Pythons alike.
 _RETURN_VALUE, _RETURN_CONST = (lambda x: x).__code__.co_code[-2], (lambda: None).__code__.co_code[-2]
@@ -146,7 +156,7 @@ class CodeFacts:
                 constants.append(_constant(code.co_consts[operand]))
                 loaded = loaded[1], code.co_consts[operand]
             elif operation == _IMPORT:
-                self._note_import(code.co_names[operand], *loaded)
+                self._note_import(code.co_names[operand >> _IMPORT_BITS], *loaded)
             elif operation == _TO_NAME and code.co_names[operand] in _IDLE_NAMES and constants:
                 constants[-1] = None
             elif operation:
@@ -199,12 +209,13 @@ def returns_nothing(code: CodeType) -> bool:
     for at in range(0, len(instructions), 2):
         operation, operand = instructions[at], instructions[at + 1] | extended
         extended = operand << 8 if operation == _EXTENDED else 0
-        if operation in _CONSTANT:
-            is_none = code.co_consts[operand] is None
+        is_constant, is_nothing = operation in _CONSTANT, (operation, operand) == _LOADS_NONE
+        if is_constant or is_nothing:
+            is_none = is_nothing or code.co_consts[operand] is None
         if operation in (_RETURN_VALUE, _RETURN_CONST):
             if not is_none or (operation == _RETURN_VALUE and before[_JUMP_AT] in _OVER_NONE):
                 return False
-        elif operation and operation != _EXTENDED and operation not in _CONSTANT:
+        elif operation not in (0, _EXTENDED) and not (is_constant or is_nothing):
             is_none, before = False, (operation, before[0])
     return True
 

@@ -42,7 +42,7 @@ _FROM, _GOT = "=", "get()"
 # other it is only known by how much the stack grows: what it puts there last may be anything.
 _IDLE = frozenset({"CACHE", "EXTENDED_ARG", "KW_NAMES", "NOP", "NOT_TAKEN", "PRECALL", "RESUME", "TO_BOOL"})
 _TAKING = ("DELETE_", "DICT_", "LIST_", "MAP_", "POP_", "SET_", "STORE_")
-_PUSHING = ("LOAD_CLOSURE", "LOAD_CONST", "LOAD_SMALL_INT", "PUSH_NULL")
+_PUSHING = ("LOAD_CLOSURE", "LOAD_COMMON_CONSTANT", "LOAD_CONST", "LOAD_SMALL_INT", "PUSH_NULL")
 
 # Those after which a code does not go on.
 _LEAVING = ("RAISE_", "RERAISE", "RETURN_")
