@@ -157,8 +157,10 @@ class CodeFacts:
                 loaded = loaded[1], code.co_consts[operand]
             elif operation == _IMPORT:
                 self._note_import(code.co_names[operand >> _IMPORT_BITS], *loaded)
-            elif operation == _TO_NAME and code.co_names[operand] in _IDLE_NAMES and constants:
-                constants[-1] = None
+            elif operation == _TO_NAME and code.co_names[operand] in _IDLE_NAMES:
+                if blanked[at - 2] in _CONSTANT:
+                    constants.pop()
+                blanked[at - 2 : at] = b"\0\0"  # a small number's instruction may be another one than a large one's
             elif operation:
                 self._note(operation, operand)
                 # It may be the level of an import: newer Pythons load small numbers without a constant.
