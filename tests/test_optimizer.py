@@ -84,10 +84,11 @@ def advised(item_s: float = 1e-3, n_items: int | None = 100_000) -> Optimization
 
 @pytest.fixture(autouse=True)
 def four_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Plan for a machine that is the same everywhere: four cores, ordinary prices."""
+    """Plan for a machine that is the same everywhere: four cores, ordinary prices, Pools that fork."""
     room = Capacity(n_cores=4, physical_cores=4, memory_bytes=8 << 30, rss_bytes=30 << 20)
     monkeypatch.setattr(optimizer, "capacity", lambda _now_s: room)
     monkeypatch.setattr(optimizer, "measured", Costs)
+    monkeypatch.setattr(pools, "start_method", lambda: "fork")
 
 
 # ---- the answer

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amorsize.record import Record, RunReport
+from amorsize.record import Record, RecordType, RunReport
 from amorsize.records import Capacity, FunctionKey, InputClass, Plan
 
 
@@ -29,6 +29,12 @@ class Labelled(Point):
     """A record that adds a field to another."""
 
     label: str = "here"
+
+
+def test_fields_are_read_from_a_class_body_as_newer_pythons_make_it() -> None:
+    """Since 3.14 it holds a function that tells the annotations."""
+    body = {"__module__": __name__, "__annotate_func__": lambda _form: {"x": int, "y": str}, "y": "here"}
+    assert repr(RecordType("Told", (Record,), body)(x=1)) == "Told(x=1, y='here')"
 
 
 def a_report(**changes: Any) -> RunReport:  # Any: the fields of RunReport

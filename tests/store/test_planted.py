@@ -390,6 +390,7 @@ def test_the_plants_are_dangerous_to_plain_diskcache(plant: Plant) -> None:
     assert not plant.victim.exists()
 
 
+@pytest.mark.skipif(sqlite3.sqlite_version_info > (3, 50), reason="3.53 does not delete what a journal names any more")
 def test_the_planted_journal_is_dangerous_to_plain_sqlite(plant: Plant) -> None:
     super_journal(plant)
     connection = sqlite3.connect(plant.database)

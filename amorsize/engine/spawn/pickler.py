@@ -57,8 +57,16 @@ def _without_lock(prop: Any) -> tuple[Any, ...]:
     return functools.cached_property, (prop.func,), own
 
 
+def _marshalled(code: CodeType) -> bytes:
+    """Version 2 writes equal code as equal bytes, but knows no slices, which are constants since Python 3.14."""
+    try:
+        return marshal.dumps(code, 2)
+    except ValueError:
+        return marshal.dumps(code)
+
+
 _WAYS: dict[type, Callable[[Any], tuple[Any, ...]]] = {
-    CodeType: lambda code: (marshal.loads, (marshal.dumps(code, 2),)),  # version 2: equal code gives equal bytes
+    CodeType: lambda code: (marshal.loads, (_marshalled(code),)),
     WeakKeyDictionary: lambda held: (WeakKeyDictionary, (dict(held),)),
     memoryview: _viewed,  # cloudpickle makes bytes of it: of numbers, other ones
     functools.cached_property: _without_lock,
