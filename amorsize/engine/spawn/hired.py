@@ -233,7 +233,7 @@ class SpawnedWorker:
 
 def _can_be_entered(around: surroundings.Surroundings) -> bool:
     """Tell whether a worker that has rested, and left its directory for that, gets to the caller's."""
-    return around[2] is not None
+    return surroundings.directory_of(around) is not None
 
 
 def place() -> tuple[object, ...]:

@@ -28,20 +28,18 @@ if TYPE_CHECKING:
 
     Environment: TypeAlias = dict[bytes, bytes] | dict[str, str]
     Filters: TypeAlias = list[tuple[Any, ...]]
-    # path, arguments, directory, environment, umask, filters, limits, signals handled here, streams in memory, whether
-    # warnings are kept, settings of libraries
     Surroundings: TypeAlias = tuple[
-        list[str],
-        list[str],
-        str | None,
+        list[str],  # import path
+        list[str],  # arguments
+        str | None,  # directory
         Environment,
-        int | None,
+        int | None,  # umask
         Filters,
-        tuple[int, int],
-        list[int],
-        list[str],
-        bool,
-        Settings,
+        tuple[int, int],  # limits
+        list[int],  # signals handled here
+        list[str],  # streams in memory
+        bool,  # whether warnings are kept
+        Settings,  # of libraries
     ]
 else:
     import _signal as signal  # the C half is loaded anyway; `signal` itself costs 3.3 ms
@@ -54,8 +52,25 @@ DIGITS_BY_DEFAULT = 4300
 
 def here() -> Surroundings:
     """Describe this process."""
-    own = _directory(), _environment(), _umask(), _filters(), _limits(), handled_for_all(), said.in_memory()
-    return import_path(), _arguments(), *own, warned.are_kept(), settings.here()
+    return (
+        import_path(),
+        _arguments(),
+        _directory(),
+        _environment(),
+        _umask(),
+        _filters(),
+        _limits(),
+        handled_for_all(),
+        said.in_memory(),
+        warned.are_kept(),
+        settings.here(),
+    )
+
+
+def directory_of(surroundings: Surroundings) -> str | None:
+    """Return the caller's directory; None where only a process that is started by the caller now would be there."""
+    _, _, directory, *_ = surroundings
+    return directory
 
 
 def import_path() -> list[str]:
@@ -163,13 +178,14 @@ def put_right(surroundings: Surroundings | None) -> None:
     the caller has been told at its own import."""
     if surroundings is not None:
         warned.forget()
-        settings.take_over(surroundings[-1])
+        *_, of_libraries = surroundings
+        settings.take_over(of_libraries)
 
 
 def let_go(surroundings: Surroundings | None) -> None:
     """Hold no log file, and no directory to which there is a way back."""
     close_files()
-    if surroundings is None or surroundings[2] is not None:
+    if surroundings is None or directory_of(surroundings) is not None:
         enter(os.path.abspath(os.sep))
 
 

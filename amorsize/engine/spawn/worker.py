@@ -20,7 +20,7 @@ from amorsize.engine.message import AGAIN, READY, REFUSED, REST, SETUP, TASK, UN
 from amorsize.engine.native import limit
 from amorsize.engine.spawn.names import Importing, found
 from amorsize.engine.spawn.stale import FINAL, Foreign, Stale, lines_of
-from amorsize.engine.spawn.surroundings import enter, let_go, put_right, take_over
+from amorsize.engine.spawn.surroundings import directory_of, enter, let_go, put_right, take_over
 from amorsize.inline import Work
 
 TYPE_CHECKING = False
@@ -82,7 +82,7 @@ class Worker:
     def _run(self, work: Work, task: Message) -> None:
         if self._idle_s:  # a task that another has left behind
             try:
-                enter(self._around[2] if self._around else None)
+                enter(directory_of(self._around) if self._around else None)
             except OSError as error:  # deleted meanwhile, perhaps by another item
                 from amorsize.engine import failure
 
@@ -171,7 +171,8 @@ class Worker:
         put_right(self._around)
         if guard is not None:
             guard.prepare()
-        changed = None if foreign is None else found(foreign[0])(foreign[1])
+        otherwise, held = foreign or (None, None)
+        changed = None if otherwise is None else found(otherwise)(held)
         if changed is not None:
             raise Foreign(f"{changed} was set after its import; an initializer could set it there, too", "")
         return Work(func, ((),), star=star, guard=guard)
