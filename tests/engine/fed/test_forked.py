@@ -70,10 +70,10 @@ def run(func: Callable[[Any], object], items: Iterable[object], **given: Any) ->
 
 @contextlib.contextmanager
 def out_of_time() -> Iterator[Callable[[], None]]:
-    """Have SIGALRM raise a TimeoutError, which is an OSError; yield what sends it to this process."""
-    before = signal.signal(signal.SIGALRM, too_late)
+    """Have SIGALRM raise a TimeoutError, which is an OSError; yield what sends it to this process, and to no worker."""
+    before, caller = signal.signal(signal.SIGALRM, too_late), os.getpid()
     try:
-        yield lambda: signal.raise_signal(signal.SIGALRM)
+        yield lambda: signal.raise_signal(signal.SIGALRM) if os.getpid() == caller else None
     finally:
         signal.signal(signal.SIGALRM, before)
 
