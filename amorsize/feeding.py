@@ -56,9 +56,13 @@ def fed_steps(
                 results += sink.take()
                 call.tell(sink.n_out, n_items)
                 yield
-        if _is_refused(call, feed, sink, results):
+        if _takes_back(call, feed, sink, results):
             return False
         _end(call, feed, sink, source, results)
+        if feed.retreat is None or source.n_left() == 0:
+            return True
+        call.look_at_s = float("inf")
+        return False
     except (GeneratorExit, Raised):
         raise
     except BaseException as error:
@@ -75,10 +79,6 @@ def fed_steps(
             finally:
                 feed.close()  # where Ctrl-C came on the way into the first; else it finds nothing to do
             atexit.unregister(feed.close_at_exit)
-    if feed.retreat is None or source.n_left() == 0:  # pyright: ignore[reportOptionalMemberAccess]  # made, or it has raised
-        return True
-    call.look_at_s = float("inf")
-    return False
 
 
 def _is_in_the_way(error: BaseException, feed: Feed | None) -> bool:
@@ -131,8 +131,9 @@ def _warn_of(call: Call, feed: Feed, sink: Sink) -> None:
         adviser.warn(trouble)
 
 
-def _is_refused(call: Call, feed: Feed, sink: Sink, results: list[object]) -> bool:
-    """Stay in the caller where workers cannot run the function, and have begun nothing of what is left.
+def _takes_back(call: Call, feed: Feed, sink: Sink, results: list[object]) -> bool:
+    """Take all that is left back into the caller where workers cannot run the function, and have begun nothing of it;
+    tell whether that is so.
 
     Raises:
         BackendUnavailable: where workers were asked for.
