@@ -137,9 +137,28 @@ def _learn(
     crowding: float | None,
     report: RunReport,
 ) -> None:
-    """Keep what caller and workers have timed; a run that was given up on tells of the machine, not the
-    function."""
-    seen, costs = adviser.seen(timings), _seen_costs(adviser, jobs)
+    """Keep what caller and workers have timed, and what that shows besides."""
+    known, costs = adviser.knowledge.profile, _seen_costs(adviser, jobs)
+    taken = [(job.taken.n_items, job.taken.n_messages, job.taken.seconds) for job in jobs]
+    in_threads = [job for job in jobs if job.plan.backend == "thread"]
+    shown: dict[str, float | None] = {
+        "worker_bytes": _needed_bytes(adviser, jobs),
+        "send_s": believed_sending(adviser.profile, costs, taken),
+        "crowding": believed_crowding(known, crowding, run),
+        "front": _front(adviser, timings, jobs),
+    }
+    if in_threads:
+        shown["gil_free_share"] = believed_gil_free(in_threads, adviser.profile, adviser.room.n_effective)
+    if adviser.n_chosen_for is None:
+        shown["stream_items"] = believed_length(known.stream_items, report.n_items)
+    seen = _timed(adviser, timings, jobs)
+    seen = seen.replace(**{name: value for name, value in shown.items() if value is not None})
+    adviser.knowledge.learn(seen if run is None else seen.ran(run), costs, report.measured_s)
+
+
+def _timed(adviser: Adviser, timings: Timings, jobs: Sequence[Outcome]) -> Profile:
+    """Return what caller and workers have timed; a run that was given up on tells of the machine, not the function."""
+    seen = adviser.seen(timings)
     share = lasting_share(seen.cpu_share, adviser.knowledge.profile.cpu_share, timings.total_s)
     if share != seen.cpu_share:
         seen = seen.replace(cpu_share=share)
@@ -148,23 +167,13 @@ def _learn(
     for job in jobs:
         if job.retreat is None:
             seen = seen.merge(seen_by_workers(job, adviser.profile, time()))
-    if (needed := _needed_bytes(adviser, jobs)) is not None:
-        seen = seen.replace(worker_bytes=needed)
-    taken = [(job.taken.n_items, job.taken.n_messages, job.taken.seconds) for job in jobs]
-    send_s = believed_sending(adviser.profile, costs, taken)
-    if send_s != seen.send_s:
-        seen = seen.replace(send_s=send_s)
-    if in_threads := [job for job in jobs if job.plan.backend == "thread"]:
-        seen = seen.replace(gil_free_share=believed_gil_free(in_threads, adviser.profile, adviser.room.n_effective))
-    if adviser.n_chosen_for is None:
-        seen = seen.replace(stream_items=believed_length(adviser.knowledge.profile.stream_items, report.n_items))
-    believed = believed_crowding(adviser.knowledge.profile, crowding, run)
-    if believed is not None:
-        seen = seen.replace(crowding=believed)
+    return seen
+
+
+def _front(adviser: Adviser, timings: Timings, jobs: Sequence[Outcome]) -> float | None:
+    """Return what the first items of a call are believed to tell of the others; None where nothing shows it."""
     front = front_of([*timings.batches, *[batch for job in jobs for batch in own_batches(job, adviser.profile)]])
-    if front is not None:
-        seen = seen.replace(front=sqrt(front * (adviser.knowledge.profile.front or front)))
-    adviser.knowledge.learn(seen if run is None else seen.ran(run), costs, report.measured_s)
+    return None if front is None else sqrt(front * (adviser.knowledge.profile.front or front))
 
 
 def _needed_bytes(adviser: Adviser, jobs: Sequence[Outcome]) -> float | None:
