@@ -244,10 +244,10 @@ class _Walk:
                     self.meet("", kind, code_facts(value.__code__), 0, own=True)
 
     def _read_method(self, method: MethodType) -> None:
-        facts = getattr(method.__func__, "__code__", None)
-        named = NO_FACTS if facts is None else code_facts(facts)
-        self.meet("", method.__func__, named, 0, own=True)
-        self.meet("self", method.__self__, named, 0, own=True)
+        code = getattr(method.__func__, "__code__", None)
+        facts = NO_FACTS if code is None else code_facts(code)
+        self.meet("", method.__func__, facts, 0, own=True)
+        self.meet("self", method.__self__, facts, 0, own=True)
 
     def _read_object(self, path: str, value: object, facts: CodeFacts, steps: int, *, own: bool) -> None:
         if type(value) is ContextVar:
