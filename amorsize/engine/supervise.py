@@ -87,14 +87,14 @@ class Crew:
         self.job = job
         self.workers: list[ForkedWorker] = []
         self._n_items = job.work.n_items
-        self._most = job.plan.n_jobs - 1 if job.plan.caller_computes else job.plan.n_jobs
+        self._n_wanted = job.plan.n_jobs - 1 if job.plan.caller_computes else job.plan.n_jobs
         self._pid = os.getpid()
         self._cells = memoryview(b"")
         self._held = Held()
         self._opened: list[Lifeline | Counter] = []
         self._poll = select.poll()
         self._by_fd: dict[int, ForkedWorker] = {}
-        self._rest_from: int | None = None
+        self._untaken_from: int | None = None
         self._silent_death: WorkerDied | None = None
         self._waits_from_s = inf
 
@@ -116,7 +116,7 @@ class Crew:
     def start(self) -> None:
         """Start the planned workers, or as many as the system has room for."""
         began = perf_counter()
-        while len(self.workers) < self._most and self.job.shortage is None:
+        while len(self.workers) < self._n_wanted and self.job.shortage is None:
             self._start_some()
         self.job.n_started = len(self.workers)
         self.job.start_s += perf_counter() - began
@@ -124,12 +124,12 @@ class Crew:
 
     def _start_some(self) -> None:
         """Start those that are missing; fewer where a signal's handler waits for its turn, which it has then."""
-        n_before, n_missing = len(self.workers), self._most - len(self.workers)
+        n_before, n_missing = len(self.workers), self._n_wanted - len(self.workers)
         with self._held:
             try:
                 start_workers(self._live, n_missing, self._cells, self._lifeline, self.workers, self._held)
             except OSError as error:
-                self.job.shortage = f"only {len(self.workers)} of {self._most} workers could be started: {error}"
+                self.job.shortage = f"only {len(self.workers)} of {self._n_wanted} workers could be started: {error}"
             for worker in self.workers[n_before:]:
                 for fd in worker.events():
                     self._by_fd[fd] = worker
@@ -151,7 +151,7 @@ class Crew:
             self.drain(0)
             self._reconsider()
             if sizes.item_s is not None and sizes.item_s > SUPERVISES_FROM_S and position < self._n_items:
-                self._most += 1
+                self._n_wanted += 1
                 self.start()
                 return
 
@@ -267,9 +267,9 @@ class Crew:
 
     def _stop_feeding(self) -> int:
         """Let nobody take another range; return the first index that nobody had taken."""
-        if self._rest_from is None:
-            self._rest_from = min(self._counter.take(self._n_items), self._n_items)
-        return self._rest_from
+        if self._untaken_from is None:
+            self._untaken_from = min(self._counter.take(self._n_items), self._n_items)
+        return self._untaken_from
 
     def _reconsider(self) -> None:
         """Tell, now and then, how far it has come; stop feeding the workers where the plan does not hold."""
@@ -279,7 +279,7 @@ class Crew:
             self.job.progress(self.job.collector.n_done, self._n_items)
         alive = set(self._by_fd.values())
         self.job.heaviest_bytes = self._watch.heaviest_bytes(alive)
-        if self._rest_from is not None or not self.job.caller_may_run:  # there is nothing to go back to
+        if self._untaken_from is not None or not self.job.caller_may_run:  # there is nothing to go back to
             return
         cpu_s, n_done = [worker.cpu_s for worker in self.workers], self.job.collector.n_done
         plan = self.job.decide(self._watch.evidence(cpu_s, self._n_items - n_done, n_done, len(alive)))

@@ -81,7 +81,7 @@ class Crew:
         self._threads = Threads(job.work.guard)
         self._context = copy_context()
         self._lock, self._roll = allocate_lock(), Roll()
-        self._position = self._rest_from = len(job.collector.head)
+        self._position = self._untaken_from = len(job.collector.head)
         self._up: tuple[float, int, float] | None = None  # seconds, results and CPU seconds when all had been started
         self._is_closed = False
         self._hands: list[Hand] = []
@@ -121,7 +121,7 @@ class Crew:
     def finish_alone(self) -> None:
         """Run in the caller what no thread has taken: after a retreat."""
         self.job.unlimit()
-        own, start = Hand(), self._rest_from
+        own, start = Hand(), self._untaken_from
         while start < self._n_items and self.job.collector.error is None:
             stop = min(self._n_items, start + self.job.sizes.wanted(self._n_items - start))
             own.take(start, stop)
@@ -175,7 +175,7 @@ class Crew:
     def _stop_feeding(self) -> None:
         """Let nobody take another range, and remember where they would have gone on; the lock is held."""
         if self._position < self._n_items:
-            self._rest_from, self._position = self._position, self._n_items
+            self._untaken_from, self._position = self._position, self._n_items
 
     def _start_next(self) -> None:
         """Start one more thread where one is planned and there is something left for it.
