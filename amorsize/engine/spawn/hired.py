@@ -11,7 +11,7 @@ from amorsize.engine.message import REFUSED
 from amorsize.engine.spawn import launch, surroundings
 from amorsize.engine.spawn.by_value import Luggage
 from amorsize.engine.spawn.errand import user_modules
-from amorsize.engine.spawn.line import Line
+from amorsize.engine.spawn.line import ANSWERED, RUN, SENT, Line
 from amorsize.engine.spawn.stale import STALE
 
 TYPE_CHECKING = False
@@ -45,7 +45,6 @@ class SpawnedWorker:
         link: the line to it; non-blocking.
         process: its process.
         is_outdated: it has loaded what has changed since, or was launched otherwise than one would be now.
-        is_ready: it has answered what it was sent last, and begins at once.
         knows: names of functions that it was ready for: what they import is loaded there.
         has_run: those of them that it has run: what their first call loads or compiles is there, too.
     """
@@ -53,7 +52,7 @@ class SpawnedWorker:
     def __init__(self, end: socket.socket, process: ChildProcess, lifeline: int | None) -> None:
         self.link = Line(end, IDLE_S)
         self.process = process
-        self.is_outdated = self.is_ready = False
+        self.is_outdated = False
         self.knows: set[str] = set()
         self.has_run: set[str] = set()
         self._owner = os.getpid()
@@ -64,23 +63,22 @@ class SpawnedWorker:
         self._around: surroundings.Surroundings | None = None
         self._packed: Packed | None = None
         self._has_run_initializer = False
-        self._is_refused = False
         self._is_closed = False
         self._place = place()
         self._files: dict[str, tuple[int, int]] = {}
 
     def send(self, packed: Packed, around: surroundings.Surroundings) -> None:
         """Tell it what to run; the function only where it does not have it, and nothing where all is as it was."""
-        content = None if packed.key == self._key else packed.content
+        has_function = packed.key == self._key
         self.link.dumps = Luggage(packed.modules, packed.classes).dumps
         self._packed = packed
-        if content is None and around == self._around and (self.link.is_accepted or not self.link.is_answered):
-            if self.link.is_accepted:  # else it is still at the same: told at each call, it would have no room for more
+        if has_function and around == self._around and self.link.stage != ANSWERED:
+            if self.link.stage == RUN:  # else it is still at it: told at each call, it would have no room for more
                 self.link.set_up_again()
             return
-        self.is_ready = False
         self._key, self._around = packed.key, around
         self._has_run_initializer |= packed.errand.initializer is not None
+        content = None if has_function else packed.content
         told = around, packed.key, packed.digest, packed.foreign, packed.errand.n_threads, content, packed.is_named
         self.link.set_up(marshal.dumps(told, 2))
 
@@ -92,12 +90,11 @@ class SpawnedWorker:
             BackendUnavailable: where there is no other way.
             BaseException: what the initializer raised.
         """
-        self._key = b""
+        self._key, self._around = b"", None
         packed = self._packed.next_step() if refused.count == STALE and self._packed is not None else None
         if packed is not None:
             self.send(packed, surroundings.here())
             return
-        self._is_refused = True
         if refused.count and self._packed is not None:
             raise self._packed.not_rebuilt(*refused.load())
         from amorsize.engine import failure
@@ -128,6 +125,11 @@ class SpawnedWorker:
         return packed.key == self._key or not (self._has_run_initializer or packed.errand.initializer is not None)
 
     @property
+    def is_ready(self) -> bool:
+        """Whether it has answered what it was sent last, and begins at once."""
+        return self.link.stage != SENT
+
+    @property
     def is_useless(self) -> bool:
         """Whether this resting worker will not be hired again: it has ended, soon will, or is outdated."""
         return self.is_outdated or monotonic() - self._rests_since_s > IDLE_S - SURE_S or self.process.has_ended()
@@ -144,17 +146,15 @@ class SpawnedWorker:
         if (
             self._owner != os.getpid()
             or self._is_closed
-            or self._is_refused
             or self._around is None
             or not _can_be_entered(self._around)
             or not self.link.is_free
             or self.process.has_ended()
         ):
             return False
-        if self._has_run_initializer and not self.link.is_accepted:  # it had no task: did the initializer fail?
+        if self._has_run_initializer and self.link.stage != RUN:  # it had no task: did the initializer fail?
             return False
-        if self.link.is_accepted:
-            self._is_ready_for(self.has_run)
+        self._note_function()
         self._rests_since_s = self._hired_s
         if not self.link.is_told_to_rest or monotonic() - self._hired_s > SHORT_CALL_S:
             self._rests_since_s = monotonic()
@@ -166,15 +166,16 @@ class SpawnedWorker:
         ahead may still be starting."""
         self.link.flush()
         for message in self.link.receive():
-            self._is_ready_for(self.knows)
             if message.kind == REFUSED:
                 self._key = b""  # asked once more, it tells why
+        self._note_function()
 
-    def _is_ready_for(self, names: set[str]) -> None:
-        self.is_ready = True
-        if self._packed is not None:
-            names.add(self._packed.errand.name)
-            self.knows |= names
+    def _note_function(self) -> None:
+        """Note that it is ready for its function, and has run it, as far as it has come."""
+        if self._packed is not None and self.is_ready:
+            self.knows.add(self._packed.errand.name)
+            if self.link.stage == RUN:
+                self.has_run.add(self._packed.errand.name)
 
     @property
     def pidfd(self) -> int | None:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 else:
     from _collections import deque  # the C half is all that is needed; `collections` itself costs 2 ms
 
+SENT, ANSWERED, RUN = 0, 1, 2
+"""How far a worker is with its last SETUP: it has been sent that, has answered it, has run something since."""
+
 
 class Line(Link):
     """The caller's end, which remembers what the worker has not answered yet.
@@ -26,19 +29,18 @@ class Line(Link):
 
     Attributes:
         n_setups: SETUP and AGAIN frames sent so far; the answer to any but the last one is stale.
-        is_answered: the worker has answered the last of them.
-        is_accepted: the worker has run something since the last SETUP.
+        stage: how far the worker is with the last SETUP; an AGAIN leaves it where it is.
         is_told_to_rest: the last thing that it was told.
     """
 
-    __slots__ = ("_begins", "_idle_s", "_owed", "is_accepted", "is_answered", "is_told_to_rest", "n_setups")
+    __slots__ = ("_begins", "_idle_s", "_owed", "is_told_to_rest", "n_setups", "stage")
 
     def __init__(self, end: socket.socket, idle_s: float) -> None:
         super().__init__(end)
         self._idle_s = idle_s
         self._begins = False
         self.n_setups = 0
-        self.is_accepted = self.is_answered = self.is_told_to_rest = False
+        self.stage, self.is_told_to_rest = SENT, False
         self._owed: deque[Owed] = deque()
 
     @property
@@ -54,7 +56,7 @@ class Line(Link):
     def set_up(self, payload: bytes) -> None:
         """Send a SETUP, and once more the tasks that no worker has begun: items travel as the function does."""
         self.n_setups += 1
-        self.is_accepted = self.is_answered = self.is_told_to_rest = False
+        self.stage, self.is_told_to_rest = SENT, False
         self.send(SETUP, 0, self.n_setups, 0.0, payload)
         for owed in self._owed:
             super().send_values(TASK, owed.start, owed.values, owed.seconds)
@@ -96,7 +98,7 @@ class Line(Link):
             if message.kind in (READY, REFUSED):
                 if message.start != self.n_setups:
                     continue
-                self.is_answered = True
+                self.stage = max(self.stage, ANSWERED)
             elif message.kind == ERROR:
                 self._settle(None)
             elif message.kind == RESULTS:
@@ -105,7 +107,7 @@ class Line(Link):
 
     def _settle(self, count: int | None) -> None:
         """Note the answer to so many items of the task in hand, or to all that were left of it."""
-        self.is_accepted = True
+        self.stage = RUN
         if not self._owed:
             return
         task = self._owed[0]

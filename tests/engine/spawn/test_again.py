@@ -109,10 +109,11 @@ def test_a_worker_that_has_run_nothing_yet_is_told_once_more(
     feed: Feed, hire: Callable[..., Any], frames: list[bytes]
 ) -> None:
     (worker,) = hire(pid, 1)
-    while not worker.link.is_answered:
+    while not worker.is_ready:
         wait_for([worker.link], [], None)
         list(worker.link.receive())
     warm.release([worker])  # it had no task
+    assert warm.n_resting() == 1
     frames.clear()
     assert feed(pid, [0], 1) == [worker.process.pid]
     assert SETUP in frames
