@@ -39,9 +39,10 @@ def hoped_for(digest: str, known: Known, told: Told, n_items: int, loop_s: float
     plan = plan_if_warm(known, told, n_items)
     if plan.start_method != "spawn" or plan.predicted_s is None:
         return 0
-    loads_s = known[0].first_call_s or 0.0  # they have run nothing yet
+    profile, costs, *_ = known
+    loads_s = profile.first_call_s or 0.0  # they have run nothing yet
     before_s, _missed_s = _missed_s, _missed_s + max(0.0, loop_s - plan.predicted_s - loads_s)
-    if before_s < _price * known[1].spawn_s:
+    if before_s < _price * costs.spawn_s:
         return 0
     _missed_s, _price = 0.0, 2 * _price
     return plan.n_jobs

@@ -117,7 +117,7 @@ def n_resting() -> int:
 def _ours() -> list[list[Tasks]]:
     """Return the lists of this process: after a fork in C code, which calls no hook, its parent's are here, too."""
     pid = os.getpid()
-    return [resting for inherited, resting in list(_resting.items()) if inherited[0] == pid]
+    return [resting for (owner, *_), resting in list(_resting.items()) if owner == pid]
 
 
 def shutdown() -> None:
@@ -146,8 +146,8 @@ def settle() -> None:
 
 def n_busy() -> int:
     """Return how many Python and native threads do not rest: one that ends is first no longer the one, then gone."""
-    n_resting_now = n_resting()
-    return len(sys._current_frames()) + (alive.n_native() or n_resting_now) - 2 * n_resting_now
+    n_idle = n_resting()
+    return (len(sys._current_frames()) - n_idle) + ((alive.n_native() or n_idle) - n_idle)
 
 
 def _let_end(n_left: int) -> None:

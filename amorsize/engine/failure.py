@@ -94,9 +94,10 @@ def unpack(content: tuple[list[Link], str]) -> BaseException:
     for (_, _, _, relation), error, cause in zip(links, errors, [*errors[1:], None], strict=True):
         # Without asking a class that may be frozen; a cause that is None hides what an exception came from.
         BaseException.__setattr__(error, "__cause__" if relation == CAUSE else "__context__", cause)
-    if not isinstance(errors[0], RemoteError):
-        add_note(errors[0], f"amorsize: traceback in the worker:\n{traceback_text}")
-    return errors[0]
+    raised, *_ = errors
+    if not isinstance(raised, RemoteError):
+        add_note(raised, f"amorsize: traceback in the worker:\n{traceback_text}")
+    return raised
 
 
 def _links(error: BaseException) -> list[Link]:
@@ -201,12 +202,12 @@ def not_picklable(what: str, values: Sequence[object], start: int, cause: BaseEx
         return index, without_ours(cause)
     path, type_name = culprit(value, what)
     if what == "result":
-        told = "so a worker cannot send it back", "Return what it was made from instead"
+        hence, cure = "so a worker cannot send it back", "Return what it was made from instead"
     else:
-        told = "so it cannot be sent to a worker", "Send what it can be made from instead"
+        hence, cure = "so it cannot be sent to a worker", "Send what it can be made from instead"
     error = ItemNotPicklable(
-        f"the {what} of item {index} cannot be pickled, {told[0]}: "
-        f'{path} is a {type_name} ({type(cause).__name__}: {cause}). {told[1]}, or run with backend="serial".',
+        f"the {what} of item {index} cannot be pickled, {hence}: "
+        f'{path} is a {type_name} ({type(cause).__name__}: {cause}). {cure}, or run with backend="serial".',
         index=index,
         type_name=type_name,
         path=path,
@@ -230,7 +231,8 @@ def culprit(value: object, path: str) -> tuple[str, str]:
         inner = next(((step, part) for step, part in _parts(value) if refusal(part) is not None), None)
         if inner is None:
             break
-        path, value = path + inner[0], inner[1]
+        step, value = inner
+        path += step
     return path, f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
 
 

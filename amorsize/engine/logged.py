@@ -96,7 +96,8 @@ def take() -> tuple[str | None, bytes]:
 
 
 def _described(noted: Noted) -> str:
-    return f"logged with {noted[0] or 'root'!r} ({noted[2]['msg']})"
+    name, _, fields = noted
+    return f"logged with {name or 'root'!r} ({fields['msg']})"
 
 
 def handle(payload: bytes) -> str | None:

@@ -197,7 +197,8 @@ def _surviving_threads(n_native: int) -> int:
     pandas is loaded, which maps hundreds of files."""
     global _n_surviving
     n_modules = len(sys.modules)
-    if _n_surviving[:2] != (n_native, n_modules):
+    n_native_then, n_modules_then, n_found = _n_surviving
+    if (n_native_then, n_modules_then) != (n_native, n_modules):
         try:
             numbers = os.listdir("/proc/self/task")
         except OSError as error:  # no descriptor is left
@@ -206,8 +207,9 @@ def _surviving_threads(n_native: int) -> int:
             return 0
         names = [read_kernel_file(f"/proc/self/task/{number}/comm") or b"" for number in numbers]
         n_named = sum(name.strip() in THREADS_THAT_SURVIVE for name in names)
-        _n_surviving = n_native, n_modules, n_named + _threads_of_surviving_pools()
-    return _n_surviving[2]
+        n_found = n_named + _threads_of_surviving_pools()
+        _n_surviving = n_native, n_modules, n_found
+    return n_found
 
 
 def _threads_of_surviving_pools() -> int:

@@ -155,16 +155,19 @@ class Crew:
             n_done, cpu_s = self.job.collector.n_done, self._cpus.total_s
             if self._up is None and (self.job.n_started == self.job.plan.n_jobs or self.job.shortage is not None):
                 self._up = now, n_done, cpu_s
-        if self._up is None or now <= self._up[0]:
+        if self._up is None:
             return
-        together_s = now - self._up[0]
+        up_s, n_done_then, cpu_then_s = self._up
+        together_s = now - up_s
+        if together_s <= 0:
+            return
         evidence = Evidence(
             n_left=self._n_items - n_done,
             n_workers=self._roll.n_alive,
             alone_s=self.job.alone_s,
-            n_together=n_done - self._up[1],
+            n_together=n_done - n_done_then,
             together_s=together_s,
-            cores_used=(cpu_s - self._up[2]) / together_s,
+            cores_used=(cpu_s - cpu_then_s) / together_s,
         )
         plan = self.job.decide(evidence)
         if plan is not None and not plan.is_parallel and self._position < self._n_items:

@@ -104,7 +104,8 @@ def take() -> tuple[str | None, bytes]:
 
 
 def _described(noted: Noted) -> str:
-    return f"warned of ({noted[1].__name__}: {noted[0]})"
+    message, category, *_ = noted
+    return f"warned of ({category.__name__}: {message})"
 
 
 def packed_each(noted: list[Any], described: Callable[[Any], str]) -> tuple[str | None, bytes]:

@@ -88,8 +88,10 @@ def while_unchanged(answer: Callable[[object], T]) -> Question[T]:
 
     def asked(func: object, around: Callable[[], AbstractContextManager[None]] | None = None) -> T:
         held, found = _held(func), known.get(id(func))
-        if held is not None and found is not None and found[0]() is func and _are_same(found[1], held):
-            return found[2]
+        if held is not None and found is not None:
+            owner, before, said = found
+            if owner() is func and _are_same(before, held):
+                return said
         if around is not None:
             with around():
                 return asked(func)
@@ -97,8 +99,9 @@ def while_unchanged(answer: Callable[[object], T]) -> Question[T]:
             return answer(func)
         if len(known) >= MOST_REMEMBERED:
             known.clear()
-        known[id(func)] = found = ref(func), held, answer(func)
-        return found[2]
+        owner, said = ref(func), answer(func)
+        known[id(func)] = owner, held, said
+        return said
 
     for name in ("__module__", "__name__", "__qualname__", "__doc__"):  # as `functools.wraps`, without loading it
         setattr(asked, name, getattr(answer, name))

@@ -164,7 +164,7 @@ class _Reading:
         self.stack.append(path)
 
     def store(self, value: Path | None, holder: Path | None, name: str) -> None:
-        if holder is not None and holder[:1] != (_FROM,):
+        if holder is not None and holder[:1] != (_FROM,):  # of a variable around the code, it is ()
             self.found.append((UPDATED if value == (_FROM, *holder, name) else STORED, (*holder, name)))
             self.stored.add((*holder, name))
 

@@ -135,9 +135,11 @@ def _ways(
 def _best_of_each(rated: list[Way]) -> list[Way]:
     """Return the best way of each backend, the best of them first; of threads the fewest that are about as good."""
     found: dict[str, Way] = {}
+    fastest_s, _, _ = rated[0]
     for way in rated:
-        best = found.setdefault(way[2], way)
-        if way[2] == "thread" and way[1] < best[1] and way[0] <= FEWER_THREADS * rated[0][0]:
+        seconds, n_jobs, backend = way
+        _, n_best, _ = found.setdefault(backend, way)
+        if backend == "thread" and n_jobs < n_best and seconds <= FEWER_THREADS * fastest_s:
             found["thread"] = way
     return list(found.values())
 

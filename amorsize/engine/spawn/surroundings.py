@@ -155,9 +155,10 @@ def take_over(surroundings: Surroundings, tell: Callable[[], None]) -> None:
         os.umask(umask)
     _set_filters(filters)
     if limits != _limits():
-        sys.setrecursionlimit(limits[0])
+        depth, digits = limits
+        sys.setrecursionlimit(depth)
         if hasattr(sys, "set_int_max_str_digits"):
-            sys.set_int_max_str_digits(limits[1])
+            sys.set_int_max_str_digits(digits)
     _leave_to_caller(handled)
     said.take_over(streams)
     warned.take_over(kept, tell)
