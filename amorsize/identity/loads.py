@@ -132,12 +132,17 @@ def _slot_values(instance: object, base: type) -> Named:
     return found
 
 
+def parts_of(items: Iterable[object]) -> list[object]:
+    """List items, and in place of those that are tuples or lists what stands in them."""
+    rows = [item[:_MAX_FIELDS] if type(item) is tuple or type(item) is list else (item,) for item in items]
+    return [part for row in rows for part in row]
+
+
 def kinds_of(items: Iterable[object]) -> list[type]:
     """List the user's classes of items, of what stands in those that are tuples or lists, and of what they hold."""
     if PLAIN.issuperset(map(type, items)):
         return []
-    rows = [item[:_MAX_FIELDS] if type(item) is tuple or type(item) is list else (item,) for item in items]
-    parts = [part for row in rows for part in row if type(part) not in PLAIN]
+    parts = [part for part in parts_of(items) if type(part) not in PLAIN]
     parts += [held for part in parts for held in _held_by(part)]
     kinds = {id(type(part)): type(part) for part in parts}
     bases = [base for kind in kinds.values() for base in kind.__mro__[:-1]]

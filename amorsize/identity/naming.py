@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from amorsize.identity.loads import FunctionType, ModuleType, inner_parts, instance_attributes, is_class
+from amorsize.identity.loads import FunctionType, ModuleType, inner_parts, instance_attributes, is_class, parts_of
 from amorsize.identity.origin import module_library
 from amorsize.identity.values import PLAIN, value_token
 
@@ -18,9 +18,6 @@ _MAX_WRAPPERS = 8
 
 # Characters of a name that people type; longer ones come from generated code.
 _MAX_NAME = 200
-
-# Fields of a row that are looked at.
-_MAX_FIELDS = 16
 
 # Types of the standard library whose objects are small values; `__reduce__` tells what they are made of.
 _VALUES = frozenset({
@@ -74,8 +71,7 @@ def own_value(value: object) -> object:
 def unnamed(values: Iterable[object]) -> list[type]:
     """List the classes of these values, and of what stands in those that are tuples or lists, to which no name leads;
     pickle finds none of them."""
-    rows = [value[:_MAX_FIELDS] if type(value) is tuple or type(value) is list else (value,) for value in values]
-    kinds = {id(type(part)): type(part) for row in rows for part in row}
+    kinds = {id(type(part)): type(part) for part in parts_of(values)}
     return [kind for kind in kinds.values() if kind.__module__ != "builtins" and not _is_named(kind)]
 
 
