@@ -185,7 +185,8 @@ class _State(Walk):
         if type(value) in (MethodType, FunctionType, ModuleType) or own_name(value) is not None:
             return
         if module_library(type(value).__module__) is not None:
-            self.tokens += [] if inner_parts(value) else [_content(value)]
+            if not inner_parts(value):
+                self.tokens.append(_content(value))
             self._meet_code_in(facts, value)
             return
         for base, copy_of in _PLAIN_COPIES.items():

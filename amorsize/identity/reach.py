@@ -228,9 +228,7 @@ class _Walk:
             self._meet_all("", named, facts, own=library(namespace) is None)
             self._meet_all("", defaults(function), facts, own=own)
         self._meet_all("", cells(function), facts, own=own)
-        wrapped = getattr(function, "__wrapped__", None)
-        if wrapped is not None:
-            self.meet("__wrapped__", wrapped, facts, 0, own=own)
+        self.meet("__wrapped__", getattr(function, "__wrapped__", None), facts, 0, own=own)
 
     def _read_class(self, kind: type, facts: CodeFacts) -> None:
         for base in kind.__mro__[:-1]:
@@ -251,7 +249,8 @@ class _Walk:
 
     def _read_object(self, path: str, value: object, facts: CodeFacts, steps: int, *, own: bool) -> None:
         if type(value) is ContextVar:
-            self.context += [path] if value in copy_context() else []
+            if value in copy_context():
+                self.context.append(path)
             return
         if own:
             self.objects.append((path, value, facts))

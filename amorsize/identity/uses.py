@@ -159,8 +159,10 @@ class _Reading:
     def part(self, holder: Path | None, name: str) -> None:
         """Put an attribute or element of a value on the stack."""
         path = None if holder is None or holder[0] == _FROM else (*holder, name)
-        self.found += [] if path is None else [(READ, path)]
-        self.found += [(USED, path)] if path in self.stored else []
+        if path is not None:
+            self.found.append((READ, path))
+        if path in self.stored:
+            self.found.append((USED, path))
         self.stack.append(path)
 
     def store(self, value: Path | None, holder: Path | None, name: str) -> None:
