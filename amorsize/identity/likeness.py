@@ -32,7 +32,7 @@ from amorsize.identity.loads import (
     named_in,
 )
 from amorsize.identity.naming import own_name
-from amorsize.identity.origin import library, module_library
+from amorsize.identity.origin import library, module_library, users_bases
 from amorsize.identity.unchanged import while_unchanged
 from amorsize.identity.uses import SELF, stores
 from amorsize.identity.values import (
@@ -117,9 +117,8 @@ class _State(Walk):
         codes = [each.__code__ for each in reached if type(each) is FunctionType and library(each.__globals__) is None]
         names = {name for code in codes for name in code_facts(code).names}
         for kind in filter(is_class, reached):
-            for base in kind.__mro__[:-1]:
-                named = names & base.__dict__.keys() if module_library(base.__module__) is None else ()
-                for name in sorted(named):
+            for base in users_bases(kind):
+                for name in sorted(names & base.__dict__.keys()):
                     self._meet_attribute(NO_FACTS, name, base.__dict__[name], kind)
 
     def written_down(self) -> bytes:

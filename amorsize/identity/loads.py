@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 
-from amorsize.identity.origin import module_library
+from amorsize.identity.origin import module_library, users_bases
 from amorsize.identity.values import PLAIN
 
 TYPE_CHECKING = False
@@ -145,8 +145,7 @@ def kinds_of(items: Iterable[object]) -> list[type]:
     parts = [part for part in parts_of(items) if type(part) not in PLAIN]
     parts += [held for part in parts for held in _held_by(part)]
     kinds = {id(type(part)): type(part) for part in parts}
-    bases = [base for kind in kinds.values() for base in kind.__mro__[:-1]]
-    return [base for base in bases if module_library(base.__module__) is None]
+    return [base for kind in kinds.values() for base in users_bases(kind)]
 
 
 def _held_by(item: object) -> list[object]:

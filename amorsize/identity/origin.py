@@ -41,6 +41,11 @@ def module_library(name: str | None) -> str | None:
     return None if module is None else library(module.__dict__)
 
 
+def users_bases(kind: type) -> list[type]:
+    """List a class and what it is made from, as far as that is the user's."""
+    return [base for base in kind.__mro__[:-1] if module_library(base.__module__) is None]
+
+
 def library_at(name: str, file: str) -> str | None:
     """Name the library that a module of this name in this file belongs to, by what is there before it is imported, too.
 

@@ -30,7 +30,7 @@ from amorsize.identity.loads import (
     named_in,
     special_methods,
 )
-from amorsize.identity.origin import library, module_library
+from amorsize.identity.origin import library, module_library, users_bases
 from amorsize.identity.unchanged import while_unchanged
 from amorsize.identity.values import PLAIN
 from amorsize.records import Changes, Reach
@@ -231,9 +231,7 @@ class _Walk:
         self.meet("__wrapped__", getattr(function, "__wrapped__", None), facts, 0, own=own)
 
     def _read_class(self, kind: type, facts: CodeFacts) -> None:
-        for base in kind.__mro__[:-1]:
-            if module_library(base.__module__) is not None:
-                continue
+        for base in users_bases(kind):
             self.kinds[id(base)] = base
             named = named_in(base.__dict__, facts) + special_methods(base)
             self._meet_all(base.__name__, named, facts)

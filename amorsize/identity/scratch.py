@@ -12,7 +12,7 @@ from __future__ import annotations
 from amorsize.identity.code import code_facts
 from amorsize.identity.handles import LOCK, judge
 from amorsize.identity.loads import FunctionType, inner_parts
-from amorsize.identity.origin import module_library
+from amorsize.identity.origin import users_bases
 from amorsize.identity.uses import ELEMENT, READ, uses
 
 TYPE_CHECKING = False
@@ -57,9 +57,10 @@ def _methods_of(objects: Iterable[tuple[str, object, CodeFacts]]) -> Methods:
     """Return the methods of the classes of these objects, those of libraries left out."""
     found: Methods = {}
     for path, value, _ in objects:
-        bases = [base for base in type(value).__mro__[:-1] if module_library(base.__module__) is None]
-        for name, member in [named for base in bases for named in base.__dict__.items() if named[0] not in _MAKING]:
-            found.setdefault(name, []).extend([(path, code) for code in _codes_in(member)])
+        members = [member for base in users_bases(type(value)) for member in base.__dict__.items()]
+        for name, member in members:
+            if name not in _MAKING:
+                found.setdefault(name, []).extend([(path, code) for code in _codes_in(member)])
     return found
 
 
