@@ -42,6 +42,7 @@ HAS_GIL: bool = getattr(sys, "_is_gil_enabled", lambda: True)()
 """Whether threads have to take turns at running Python code."""
 
 _machine: Machine | None = None
+# When all was read, and when resident memory; for which CPUs; what was found.
 _believed: tuple[float, float, frozenset[int] | None, Capacity] | None = None
 _physical: dict[tuple[frozenset[int], str], int | None] = {}
 
@@ -114,14 +115,14 @@ def capacity(now_s: float, *, forks: bool = True, anew: bool = False) -> Capacit
     cpus: frozenset[int] | None = None
     if sys.platform == "linux":
         cpus = usable_cpus()
-    if anew or _believed is None or cpus != _believed[2] or not 0 <= now_s - _believed[0] < _BELIEVED_S:
-        _believed = now_s, now_s, cpus, _read_anew(cpus)
-    read_s, resident_s, _, known = _believed
-    if forks and sys.platform == "linux" and not 0 <= now_s - resident_s < _RESIDENT_BELIEVED_S:
-        rss_bytes = resident_bytes("/proc")
+    read_s, resident_s, cpus_then, known = _believed or (now_s, now_s, None, None)
+    if anew or known is None or cpus != cpus_then or not 0 <= now_s - read_s < _BELIEVED_S:
+        read_s, resident_s, known = now_s, now_s, _read_anew(cpus)
+    elif forks and sys.platform == "linux" and not 0 <= now_s - resident_s < _RESIDENT_BELIEVED_S:
+        resident_s, rss_bytes = now_s, resident_bytes("/proc")
         if rss_bytes != known.rss_bytes:
             known = known.replace(rss_bytes=rss_bytes)
-        _believed = read_s, now_s, cpus, known
+    _believed = read_s, resident_s, cpus, known
     return known
 
 
