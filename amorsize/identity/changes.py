@@ -20,6 +20,7 @@ from amorsize.identity.loads import (
     MethodType,
     ModuleType,
     cells,
+    class_of,
     defaults,
     globals_of,
     inner_parts,
@@ -246,7 +247,7 @@ def _part(value: object, name: str) -> object:
     if type(value) is ModuleType:
         return value.__dict__.get(name, _MISSING) if _is_users(value) else _MISSING
     held = {} if is_class(value) else dict(instance_attributes(value))
-    return held[name] if name in held else _member(value if is_class(value) else type(value), name)
+    return held[name] if name in held else _member(class_of(value), name)
 
 
 def _member(kind: type, name: str) -> Any:
@@ -261,7 +262,7 @@ def is_of_one_process(value: object) -> bool:
     """Tell whether nothing says that a value lies in memory of several processes."""
     while "numpy.ndarray" in _names_of(value):  # a view tells whose memory it is
         value = getattr(value, "base", None)
-    modules = {base.__module__ for base in (value if is_class(value) else type(value)).__mro__}
+    modules = {base.__module__ for base in class_of(value).__mro__}
     return _SHARING.isdisjoint(modules) and _MAPS.isdisjoint(_names_of(value))
 
 
@@ -278,8 +279,7 @@ def holds_of_one_process(value: Any) -> bool:
 def _is_users(value: object) -> bool:
     if type(value) is ModuleType or type(value) is FunctionType:
         return library(value.__dict__ if type(value) is ModuleType else value.__globals__) is None
-    kind = value if is_class(value) else type(value)
-    return is_of_one_process(value) and module_library(kind.__module__) is None
+    return is_of_one_process(value) and module_library(class_of(value).__module__) is None
 
 
 def _written(called: str, path: Path) -> str:

@@ -19,6 +19,7 @@ from amorsize.identity.loads import (
     CONSTRUCTORS,
     FunctionType,
     ModuleType,
+    class_of,
     inner_parts,
     instance_attributes,
     is_class,
@@ -179,7 +180,7 @@ def _origin(value: object) -> str | None:
     if type(value) is ModuleType:
         return library(value.__dict__)
     parts = [] if is_class(value) else inner_parts(value)
-    return _origin(parts[0][1]) if parts else module_library((value if is_class(value) else type(value)).__module__)
+    return _origin(parts[0][1]) if parts else module_library(class_of(value).__module__)
 
 
 class _Reading:

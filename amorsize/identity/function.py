@@ -32,6 +32,7 @@ from amorsize.identity.loads import (
     MethodType,
     ModuleType,
     cells,
+    class_of,
     defaults,
     inner_parts,
     instance_attributes,
@@ -276,7 +277,7 @@ class Walk:
         """Read what is neither function, class nor module: its type, its name if it has one, and what it wraps."""
         kind = type(value)
         if type(value) is MethodType:
-            owner = value.__self__ if is_class(value.__self__) else type(value.__self__)
+            owner = class_of(value.__self__)
         else:
             self.tokens += (self._enqueue(facts, kind, None), own_name(value), own_value(value))
         for name, part in inner_parts(value):

@@ -55,6 +55,11 @@ def is_class(value: object) -> TypeGuard[type]:
     return type in type(value).__mro__
 
 
+def class_of(value: object) -> type:
+    """Return a class itself, and that of any other value."""
+    return value if is_class(value) else type(value)
+
+
 def named_in(namespace: Mapping[str, object], facts: CodeFacts) -> Named:
     """List what the code names in a namespace: the globals of a function, the attributes of a module or a class."""
     return [(name, namespace[name]) for name in facts.names if name in namespace]
