@@ -87,7 +87,7 @@ class Feed(Outcome):
         """Give the source back all that is not done, where workers have refused all of that; tell whether they have."""
         table, source = self._table, self._table.source
         tasks = sorted([*table.refused, *table.again], key=lambda task: task.start)
-        n_refused = sum([task.stop - task.start for task in tasks])
+        n_refused = sum([task.n_left for task in tasks])
         n_out = table.sink.n_out
         if (
             not table.refused

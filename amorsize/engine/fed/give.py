@@ -145,7 +145,7 @@ class Giver:
         tells_begin = float(rules.timeout_s is not None or rules.deadline_s is not None)
         try:
             if task.values is None:
-                link.send(TASK, task.start, task.stop - task.start, tells_begin)
+                link.send(TASK, task.start, task.n_left, tells_begin)
             else:
                 is_last = self._is_last(task)
                 task.n_bytes = link.send_values(TASK, task.start, task.values, tells_begin, is_last=is_last)
@@ -160,7 +160,7 @@ class Giver:
         table, item_s = self._table, self._sizes.item_s
         if table.source.n_left() != 0 or table.again or item_s is None:
             return False
-        return item_s * (task.stop - task.start) <= SHORT_S
+        return item_s * task.n_left <= SHORT_S
 
     def _blame(self, task: Task, cause: BaseException) -> None:
         """Find the item that cannot be pickled; those before and behind it are given out again.

@@ -59,6 +59,11 @@ class Task:
         self.n_bytes = 0
         self.n_deaths = n_deaths
 
+    @property
+    def n_left(self) -> int:
+        """Items that are not done."""
+        return self.stop - self.start
+
     def done(self, count: int) -> None:
         """Note that the first `count` items are done."""
         self.start += count

@@ -169,7 +169,7 @@ class Table:
 
     def do_again(self, *tasks: Task) -> None:
         """Have these tasks given out again, before anything else, in this order."""
-        self.again.extendleft(reversed([task for task in tasks if task.start < task.stop]))
+        self.again.extendleft(reversed([task for task in tasks if task.n_left > 0]))
 
     def fail(self, index: int, error: BaseException) -> None:
         """Note an item's failure: as its result where the call goes on, else as the end of the call."""

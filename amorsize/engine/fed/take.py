@@ -61,8 +61,9 @@ class Taker:
             self._unread(chair, message)
         elif message.kind == RESULTS:
             self._add(message)
-            chair.tasks[0].done(message.count)
-            if chair.tasks[0].start >= chair.tasks[0].stop:
+            task = chair.tasks[0]
+            task.done(message.count)
+            if task.start >= task.stop:
                 chair.finish()
         elif message.kind == ERROR:
             self._failed(chair, message)
@@ -88,7 +89,7 @@ class Taker:
         """Have the items of a task, of which one cannot be rebuilt in the worker, given out one by one: none was
         called."""
         table, task = self._table, chair.finish()
-        if task.stop - task.start > 1:
+        if task.n_left > 1:
             table.do_again(*task.singles())
         else:
             table.blame(task, task.start, message.error())

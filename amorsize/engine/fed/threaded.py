@@ -194,8 +194,9 @@ class ThreadSeat:
             self.link.post(LocalMessage(REFUSED, 0, error))
             return
         while (task := self.link.tasks.get()) is not None and not self.link.is_dismissed:
-            if self._failed_at is None or task[0] <= self._failed_at:  # as `serve.run_task` does
-                self._run(*task)
+            start, values, count = task
+            if self._failed_at is None or start <= self._failed_at:  # as `serve.run_task` does
+                self._run(start, values, count)
 
     def _run(self, start: int, values: list[object] | None, count: int) -> None:
         results: list[object] = []
