@@ -101,6 +101,10 @@ class Costs(Record):
         n_waking = min(n_threads, 2 * n_resting)
         return (n_waking * self.wake_s + (n_threads - n_waking) * self.thread_s) / n_threads
 
+    def pool_start_s(self, n_jobs: int) -> float:
+        """Return the seconds to make a multiprocessing.Pool of so many workers, and end it."""
+        return self.pool_s + n_jobs * self.pool_worker_s
+
     def slowdown(self, n_jobs: int, physical_cores: int | None) -> float:
         """Return an item's seconds with `n_jobs` processes computing over its seconds alone, >= 1.
 

@@ -150,8 +150,8 @@ class Model:
         costs, n_items = self._costs, self._n_items
         # Half of what an item or a chunk costs falls on either side: one pickles what the other rebuilds.
         side_s = (n_items * self._pool_item_s + ceil(n_items / chunksize) * costs.pool_chunk_s) / 2
-        start_s = costs.pool_s + n_jobs * costs.pool_worker_s
-        return start_s + self._all_s(item_s, n_jobs, side_s, side_s) + self._tail_s(item_s, n_jobs, chunksize)
+        all_s = self._all_s(item_s, n_jobs, side_s, side_s)
+        return costs.pool_start_s(n_jobs) + all_s + self._tail_s(item_s, n_jobs, chunksize)
 
     def _all_s(self, item_s: float, n_jobs: int, caller_s: float, workers_s: float) -> float:
         """Return the seconds until everything is done, if all finish together; the caller may be what limits."""

@@ -61,9 +61,8 @@ def choose_pool_plan(
     best_s, n_jobs, chunksize = rated[0]
     told = f"{items(n_items)} of {span(item_s)}: Pool({n_jobs}) with chunksize {chunksize:,} takes {span(best_s)}"
     told = f"{told}, the plain loop {span(serial_s)}"
-    start_s = costs.pool_s + n_jobs * costs.pool_worker_s
     low_s = max(profile.bound_s(-STANDARD_ERRORS), min(shortest_s, item_s))
-    if n_items * low_s - model.pool_s(low_s, n_jobs, chunksize) <= START_MARGIN * start_s:
+    if n_items * low_s - model.pool_s(low_s, n_jobs, chunksize) <= START_MARGIN * costs.pool_start_s(n_jobs):
         return loop_plan(f"no clear gain ({told})", n_items, serial_s, _rejected(rated))
     loop = Alternative(backend="serial", n_jobs=1, predicted_s=serial_s, why_not="predicted to take longer")
     return Plan(

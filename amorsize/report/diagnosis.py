@@ -236,7 +236,7 @@ def describe_costs(costs: Costs, rss_bytes: int | None) -> list[str]:
             ("take a range", span(costs.range_s)),
             ("send results", f"{span(costs.publish_s + costs.drain_s)} a time"),
             ("send one result", f"{span(costs.encode_s + costs.decode_s)}, and {span(2e6 * costs.byte_s)} a megabyte"),
-            ("start a Pool", f"{span(costs.pool_s + 2 * costs.pool_worker_s)} (multiprocessing.Pool of two)"),
+            ("start a Pool", f"{span(costs.pool_start_s(2))} (multiprocessing.Pool of two)"),
             *((f"{n_jobs} at once", f"an item takes {slower:.2f} times as long") for n_jobs, slower in costs.crowding),
         ]
     )
