@@ -56,21 +56,21 @@ def fed_steps(
                 results += sink.take()
                 call.tell(sink.n_out, n_items)
                 yield
-        if _takes_back(call, feed, sink, results):
+        if _takes_back(call, feed, sink):
             return False
-        _end(call, feed, sink, source, results)
+        _end(call, feed, sink, source)
         if feed.retreat is None or source.n_left() == 0:
             return True
         call.look_at_s = float("inf")
         return False
-    except (GeneratorExit, Raised):
+    except GeneratorExit:
         raise
     except BaseException as error:
-        if error is not sink.error:
-            if _is_in_the_way(error, feed):
-                _refuse(call, error, sink, results)
-                return False
-            _attach_finished(error, sink, results)
+        if error is not sink.error and _is_in_the_way(error, feed) and _goes_on_alone(call, error):
+            return False
+        _attach_finished(error, sink, results)
+        if isinstance(error, StopIteration):
+            raise Raised(error) from None
         raise
     finally:
         if feed is not None:
@@ -91,22 +91,19 @@ def _is_in_the_way(error: BaseException, feed: Feed | None) -> bool:
     return getattr(error, "errno", None) is not None if feed is None else not feed.n_started
 
 
-def _refuse(call: Call, error: BaseException, sink: Sink, results: list[object]) -> None:
-    """Stay in the caller, as no worker could be started, or none could be sent the function.
-
-    Raises:
-        BackendUnavailable: for a function that cannot be sent where workers were asked for.
-    """
+def _goes_on_alone(call: Call, error: BaseException) -> bool:
+    """Stay in the caller, as no worker could be started, or none could be sent the function; return False for one that
+    cannot be sent where workers were asked for: that is the call's error."""
     if isinstance(error, OSError):
         call.refuse(f"no worker could be started: {error}")
-        return
+        return True
     if call.options.forces_workers:
-        _attach_finished(error, sink, results)
-        raise error
+        return False
     from amorsize.advice.clearance import note_unsendable
 
     note_unsendable(call.func, str(error))
     call.refuse(str(error))
+    return True
 
 
 def _follow(call: Call, feed: Feed, source: Source) -> None:
@@ -131,7 +128,7 @@ def _warn_of(call: Call, feed: Feed, sink: Sink) -> None:
         adviser.warn(trouble)
 
 
-def _takes_back(call: Call, feed: Feed, sink: Sink, results: list[object]) -> bool:
+def _takes_back(call: Call, feed: Feed, sink: Sink) -> bool:
     """Take all that is left back into the caller where workers cannot run the function, and have begun nothing of it;
     tell whether that is so.
 
@@ -146,12 +143,13 @@ def _takes_back(call: Call, feed: Feed, sink: Sink, results: list[object]) -> bo
     if not isinstance(error, BackendUnavailable) or not feed.gives_back():
         return False
     call.jobs[:] = [job for job in call.jobs if job is not feed]
-    _refuse(call, error, sink, results)
+    if not _goes_on_alone(call, error):
+        raise error
     return True
 
 
-def _end(call: Call, feed: Feed, sink: Sink, source: Source, results: list[object]) -> None:
-    """Raise the failure, if there was one, with what is known about it and the finished results on it; else warn."""
+def _end(call: Call, feed: Feed, sink: Sink, source: Source) -> None:
+    """Raise the failure, if there was one, with what is known about it; else warn."""
     error = sink.error
     if error is None:
         _warn_of(call, feed, sink)
@@ -162,8 +160,7 @@ def _end(call: Call, feed: Feed, sink: Sink, source: Source, results: list[objec
     if error is source.error:
         name_iterable(error, source.n_taken)
     learn_death(call.known_adviser, feed, error)
-    _attach_finished(error, sink, results)
-    raise Raised(error) if isinstance(error, StopIteration) else error
+    raise error
 
 
 def _attach_finished(error: BaseException, sink: Sink, results: list[object]) -> None:
