@@ -160,6 +160,14 @@ def test_a_stop_iteration_of_an_item_does_not_end_a_stream_in_silence(plan: Any)
     assert isinstance(caught.value.__cause__, StopIteration)
 
 
+def test_a_stop_iteration_of_who_is_told_of_progress_is_raised_as_itself() -> None:
+    def told(_n_done: int, _n_items: int | None) -> None:
+        raise StopIteration("told")
+
+    with pytest.raises(StopIteration, match="told"):
+        pmap(abs, range(10), backend="process", n_jobs=2, timeout=30, progress=told)
+
+
 def test_an_interrupt_does_not_wait_for_the_results_before_it() -> None:
     def interrupted(x: int) -> int:
         if x == 5000:
