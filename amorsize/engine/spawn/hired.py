@@ -132,7 +132,7 @@ class SpawnedWorker:
     @property
     def is_useless(self) -> bool:
         """Whether this resting worker will not be hired again: it has ended, soon will, or is outdated."""
-        return self.is_outdated or monotonic() - self._rests_since_s > IDLE_S - SURE_S or self.process.has_ended()
+        return self.is_outdated or _may_leave(self._rests_since_s) or self.process.has_ended()
 
     def hire(self, packed: Packed, around: surroundings.Surroundings, files: dict[str, tuple[int, int]]) -> None:
         """Begin a call with it."""
@@ -198,7 +198,7 @@ class SpawnedWorker:
     def has_ended(self) -> bool:
         """Tell, without waiting, whether it has ended, or had its last task, as was thought, so long ago that it may be
         about to."""
-        is_leaving = self.link.is_told_to_rest and self.link.is_quiet and monotonic() - self._hired_s > IDLE_S - SURE_S
+        is_leaving = self.link.is_told_to_rest and self.link.is_quiet and _may_leave(self._hired_s)
         return self.process.has_ended() or is_leaving
 
     def end(self) -> Status:
@@ -230,6 +230,11 @@ class SpawnedWorker:
         """
         if not sys.is_finalizing():
             self.close()
+
+
+def _may_leave(rests_since_s: float) -> bool:
+    """Tell whether a worker that has rested since then may be about to end itself."""
+    return monotonic() - rests_since_s > IDLE_S - SURE_S
 
 
 def _can_be_entered(around: surroundings.Surroundings) -> bool:
