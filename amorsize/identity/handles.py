@@ -93,7 +93,7 @@ _MAX_CACHED = 32
 # What `fileno` returns for a closed socket, and for the standard streams.
 _NO_DESCRIPTORS = frozenset({-1, 0, 1, 2})
 
-# What puts a constant on the stack; newer Pythons have instructions for small numbers and None. As far as it is read here.
+# What puts a constant on the stack; newer Pythons have three ways. As far as the instruction's name is read here.
 _CONSTANT = ("LOAD_COMM", "LOAD_CONS", "LOAD_SMAL")
 
 # Types remembered. One costs 0.1 KB; judging one takes 2 to 10 us.
