@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import marshal
 import sys
+import types
 import typing
 from types import CodeType
 from weakref import WeakKeyDictionary
@@ -33,6 +34,10 @@ def _is_found(obj: Any) -> bool:
     """Tell whether the worker will find under its name what is found here."""
     found = cloudpickle.cloudpickle._lookup_module_and_qualname(obj)
     return found is not None and found[0].__name__ not in cloudpickle.list_registry_pickle_by_value()
+
+
+def _itself(value: Any) -> Any:
+    return value
 
 
 def _cached(func: Any, parameters: dict[str, Any]) -> Any:
@@ -77,6 +82,9 @@ _BY_NAME_WAYS: dict[type, Callable[[Any], tuple[Any, ...]]] = {
     typing.NewType: lambda new: (typing.NewType, (new.__name__, new.__supertype__), vars(new)),
 }
 """How what cloudpickle refuses, or makes something else of, is made there; these where no name leads to them."""
+
+if (_Lazy := getattr(types, "LazyImportType", None)) is not None:  # since 3.15: imported when it is first used
+    _WAYS[_Lazy] = lambda lazy: (_itself, (lazy.resolve(),))
 
 
 class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle ships no types

@@ -134,6 +134,7 @@ def cached(x):
 
 KINDS = {
     "a lambda": lambda x: x + 1,
+    "a constant slice": lambda x: [x, x + 1][1:2][0],
     "a closure": (lambda n: lambda x: x + n)(1),
     "a partial": functools.partial(operator.add, 1),
     "a partial of a lambda": functools.partial(lambda n, x: x + n, 1),
@@ -176,6 +177,20 @@ def test_a_package_is_not_run_again(fresh_python: Callable[..., str], tmp_path: 
     (tmp_path / "package").mkdir()
     (tmp_path / "package" / "__main__.py").write_text("print('top')\n" + program(KINDS))
     assert fresh_python("-m", "package") == "top\ndone\n"
+
+
+LAZY = """
+lazy import operator
+lazy from textwrap import dedent
+from amorsize import pmap
+def f(x): return operator.add(x, len(dedent(" a")))
+print(pmap(f, [1, 2], isolate=True, start_method="spawn"), type(globals()["operator"]).__name__)
+"""
+
+
+@pytest.mark.skipif(sys.version_info < (3, 15), reason="every import is eager")
+def test_what_is_imported_when_it_is_first_used_is_imported_there(fresh_python: Callable[..., str]) -> None:
+    assert fresh_python("-c", LAZY) == "[2, 3] lazy_import\n"
 
 
 @pytest.mark.fault("R12")
