@@ -2,7 +2,30 @@
 
 from __future__ import annotations
 
-from _thread import allocate_lock
+import sys
+from _thread import RLock, allocate_lock
+
+
+class Lock(RLock):  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]  # it is not final, as its stub says
+    """A lock that no signal handler's exception leaves shut; for `with`.
+
+    Since Python 3.14 a handler may have its turn between the end of an `__enter__` in C and the block that it begins.
+    When a function in Python returns, none has.
+    """
+
+    __slots__ = ()
+
+    if sys.version_info >= (3, 14):
+
+        def __enter__(self) -> bool:
+            taken: list[bool] = []
+            try:
+                taken.extend(map(self.acquire, (True,)))  # taken, and noted, in one step
+            except BaseException:  # of a handler: nothing is given up
+                if taken:
+                    self.release()
+                raise
+            return True
 
 
 class Hand:
@@ -41,7 +64,7 @@ class Roll:
     __slots__ = ("_lock", "has_ended", "n_alive")
 
     def __init__(self) -> None:
-        self._lock, self.has_ended = allocate_lock(), allocate_lock()
+        self._lock, self.has_ended = Lock(), allocate_lock()
         self.has_ended.acquire()
         self.n_alive = 0
 

@@ -20,12 +20,11 @@ Nothing in here needs a particular platform.
 from __future__ import annotations
 
 from _contextvars import copy_context
-from _thread import allocate_lock
 from time import perf_counter, thread_time
 
 from amorsize.engine import safety
 from amorsize.engine.bare import Threads
-from amorsize.engine.hands import Hand, Roll
+from amorsize.engine.hands import Hand, Lock, Roll
 from amorsize.inline import Timings, Work
 from amorsize.records import Evidence
 
@@ -80,7 +79,7 @@ class Crew:
         self._work = Work(job.work.func, columns, star=job.work.star, guard=job.work.guard)
         self._threads = Threads(job.work.guard)
         self._context = copy_context()
-        self._lock, self._roll = allocate_lock(), Roll()
+        self._lock, self._roll = Lock(), Roll()
         self._position = self._untaken_from = len(job.collector.head)
         self._up: tuple[float, int, float] | None = None  # seconds, results and CPU seconds when all had been started
         self._is_closed = False

@@ -24,12 +24,13 @@ from amorsize.store.where import temporary_directory
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-    from typing import TypeVar
+    from typing import Concatenate, ParamSpec, TypeVar
 
     from amorsize.records import Facts
     from amorsize.store.rows import Merge
     from amorsize.store.safe_disk import Writer
 
+    P = ParamSpec("P")
     T = TypeVar("T")
 
 _LOCKED_S = 20e-3  # a transaction takes 0.2 ms: who holds the lock for longer is no update; 60 ms is all that we have
@@ -46,6 +47,24 @@ def _after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
+
+
+def _alone(act: Callable[Concatenate[DiskStore, P], T]) -> Callable[Concatenate[DiskStore, P], T]:
+    """Have one thing done at a time, by the process whose store it is. The lock is taken and noted in one step: since
+    Python 3.14 a signal's handler may have its turn in between `with` and its block, and leave a lock shut for ever."""
+
+    def done(self: DiskStore, /, *args: P.args, **options: P.kwargs) -> T:
+        lock, taken = _lock, list[bool]()
+        try:
+            taken.extend(map(lock.acquire, (True,)))
+            self._leave_parent()
+            return act(self, *args, **options)
+        finally:
+            if taken:
+                lock.release()
+
+    done.__doc__ = act.__doc__
+    return done
 
 
 class DiskStore:
@@ -96,64 +115,54 @@ class DiskStore:
         """Bytes that the store takes on disk."""
         return place.size_bytes(self.path)
 
+    @_alone
     def read(self, keys: Sequence[str]) -> dict[str, Facts]:
         """Return the facts of those keys that have any, with all that waits to be written; a damaged row is a miss."""
-        with _lock:
-            self._leave_parent()
-            return self._known(keys)
+        return self._known(keys)
 
+    @_alone
     def update(self, merges: Mapping[str, Merge]) -> bool:
         """Replace the facts of each key by `merge(facts)`, all in one transaction; False where they wait for the next.
 
         `merge` gets None for a key without facts. It may be called more than once, and much later, so it must be pure.
         Facts outside of the limits (see `rows`) are not kept: the row stays as it was.
         """
-        with _lock:
-            self._leave_parent()
-            for key, merge in merges.items():
-                waiting = self._waiting.setdefault(key, [])
-                waiting.append(merge)
-                del waiting[:-_MOST_WAITING]
-            return self._write(self._patience_s)
+        for key, merge in merges.items():
+            waiting = self._waiting.setdefault(key, [])
+            waiting.append(merge)
+            del waiting[:-_MOST_WAITING]
+        return self._write(self._patience_s)
 
+    @_alone
     def flush(self, deadline_s: float = 2.0) -> bool:
         """Write what waits; return whether nothing waits any more. For the end of the process."""
-        with _lock:
-            self._leave_parent()
-            return self._write(deadline_s)
+        return self._write(deadline_s)
 
+    @_alone
     def entries(self) -> Iterator[tuple[str, Facts]]:
         """Return every key with its facts."""
-        with _lock:
-            self._leave_parent()
-            return iter(self._merged(self._whole(), self._waiting).items())
+        return iter(self._merged(self._whole(), self._waiting).items())
 
+    @_alone
     def delete(self, keys: Iterable[str]) -> int:
         """Forget these keys; return how many there were."""
         unwanted = set(keys)
-        with _lock:
-            self._leave_parent()
-            self._write(_ASKED_S)
-            n_waiting = sum([self._waiting.pop(key, None) is not None for key in unwanted])
-            return n_waiting + self._remove(lambda writer, patience: writer.delete(unwanted, patience))
+        self._write(_ASKED_S)
+        n_waiting = sum([self._waiting.pop(key, None) is not None for key in unwanted])
+        return n_waiting + self._remove(lambda writer, patience: writer.delete(unwanted, patience))
 
+    @_alone
     def clear(self) -> int:
         """Forget everything; return how many keys there were."""
-        with _lock:
-            self._leave_parent()
-            self._write(_ASKED_S)
-            n_waiting = len(self._waiting)
-            self._waiting.clear()
-            return n_waiting + self._remove(lambda writer, patience: writer.clear(patience))
+        self._write(_ASKED_S)
+        n_waiting, self._waiting = len(self._waiting), {}
+        return n_waiting + self._remove(lambda writer, patience: writer.clear(patience))
 
+    @_alone
     def close(self) -> None:
         """Close the files; the next use opens them again. What waits goes on waiting."""
-        with _lock:
-            self._leave_parent()
-            self._close_reader()
-            self._close_writer()
-
-    # Reading.
+        self._close_reader()
+        self._close_writer()
 
     def _known(self, keys: Collection[str]) -> dict[str, Facts]:
         """Return what the database says of these keys, or did before an error, with the merges that wait."""
@@ -200,8 +209,6 @@ class DiskStore:
         if self._reader is None:
             self._reader = Reader(self.path, self._clock)
         return self._reader
-
-    # Writing.
 
     def _write(self, patience_s: float) -> bool:
         """Write what waits; return whether nothing waits any more."""
@@ -268,8 +275,6 @@ class DiskStore:
             self._writer = Writer(self.path, patience)
         return self._writer
 
-    # Closing.
-
     def _close_reader(self) -> None:
         if self._reader is not None:
             self._reader.close()
@@ -283,10 +288,8 @@ class DiskStore:
     def _leave_parent(self) -> None:
         """After a fork, leave connections and waiting merges to the parent, whose they are."""
         if self._pid != os.getpid():
-            self._pid = os.getpid()
             _of_parents.extend((self._reader, self._writer))
-            self._reader = self._writer = None
-            self._waiting = {}
+            self._pid, self._reader, self._writer, self._waiting = os.getpid(), None, None, {}
 
 
 _of_parents: list[object] = []
