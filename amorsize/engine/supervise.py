@@ -61,7 +61,7 @@ def run(job: Job) -> bool:
         if not crew.open():
             return False
         crew.start()
-        if not crew.workers and not job.caller_may_run:
+        if not crew.workers and job.shortage is not None:
             return False
         if crew.workers and job.plan.caller_computes:
             crew.compute()
@@ -202,7 +202,7 @@ class Crew:
                 worker.kill()
 
     def finish_alone(self) -> None:
-        """Run in the caller what no worker was given: after a retreat, or where none could be started."""
+        """Run in the caller what no worker was given: after a retreat, or where all have died before they took it."""
         start = self._stop_feeding()
         while start < self._n_items and self.job.collector.error is None:
             stop = min(self._n_items, start + self.job.sizes.wanted(self._n_items - start))

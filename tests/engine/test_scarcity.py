@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from amorsize import BackendUnavailable, WorkerDied, errors, pmap
+from amorsize import BackendUnavailable, WorkerDied, errors, parallelizable, pmap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -98,6 +98,17 @@ def test_isolated_items_without_a_worker_are_refused_with_the_reason(monkeypatch
     monkeypatch.setattr(os, "fork", failing_from(1, os.fork, once=False))
     with pytest.raises(BackendUnavailable, match=os.strerror(errno.EAGAIN)):
         pmap(square, ITEMS, isolate=True)
+
+
+def test_a_loop_for_want_of_any_worker_is_reported_as_one(told: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fork", failing_from(1, os.fork, once=False))
+    measured = parallelizable(lambda item: item * item)
+    assert measured.options(backend="process", n_jobs=3, cache=False).pmap(ITEMS) == SQUARES
+    assert measured.last_run is not None
+    assert (measured.last_run.backend, measured.last_run.n_jobs) == ("serial", 1)
+    assert os.strerror(errno.EAGAIN) in measured.last_run.reason
+    (text,) = told
+    assert "runs as a plain loop" in text
 
 
 def test_a_kernel_without_process_descriptors_is_no_obstacle(monkeypatch: pytest.MonkeyPatch) -> None:
