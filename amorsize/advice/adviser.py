@@ -246,7 +246,7 @@ class Adviser:
         """Keep the call in the caller although workers were to run it, and say so.
 
         Raises:
-            BackendUnavailable: for `isolate=True`, where the caller must not run items.
+            BackendUnavailable: for `isolate=True`, or what implies it, where the caller must not run items.
         """
         self.clearance.stays = why
         if self.plan is not None:  # it has not come to what that said, which is no run to learn from
@@ -254,7 +254,9 @@ class Adviser:
         if self.options.isolate:
             from amorsize.errors import BackendUnavailable
 
-            raise BackendUnavailable(f"isolate=True keeps items out of this process, but {why}")
+            limits = {"timeout": self.options.timeout, "deadline": self.options.deadline}
+            asked = [f"{name}={limit:g}" for name, limit in limits.items() if limit is not None] or ["isolate=True"]
+            raise BackendUnavailable(f"{asked[0]} keeps items out of this process, but {why}")
         self.warn(f"{self.knowledge.function.name} runs as a plain loop although workers were to run it: {why}")
 
     def warn(self, text: str, beside: BaseException | None = None) -> None:

@@ -94,10 +94,14 @@ def test_without_memory_to_share_the_caller_runs_all_items(told: list[str], monk
     assert os.strerror(errno.EAGAIN) in told[0]
 
 
-def test_isolated_items_without_a_worker_are_refused_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("asked", [{"isolate": True}, {"timeout": 20}, {"deadline": 30, "isolate": True}], ids=repr)
+def test_isolated_items_without_a_worker_are_refused_with_the_reason(
+    asked: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(os, "fork", failing_from(1, os.fork, once=False))
-    with pytest.raises(BackendUnavailable, match=os.strerror(errno.EAGAIN)):
-        pmap(square, ITEMS, isolate=True)
+    name, value = next(iter(asked.items()))
+    with pytest.raises(BackendUnavailable, match=rf"{name}={value}.* keeps items out .*{os.strerror(errno.EAGAIN)}"):
+        pmap(square, ITEMS, **asked)
 
 
 def test_a_loop_for_want_of_any_worker_is_reported_as_one(told: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
