@@ -8,6 +8,7 @@ takes them, and the handler still runs in the middle of the main thread. It also
 
 from __future__ import annotations
 
+import sys
 from _thread import get_ident
 from itertools import compress, repeat
 
@@ -23,6 +24,10 @@ else:
 
 
 SIGNALS = tuple(signal.valid_signals())
+
+SERVER = "uwsgi"
+"""A module that only a server in C around this Python has. It ends its workers by SIGINT, which it handles itself: that
+`default_int_handler` does is what Python believes, and to put that back would have them never end."""
 
 
 def is_main_thread() -> bool:
@@ -44,7 +49,10 @@ def _handled() -> list[int]:
     """Return the signals that Python code of the program handles here; none where nobody can change that."""
     if not is_main_thread():
         return []
-    return list(compress(SIGNALS, map(callable, map(signal.getsignal, SIGNALS))))  # 1 us; in Python code 4
+    found: list[int] = list(compress(SIGNALS, map(callable, map(signal.getsignal, SIGNALS))))  # 1 us; in Python code 4
+    if SERVER in sys.modules and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        found.remove(signal.SIGINT)
+    return found
 
 
 def _answer(came: Came) -> None:

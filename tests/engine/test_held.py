@@ -54,6 +54,21 @@ def test_a_handler_waits_for_the_end_of_the_block() -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+@pytest.mark.needs_fork
+def test_what_a_server_in_c_does_at_an_interrupt_stays(fresh_python: Callable[..., str]) -> None:
+    source = """
+import ctypes, signal, sys, types
+from amorsize import pmap
+sys.modules["uwsgi"] = types.ModuleType("uwsgi")
+signal.signal(signal.SIGINT, signal.default_int_handler)
+ctypes.CDLL(None).signal(signal.SIGINT, ctypes.c_void_p(int(signal.SIG_IGN)))  # Python does not learn of it
+print(pmap(abs, range(9), n_jobs=2, backend="process") == list(range(9)))
+signal.raise_signal(signal.SIGINT)
+print("ignored")
+"""
+    assert fresh_python("-c", source) == "True\nignored\n"
+
+
 def test_who_holds_a_signal_back_can_ask_whether_one_waits() -> None:
     held = Held()
     seen = [held.awaited]
