@@ -27,7 +27,9 @@ def n_native() -> int | None:
     """
     try:
         n_links = os.stat("/proc/self/task").st_nlink
-    except OSError:
+    except OSError as error:
+        if error.errno is None:  # a signal handler's
+            raise
         return None
     return n_links - 2 if n_links > 2 else None  # some other file system's folder has two or one
 
