@@ -25,6 +25,17 @@ POOLS_THAT_SURVIVE = (b"openblas", b"libmkl_rt", b"libmkl_core", b"libblis", b"l
 """Thread pools that end or restart their threads around a fork by pthread_atfork (OpenBLAS: blas_thread_shutdown; MKL
 and BLIS through Intel's OpenMP). GNU's libgomp does not: a child hangs in its first parallel region."""
 
+POOL_WITH_A_HOME = b"openblas"
+"""Its threads wait at an address in its own data, which tells them from others: once a fork has ended them, those of
+another library, as many, would else pass for them."""
+
+POOL_THAT_HANGS = b"libgomp"
+"""Where it is loaded, a thread that does not show whose it is may be one of its own."""
+
+YIELDS = (b"24", b"124", b"158")
+"""Numbers of the system call by which OpenBLAS's threads, for up to 30 ms after their last work, look for more: on x86,
+on ARM and RISC-V, on others."""
+
 THREADS_THAT_SURVIVE = (b"jemalloc_bg_thd",)
 """Names of threads that a library's own pthread_atfork handlers stop around a fork. Arrow brings jemalloc's, and pandas
 loads Arrow."""
@@ -45,8 +56,8 @@ is_item_of_a_thread: "ContextVar[bool]" = ContextVar("amorsize.is_item_of_a_thre
 ENDED_S = 0.005
 """For how long native threads that may be on their way out are waited for, once, before a fork is refused."""
 
-_n_surviving: tuple[int, int, int] = 0, 0, 0
-"""Of so many native threads, with so many modules loaded, so many survive a fork, the caller not counted."""
+_surviving: tuple[list[str], int] = [], 0
+"""The native threads that were last looked at, and how many of them survive a fork, the caller not counted."""
 
 _n_that_stay = 1
 """How many native threads were left the last time that they were waited for: for these, nobody waits again."""
@@ -171,7 +182,7 @@ def _other_threads() -> str | None:
     if n_native is None:
         return "/proc does not tell how many native threads are alive"
     if n_native > 1:
-        n_native = _without_the_ending(n_native, 1 + _surviving_threads(n_native))
+        n_native = _without_the_ending(n_native, 1 + _surviving_threads())
     return None if n_native == 1 else f"{n_native - 1} native threads are alive that do not belong to a known BLAS pool"
 
 
@@ -192,33 +203,67 @@ def _without_the_ending(n_native: int, n_allowed: int) -> int:
     return n_native
 
 
-def _surviving_threads(n_native: int) -> int:
-    """Return how many of so many threads a fork leaves alone. Looked up once for these and the modules: 2 ms where
-    pandas is loaded, which maps hundreds of files."""
-    global _n_surviving
-    n_modules = len(sys.modules)
-    n_native_then, n_modules_then, n_found = _n_surviving
-    if (n_native_then, n_modules_then) != (n_native, n_modules):
-        try:
-            numbers = os.listdir("/proc/self/task")
-        except OSError as error:  # no descriptor is left
-            if error.errno is None:  # a signal handler's
-                raise
-            return 0
-        names = [read_kernel_file(f"/proc/self/task/{number}/comm") or b"" for number in numbers]
-        n_named = sum(name.strip() in THREADS_THAT_SURVIVE for name in names)
-        n_found = n_named + _threads_of_surviving_pools()
-        _n_surviving = n_native, n_modules, n_found
-    return n_found
+def _surviving_threads() -> int:
+    """Return how many native threads a fork leaves alone. Looked up once for the same ones, if all show whose they are:
+    2 ms where pandas is loaded, which maps hundreds of files."""
+    global _surviving
+    try:
+        numbers = os.listdir("/proc/self/task")
+    except OSError as error:  # no descriptor is left
+        if error.errno is None:  # a signal handler's
+            raise
+        return 0
+    if _surviving[0] != numbers:
+        names = {number: read_kernel_file(f"/proc/self/task/{number}/comm") or b"" for number in numbers}
+        unnamed = [number for number in numbers if names[number].strip() not in THREADS_THAT_SURVIVE]
+        n_pooled, is_sure = _threads_of_surviving_pools([number for number in unnamed if number != str(os.getpid())])
+        _surviving = (numbers if is_sure else []), len(numbers) - len(unnamed) + n_pooled
+    return _surviving[1]
 
 
-def _threads_of_surviving_pools() -> int:
-    """Return how many threads the loaded pools that survive a fork may have started: one a core each, less the
-    caller."""
+def _threads_of_surviving_pools(numbers: list[str]) -> tuple[int, bool]:
+    """Return how many of these threads belong to loaded pools that survive a fork, and whether another look would tell
+    nothing new.
+
+    Those of OpenBLAS show it by where they wait. Of those that are at work, and of pools that do not tell, as many are
+    taken for theirs as they may have started: one a core each, less the caller.
+    """
     lines = (read_kernel_file("/proc/self/maps") or b"").splitlines()
     files = {line.rpartition(b"/")[2] for line in lines if b".so" in line}
-    n_pools = sum(any(pool in name for pool in POOLS_THAT_SURVIVE) for name in files)
-    return n_pools * ((os.cpu_count() or 1) - 1)
+    pools = [name for name in files if any(pool in name for pool in POOLS_THAT_SURVIVE)]
+    if not pools or not numbers:
+        return 0, True
+    tells = not any(b"ld-musl" in name for name in files)  # its threads wait at an address on their own stack
+    waits = [_waits_at(number) if tells else None for number in numbers]
+    n_busy, homes = waits.count(None), _homes(lines)
+    n_at_home = sum(any(low <= at < high for low, high in homes) for at in waits if at is not None)
+    if any(POOL_THAT_HANGS in name for name in files):
+        return n_at_home, not n_busy
+    n_each = (os.cpu_count() or 1) - 1
+    n_telling = sum(POOL_WITH_A_HOME in name for name in pools)
+    return n_at_home + min(n_busy, n_telling * n_each) + (len(pools) - n_telling) * n_each, True
+
+
+def _homes(lines: list[bytes]) -> list[tuple[int, int]]:
+    """Return first and last address of the data of pools that have a home: its file's, and nameless memory behind."""
+    homes, is_home, end = [], False, b""
+    for line in lines:
+        words = line.split(None, 5)
+        low, _, high = words[0].partition(b"-")
+        if len(words) > 5:
+            is_home = POOL_WITH_A_HOME in words[5].rpartition(b"/")[2]
+        elif low != end:
+            is_home = False
+        if is_home:
+            homes.append((int(low, 16), int(high, 16)))
+        end = high
+    return homes
+
+
+def _waits_at(number: str) -> int | None:
+    """Return the address at which a thread waits; None where it is at work, has ended, or nothing tells."""
+    words = (read_kernel_file(f"/proc/self/task/{number}/syscall") or b"").split()
+    return int(words[1], 16) if len(words) > 3 and words[0] not in YIELDS else None
 
 
 def _unsafe_modules() -> str | None:

@@ -376,7 +376,7 @@ LOOKS: dict[str, Callable[[], object]] = {
     "kernel file": lambda: read_text("/proc/self/status"),
     "no kernel file": lambda: read_text("/proc/self/none"),
     "file systems": lambda: network_file_system("/proc"),
-    "pools": _threads_of_surviving_pools,
+    "pools": lambda: _threads_of_surviving_pools(os.listdir("/proc/self/task")),
     "store": lambda: DiskStore(os.path.expanduser("~/timings")).read(["key"]),
 }
 """What a call looks at, where nothing that it misses is an error."""

@@ -86,6 +86,52 @@ print(safety.refusal())
     assert "thread" in refused
 
 
+STRANGER = """
+import ctypes, os
+import numpy as np
+from amorsize.engine import safety
+square = np.ones((700, 700))
+square @ square
+print(safety.no_fork())
+if not os.fork():
+    os._exit(0)
+os.wait()  # which has ended the threads of OpenBLAS, until there is more for them to do
+ctypes.CDLL(None).pthread_create(ctypes.byref(ctypes.c_ulong()), None, ctypes.CDLL(None).pause, None)
+others = set(os.listdir("/proc/self/task")) - {str(os.getpid())}
+while others and "S (sleeping)" not in open(f"/proc/self/task/{max(others)}/status").read():
+    pass  # until it waits
+print(safety.no_fork())
+square @ square
+print(safety.no_fork())
+"""
+
+
+@pytest.mark.fault("R11")
+@pytest.mark.filterwarnings("ignore:unclosed")
+def test_threads_of_another_library_do_not_pass_for_those_of_blas_that_a_fork_has_ended(
+    fresh_python: Callable[..., str],
+) -> None:
+    before, instead, beside = fresh_python("-W", "ignore", "-c", STRANGER).splitlines()
+    assert before == "None"
+    assert "1 native threads" in instead
+    assert "native threads" in beside
+
+
+@pytest.mark.fault("R11")
+def test_where_a_pool_is_loaded_that_hangs_in_a_child_threads_at_work_do_not_pass_for_those_of_blas(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    files = {"/proc/self/maps": b"7f00-7f10 r-xp 0 08:01 1 /lib/libopenblas.so\n7f10-7f20 rw-p 0 00:00 0 "}
+    files |= {"/proc/self/task/5/syscall": b"running", "/proc/self/task/6/syscall": b"202 0x7f10 0x189 0x0 0x0"}
+    monkeypatch.setattr(safety, "read_kernel_file", files.get)
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    assert safety._threads_of_surviving_pools(["5", "6"]) == (2, True)
+    files["/proc/self/maps"] += b"\n7f30-7f40 r-xp 0 08:01 1 /lib/libgomp-e985bcbb.so.1.0.0"
+    assert safety._threads_of_surviving_pools(["5", "6"]) == (1, False)
+    files["/proc/self/task/6/syscall"] = b"202 0x7f20 0x189 0x0 0x0"  # behind its data
+    assert safety._threads_of_surviving_pools(["6"]) == (0, True)
+
+
 @pytest.mark.parametrize("name", sorted(safety.FORK_UNSAFE))
 def test_a_module_that_does_not_survive_a_fork_is_a_reason(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
