@@ -6,6 +6,7 @@ import sys
 
 from amorsize.advice.plans import n_warm
 from amorsize.advice.sending import inherit
+from amorsize.engine.alive import n_native
 from amorsize.planning.limits import WORKER_BYTES
 
 TYPE_CHECKING = False
@@ -44,7 +45,7 @@ class Clearance:
     def __init__(self, func: Callable[..., object], options: Options) -> None:
         self._func = func
         self._options = options
-        self._looked_at: set[str] = set()
+        self._looked_at: dict[str, int] = {}  # and how many native threads there were
         self._no_fork: str | None = None
         self.stays: str | None = "AMORSIZE_DISABLE is set" if options.disabled else None
         self.start_method = "spawn" if options.start_method == "spawn" else "fork"
@@ -62,8 +63,12 @@ class Clearance:
         return self.stays is None and self.no_threads is None
 
     def covers(self, backend: str) -> bool:
-        """Tell whether such workers have been looked at."""
-        return backend in self._looked_at
+        """Tell whether such workers have been looked at, and for a fork, whether no item has left threads since: a
+        library starts its own with the first work that it is given."""
+        n_before = self._looked_at.get(backend)
+        if n_before is None or backend != "process" or self.start_method != "fork":
+            return n_before is not None
+        return (n_native() or 0) <= n_before
 
     def look(self, backend: str, name: str, results: Sequence[object], sample: Sample) -> tuple[str | None, str | None]:
         """Find out whether such workers may join: this process and what the function shares, with such items, decide.
@@ -82,13 +87,13 @@ class Clearance:
         from amorsize.engine.safety import thread_refusal
         from amorsize.identity.reach import reach_with
 
-        self._looked_at.add(backend)
         is_asked, warning = self._options.forces_workers, None
         reached = reach_with(self._func, () if is_asked else sample())
         if backend == "process":
             refusal = self._processes_refused(reached, results, sample)
         else:
             refusal = None if is_asked else thread_refusal()
+        self._looked_at[backend] = n_native() or 0
         if refusal is None:
             how = self.start_method if backend == "process" else backend
             handle, lost, warning = objection(reached, name, how, sample, is_asked=is_asked)

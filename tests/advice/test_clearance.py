@@ -1,0 +1,27 @@
+"""What was found out about whether workers may join holds while nothing of it has changed."""
+
+from __future__ import annotations
+
+import pytest
+
+from amorsize.advice import clearance
+from amorsize.advice.clearance import Clearance
+from amorsize.options import Options
+
+pytestmark = pytest.mark.needs_fork
+
+
+@pytest.mark.fault("R11")
+def test_whether_a_fork_is_safe_is_asked_again_once_an_item_has_started_native_threads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    n_threads = 1
+    monkeypatch.setattr(clearance, "n_native", lambda: n_threads)
+    found = Clearance(len, Options())
+    found.look("process", "len", [1], lambda: ["a"])
+    assert found.covers("process")
+    n_threads = 2
+    if found.start_method == "fork":
+        assert not found.covers("process")
+        found.look("process", "len", [1], lambda: ["a"])
+        assert found.covers("process")
