@@ -9,6 +9,7 @@ from amorsize.calibration.sending import is_alike, price_of
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Any
 
     from amorsize.advice.knowledge import Knowledge
 
@@ -20,6 +21,10 @@ TRIAL_BYTES = 1 << 20
 
 SIZED = frozenset((int, float, str, bytes, bytearray, tuple, list, dict, set, frozenset))
 """Types whose objects tell their own size, without what they hold, and call no code of the user's for it."""
+
+
+PICKLED_TENSOR = b"_rebuild_tensor"
+"""Names, in a pickle, what makes a tensor of torch again."""
 
 
 def sends_items(start_method: str, n_left: int | None) -> bool:
@@ -71,6 +76,8 @@ def prices(
 
         results = as_sent(results[-SENT_ON_TRIAL:])
     fields, refusal = _prices_of("result", results)
+    if refusal is None and results and _has_gradients(results[-1]):
+        return {}, "its results belong to a graph of gradients, which stays in the process that computed it"
     if "send_s" in fields:
         fields["send_s"] = max(fields["send_s"], known_s)
     if refusal is None and sample is not None:
@@ -100,3 +107,30 @@ def _prices_of(what: str, values: Sequence[object]) -> tuple[dict[str, float], s
     if seconds is not None:
         fields["send_s" if what == "result" else "give_s"] = seconds / len(tried)
     return fields, None
+
+
+def _has_gradients(result: object) -> bool:
+    """Tell whether a result that can be sent holds tensors through which torch can compute gradients of others: it
+    pickles them without a word, and what is rebuilt has none."""
+    torch: Any = sys.modules.get("torch")  # Any: it is not installed where this is checked
+    if torch is None:
+        return False
+    from io import BytesIO
+    from pickle import Pickler
+
+    from amorsize.engine.encoding import REFUSALS, encode
+
+    if PICKLED_TENSOR not in encode([result])[1]:
+        return False
+    found: list[object] = []
+
+    class Finder(Pickler):
+        def persistent_id(self, part: object) -> None:
+            if isinstance(part, torch.Tensor) and getattr(part, "grad_fn", None) is not None:
+                found.append(part)
+
+    try:
+        Finder(BytesIO(), 5, buffer_callback=lambda _: None).dump(result)
+    except REFUSALS:  # of a class that no name leads to; given up: what is behind it
+        pass
+    return bool(found)
