@@ -11,6 +11,10 @@ from amorsize.clocks import loaded
 from amorsize.engine import alive, held
 from amorsize.footprint import read_kernel_file
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from amorsize.engine.modes import Modes
+
 FORK_UNSAFE = {
     "grpc": "gRPC's threads do not survive a fork",
     "mpi4py.MPI": "MPI does not support a fork",
@@ -63,10 +67,14 @@ _n_that_stay = 1
 """How many native threads were left the last time that they were waited for: for these, nobody waits again."""
 
 
-def enter_thread() -> None:
+def enter_thread(modes: Modes | None) -> None:
     """Note that what this context runs are items, and give it a context of `decimal` of its own: a copied one holds the
-    very same object, which items may change."""
+    very same object, which items may change. What torch keeps for a thread is taken over."""
     is_item_of_a_thread.set(True)
+    if modes is not None:
+        from amorsize.engine.modes import take_over
+
+        take_over(modes)
     decimal = sys.modules.get("decimal")
     if decimal is not None and hasattr(decimal, "setcontext"):  # nobody is still loading it
         decimal.setcontext(decimal.getcontext().copy())

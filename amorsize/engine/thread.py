@@ -22,7 +22,7 @@ from __future__ import annotations
 from _contextvars import copy_context
 from time import perf_counter, thread_time
 
-from amorsize.engine import safety
+from amorsize.engine import modes, safety
 from amorsize.engine.bare import Threads
 from amorsize.engine.hands import Hand, Lock, Roll
 from amorsize.inline import Timings, Work
@@ -78,7 +78,7 @@ class Crew:
         columns = tuple([column[:] if type(column) is list else column for column in job.work.columns])
         self._work = Work(job.work.func, columns, star=job.work.star, guard=job.work.guard)
         self._threads = Threads(job.work.guard)
-        self._context = copy_context()
+        self._context, self._modes = copy_context(), modes.here()
         self._lock, self._roll = Lock(), Roll()
         self._position = self._untaken_from = len(job.collector.head)
         self._up: tuple[float, int, float] | None = None  # seconds, results and CPU seconds when all had been started
@@ -210,7 +210,7 @@ class Crew:
             hand.is_over = True
 
     def _serve(self, hand: Hand) -> None:
-        safety.enter_thread()
+        safety.enter_thread(self._modes)
         self._start_next()
         while self._take(hand):
             self._run_range(hand)

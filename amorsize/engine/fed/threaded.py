@@ -15,7 +15,7 @@ from _queue import SimpleQueue
 from _thread import allocate_lock
 from time import perf_counter
 
-from amorsize.engine import safety
+from amorsize.engine import modes, safety
 from amorsize.engine.bare import Threads
 from amorsize.engine.message import ERROR, REFUSED, RESULTS, TASK, Message
 
@@ -159,7 +159,7 @@ class ThreadSeat:
         self.link = ThreadLink(bell)
         self._threads = threads
         self._work = work
-        self._context = copy_context()
+        self._context, self._modes = copy_context(), modes.here()
         self._ended = allocate_lock()
         self._ended.acquire()
         self._failed_at: int | None = None
@@ -186,7 +186,7 @@ class ThreadSeat:
         raise refused.error()
 
     def _serve(self) -> None:
-        safety.enter_thread()
+        safety.enter_thread(self._modes)
         try:
             if self._work.guard is not None:
                 self._work.guard.prepare()

@@ -1,6 +1,7 @@
 """What libraries keep for the whole process or its main thread, and a fresh interpreter would not have: the context of
-`decimal`, how NumPy prints and what it does about errors, how long a field of `csv` may be and which dialects it knows,
-the prefixes of XML's namespaces, where `logging` writes what, for how long sockets wait, the locale.
+`decimal`, how NumPy prints and what it does about errors, how torch computes, how long a field of `csv` may be and
+which dialects it knows, the prefixes of XML's namespaces, where `logging` writes what, for how long sockets wait, the
+locale.
 
 What is as in any new process costs nothing: nobody loads a library in a worker for that.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 import sys
 
 from amorsize import loggers
+from amorsize.engine import modes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -126,6 +128,7 @@ _SETTINGS: tuple[tuple[str, str, Callable[[Any], Any], Callable[[Any, Any], obje
     ("decimal", "getcontext", _context, _set_context, NEW_CONTEXT),
     ("numpy", "geterr", _errors, lambda numpy, wanted: numpy.seterr(**wanted), NEW_ERRORS),
     ("numpy", "get_printoptions", _printing, lambda numpy, wanted: numpy.set_printoptions(**wanted), NEW_PRINTING),
+    ("torch", modes.LATEST, modes.modes_of, modes.set_modes, modes.NEW_MODES),
     (
         "_csv",
         "field_size_limit",
