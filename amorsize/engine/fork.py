@@ -255,7 +255,7 @@ def _become_worker(
             os.close(fd)
         lifeline.hold()  # which takes a descriptor
         _reset_signals(held)
-        _reseed_numpy()
+        _reseed()
         serve(number)
         save_coverage()
         status = 0
@@ -285,8 +285,8 @@ def _reset_signals(held: Held) -> None:
         signal.signal(signal.SIGINT, leave_to_caller)
 
 
-def _reseed_numpy() -> None:
+def _reseed() -> None:
     """Give the worker its own random numbers; Python's `random` does that by itself at a fork."""
-    numpy_random = sys.modules.get("numpy.random")
-    if numpy_random is not None:
-        numpy_random.seed()
+    for generator in (sys.modules.get("numpy.random"), getattr(sys.modules.get("torch"), "default_generator", None)):
+        if generator is not None:
+            generator.seed()

@@ -9,6 +9,7 @@ import random
 import signal
 import subprocess
 import sys
+import types
 import warnings
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
@@ -166,6 +167,14 @@ def test_a_worker_holds_nothing_of_its_siblings(gates: Gates) -> None:
 def test_each_worker_has_its_own_random_numbers(gates: Gates) -> None:
     random.seed(1)
     first, second = in_two_workers(random.random, gates)
+    assert first != second
+
+
+def test_each_worker_has_its_own_random_numbers_of_torch(gates: Gates, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = types.ModuleType("torch")
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    generator = torch.__dict__["default_generator"] = random.Random(1)
+    first, second = in_two_workers(generator.random, gates)
     assert first != second
 
 
