@@ -90,6 +90,7 @@ class Guard(Record):
         initializer: called in each process (of threads, in each thread) before its first item; None for nothing.
         initargs: its arguments.
         seeds_numpy: NumPy's numbers follow from the seed as well.
+        seeds_torch: torch's, too, which it draws on a CPU.
         prepared: where the initializer has run in this call: by process and thread.
         home: the process in which an exception stands for itself; None for none.
     """
@@ -101,6 +102,7 @@ class Guard(Record):
     initializer: Callable[..., object] | None = None
     initargs: tuple[object, ...] = ()
     seeds_numpy: bool = False
+    seeds_torch: bool = False
     prepared: set[tuple[int, object]] | None = None
     home: int | None = None
 
@@ -115,6 +117,7 @@ class Guard(Record):
             initializer=options.initializer,
             initargs=options.initargs,
             seeds_numpy=options.seed is not None and "numpy.random" in sys.modules,
+            seeds_torch=options.seed is not None and hasattr(sys.modules.get("torch"), "default_generator"),
             prepared=set(),
             home=os.getpid() if options.on_error == "return" else None,
         )
@@ -137,7 +140,7 @@ class Guard(Record):
         caught: tuple[type[Exception], ...] = (Exception,) if self.goes_on else ()
         is_home = self.home == os.getpid()
         self.prepare()
-        with _Numbers(self.seed, seeds_numpy=self.seeds_numpy) as numbers:
+        with _Numbers(self.seed, seeds_numpy=self.seeds_numpy, seeds_torch=self.seeds_torch) as numbers:
             for index, item in enumerate(items, first):
                 try:
                     result = self._tried(call, item, index, numbers) if tries else call(item)
@@ -181,11 +184,12 @@ _here = _local()
 class _Numbers:
     """Seeds the global generators before each item, and gives the caller its own back at the end."""
 
-    __slots__ = ("_numpy", "_own", "_random", "_seed")
+    __slots__ = ("_numpy", "_own", "_random", "_seed", "_torch")
 
-    def __init__(self, seed: int | None, *, seeds_numpy: bool) -> None:
+    def __init__(self, seed: int | None, *, seeds_numpy: bool, seeds_torch: bool) -> None:
         self._seed = seed
         self._numpy: Any = None
+        self._torch: Any = __import__("torch").default_generator if seeds_torch else None
         if seeds_numpy:  # the caller has it loaded: a fresh interpreter may load it only in the middle of an item
             import numpy.random
 
@@ -198,18 +202,24 @@ class _Numbers:
 
             self._random = random
             self._numpy = self._numpy or sys.modules.get("numpy.random")
-            self._own = [random.getstate(), self._numpy and self._numpy.get_state()]
+            self._torch = self._torch or getattr(sys.modules.get("torch"), "default_generator", None)
+            self._own = [random.getstate(), *[each and each.get_state() for each in (self._numpy, self._torch)]]
         return self
 
     def begin(self, index: int) -> None:
         """Set the generators to what this item is to find."""
         if self._seed is not None:
             self._random.seed(f"{self._seed}:{index}")  # text is hashed: near seeds give unlike numbers
+            number = int.from_bytes(blake2b(f"{self._seed}:{index}".encode(), digest_size=4).digest())
             if self._numpy is not None:
-                self._numpy.seed(int.from_bytes(blake2b(f"{self._seed}:{index}".encode(), digest_size=4).digest()))
+                self._numpy.seed(number)
+            if self._torch is not None:
+                self._torch.manual_seed(number)
 
     def __exit__(self, *_: object) -> None:
         if self._seed is not None:
             self._random.setstate(self._own[0])
             if self._numpy is not None:
                 self._numpy.set_state(self._own[1])
+            if self._torch is not None:
+                self._torch.set_state(self._own[2])

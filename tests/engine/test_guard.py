@@ -7,6 +7,7 @@ import pickle
 import random
 import sys
 import threading
+import types
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -206,6 +207,31 @@ def test_numpys_numbers_follow_from_the_seed_too() -> None:
     np = pytest.importorskip("numpy")
     guard = guard_of(seed=3)
     assert run(guard, lambda _: np.random.random(), [0] * 3) == run(guard, lambda _: np.random.random(), [0] * 3)
+
+
+def test_torchs_numbers_follow_from_the_seed_too_and_the_callers_own_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Generator(random.Random):
+        """What `torch.default_generator` offers."""
+
+        def manual_seed(self, seed: int) -> None:
+            self.seed(seed)
+
+        def get_state(self) -> tuple[Any, ...]:
+            return self.getstate()
+
+        def set_state(self, state: tuple[Any, ...]) -> None:
+            self.setstate(state)
+
+    torch = types.ModuleType("torch")
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    generator = torch.__dict__["default_generator"] = Generator(5)
+    alone = Generator(5).random()
+    guard = guard_of(seed=3)
+    assert guard.seeds_torch
+    whole = run(guard, lambda _: generator.random(), [0] * 3)
+    assert whole == run(guard, lambda _: generator.random(), [0] * 3)
+    assert len(set(whole)) == 3
+    assert generator.random() == alone
 
 
 def test_an_item_that_is_tried_again_finds_the_same_numbers() -> None:
