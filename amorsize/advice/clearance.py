@@ -101,7 +101,7 @@ class Clearance:
         if is_asked:
             return refusal, warning
         if backend == "process":
-            self.no_processes = refusal
+            self.no_processes = refusal or _by_a_connection(self._func, sample())
         else:
             self.no_threads = refusal or no_threads(self._func, reached, sample())
         return None, warning
@@ -262,6 +262,18 @@ def no_threads(func: Callable[..., object], reached: Reach, items: Sequence[obje
         return f"it uses {found}, which belongs to the process and not to a thread"
     found = scratch(functions, objects)
     return None if found is None else f"it stores {found} and loads it again, which threads would do for each other"
+
+
+def _by_a_connection(func: Callable[..., object], items: Sequence[object]) -> str | None:
+    """Return what the function does by the connection that DuckDB opens for a process, whose tables no other has."""
+    if "duckdb" not in sys.modules:
+        return None
+    from amorsize.identity.process_state import process_state
+    from amorsize.identity.reach import walked
+
+    found = process_state(*walked(func, items))
+    is_one = found is not None and found.startswith("duckdb.")
+    return f"it uses {found}, whose connection this process alone has" if is_one else None
 
 
 def needs(timings: Timings, known: Profile) -> dict[str, float]:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _OF_THE_PROCESS = {
     "asyncio": "get_event_loop",
     "contextlib": "chdir redirect_stderr redirect_stdout",
+    "duckdb": "execute executemany query read_csv read_json read_parquet sql table",  # by its default connection
     "locale": "setlocale",
     "matplotlib.pyplot": "figure gca gcf savefig subplot subplots",
     "numpy.random": "seed set_state",

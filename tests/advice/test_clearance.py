@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+import types
+
 import pytest
 
 from amorsize.advice import clearance
@@ -25,3 +28,21 @@ def test_whether_a_fork_is_safe_is_asked_again_once_an_item_has_started_native_t
         assert not found.covers("process")
         found.look("process", "len", [1], lambda: ["a"])
         assert found.covers("process")
+
+
+@pytest.mark.parametrize("backend", ["process", "thread"])
+def test_what_asks_the_connection_that_duckdb_opens_for_a_process_stays_there(
+    backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    duckdb = types.ModuleType("duckdb")
+    duckdb.__dict__["sql"] = len
+    monkeypatch.setitem(sys.modules, "duckdb", duckdb)
+
+    def asks(key: str) -> object:
+        return duckdb.sql(f"select * from t where k={key}")
+
+    for func, is_kept in ((asks, True), (len, False)):
+        found = Clearance(func, Options())
+        found.look(backend, func.__name__, [1], lambda: ["a"])
+        why = found.no_processes if backend == "process" else found.no_threads
+        assert ("duckdb.sql" in (why or "")) is is_kept

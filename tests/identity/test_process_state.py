@@ -42,6 +42,7 @@ USES = [
     ("import os\ndef f(x):\n with x: os.chdir(x)", "os.chdir"),
     ("import os\ndef f(x): old = os.umask(0o77)", "os.umask"),
     ("import os\ndef f(x): return os.fork()", "os.fork"),
+    ("def f(x):\n import duckdb\n return duckdb.sql(x).fetchall()", "duckdb.sql"),
     ("import os\ndef f(x): os.fchdir(x)", "os.fchdir"),
     ("import signal\ndef f(x): signal.alarm(1)", "signal.alarm"),
     ("import signal\ndef f(x): signal.signal(signal.SIGALRM, x)", "signal.signal"),
