@@ -18,14 +18,11 @@ else:
         return lambda decorated: decorated
 
 
-VALUES = 1  # `annotationlib.Format.VALUE`, whose import costs 15 ms
-
-
 def _annotated(body: "dict[str, Any]") -> tuple[str, ...]:
-    """Return the names that a class body annotates. Since Python 3.14 it holds a function that tells them, as
-    `annotationlib.get_annotate_from_class_namespace` knows, but where its module imports them from the future."""
-    annotate: Callable[[int], dict[str, object]] | None = body.get("__annotate_func__", body.get("__annotate__"))
-    return tuple(body.get("__annotations__", ()) if annotate is None else annotate(VALUES))
+    """Return the names that a class body annotates; since Python 3.14 it holds a function that tells them, save where
+    its module has them kept as text (`from __future__ import annotations`)."""
+    annotate = body.get("__annotate_func__")  # asked for values: what helps with others, `annotationlib`, loads `ast`
+    return tuple(body.get("__annotations__", ()) if annotate is None else annotate(1))
 
 
 class RecordType(type):

@@ -31,12 +31,6 @@ class Labelled(Point):
     label: str = "here"
 
 
-def test_fields_are_read_from_a_class_body_as_newer_pythons_make_it() -> None:
-    """Since 3.14 it holds a function that tells the annotations."""
-    body = {"__module__": __name__, "__annotate_func__": lambda _form: {"x": int, "y": str}, "y": "here"}
-    assert repr(RecordType("Told", (Record,), body)(x=1)) == "Told(x=1, y='here')"
-
-
 def a_report(**changes: Any) -> RunReport:  # Any: the fields of RunReport
     return RunReport(
         **{
@@ -56,6 +50,14 @@ def a_report(**changes: Any) -> RunReport:  # Any: the fields of RunReport
 def test_a_field_that_is_left_out_has_its_default() -> None:
     assert Point(x=1) == Point(x=1, y=0)
     assert Labelled(x=1).label == "here"
+
+
+@pytest.mark.parametrize(
+    "annotated", [{"__annotations__": {"count": "int"}}, {"__annotate_func__": lambda _format: {"count": int}}]
+)
+def test_fields_are_found_as_text_and_as_python_3_14_keeps_them(annotated: dict[str, Any]) -> None:
+    lazy: Any = RecordType("Lazy", (Record,), {"count": 3, **annotated})
+    assert (lazy().count, lazy(count=4).count) == (3, 4)
 
 
 @pytest.mark.parametrize("fields", [{}, {"y": 1}, {"x": 1, "z": 2}, {"x": 1, "y": 2, "z": 3}])
