@@ -4,7 +4,8 @@ Loaded before the first item runs, so it imports nothing heavier than `time`.
 """
 
 import sys
-from time import perf_counter, process_time, thread_time
+import time
+from time import perf_counter, process_time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from amorsize.engine.guard import Guard
+
+thread_time: "Callable[[], float]" = getattr(time, "thread_time", process_time)  # WebAssembly has but one thread
 
 BATCH_S = 0.0005
 """A batch grows until it lasts this long, in seconds.
@@ -47,7 +50,8 @@ def columns_of(iterables: "Sequence[Iterable[object]]") -> "tuple[Sequence[objec
     columns: "list[Any]" = []  # Any: the test of its type makes each a sequence
     for iterable in iterables:
         kind = type(iterable)
-        if kind in SLICEABLE or (kind.__module__ == "numpy" and kind.__name__ == "ndarray" and _has_axes(iterable)):
+        is_array = kind.__module__ == "numpy" and kind.__name__ == "ndarray"
+        if kind in SLICEABLE or (is_array and getattr(iterable, "ndim", False)):
             try:
                 len(iterable)  # type: ignore[arg-type]  # by the test above
             except OverflowError:  # of a range beyond what a list can hold: another iterable may be shorter
@@ -58,10 +62,6 @@ def columns_of(iterables: "Sequence[Iterable[object]]") -> "tuple[Sequence[objec
         else:
             return None
     return tuple(columns)
-
-
-def _has_axes(array: object) -> bool:
-    return bool(getattr(array, "ndim", 0))
 
 
 def check_iterables(iterables: "Sequence[object]") -> None:

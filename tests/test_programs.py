@@ -93,6 +93,50 @@ print(work.pmap(range(50), OPTIONS)[:3])
     assert python_reading(session, "-i", "-q").stdout == "[1, 2, 3]\n[2, 3, 4]\n"
 
 
+IN_A_BROWSER = """
+import _socket, _thread, os, sys, time
+sys.platform = "emscripten"  # Pyodide, JupyterLite: of what it lacks, what anything here has to do with
+for module, names in (
+    (_socket, "socketpair"), (_thread, "get_native_id"), (time, "thread_time"),
+    (os, "geteuid memfd_create pidfd_open posix_spawn sched_getaffinity sched_getscheduler"),
+):
+    for name in names.split():
+        vars(module).pop(name, None)
+sys.modules["resource"] = sys.modules["psutil"] = None
+
+from amorsize import AmorsizeWarning, BackendUnavailable, optimize, parallelizable, pmap, shutdown
+from amorsize.cli import main
+
+def work(item):
+    return item + 0 * sum(range(30_000))
+
+def try_all(**options):
+    f = parallelizable(work).options(n_jobs=4, **options)
+    print(*(run(range(60)) == list(range(60)) for run in (f.pmap, lambda items: list(f.pimap(iter(items))))), end=" ")
+    print(f.explain(range(60)).backend)
+
+try_all()
+assert optimize(work, range(60)).n_jobs == 1
+assert pmap(time.sleep, [0.001] * 60, n_jobs=16) == [None] * 60  # threads were worth it
+for options in ({"on_error": "return"}, {"seed": 1}, {"backend": "thread"}, {"start_method": "spawn"}):
+    try_all(**options)
+print(work.explain(range(60), backend="thread").reason)
+try:
+    work.pmap(range(9), timeout=5)
+except BackendUnavailable as error:
+    print(error)
+assert main(["doctor"]) == main(["cache", "list"]) == work.forget() * 0 == 0
+shutdown()
+"""
+
+
+def test_in_a_browser_every_call_is_the_loop(fresh_python: Callable[..., str]) -> None:
+    told = fresh_python("-W", "error", "-W", "ignore::amorsize.AmorsizeWarning", "-c", IN_A_BROWSER).splitlines()
+    assert told[:5] == ["True True serial"] * 5
+    assert told[5] == "emscripten has no threads to start"
+    assert told[6].startswith("isolate=True keeps items out of this process, but emscripten")
+
+
 FUNCTIONS = {
     "a lambda": "lambda x: x + 1",
     "a closure": "(lambda n: lambda x: x + n)(1)",

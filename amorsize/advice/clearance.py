@@ -26,6 +26,8 @@ HEAVY_FROM_S = 0.01
 MOST_UNSENDABLE = 256
 """Functions of which it is remembered that they cannot be sent; what is forgotten is found out once more."""
 
+WITHOUT_THREADS = ("emscripten", "wasi")
+
 OTHER_HASHES = "calls hash, which gives a text another number in a fresh interpreter unless PYTHONHASHSEED=0 is set"
 
 
@@ -51,6 +53,8 @@ class Clearance:
         self.start_method = "spawn" if options.start_method == "spawn" else "fork"
         self.no_processes: str | None = None
         self.no_threads = None if options.seed is None else "seed= sets random generators that threads share"
+        if sys.platform in WITHOUT_THREADS:
+            self.no_threads = f"{sys.platform} has no threads to start"
 
     @property
     def verdict(self) -> tuple[str | None, str, str | None, str | None]:
@@ -92,7 +96,7 @@ class Clearance:
         if backend == "process":
             refusal = self._processes_refused(reached, results, sample)
         else:
-            refusal = None if is_asked else thread_refusal()
+            refusal = self.no_threads or (None if is_asked else thread_refusal())
         self._looked_at[backend] = n_native() or 0
         if refusal is None:
             how = self.start_method if backend == "process" else backend

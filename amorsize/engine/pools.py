@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 import pickle
+import sys
 import warnings
 from statistics import median
 from time import perf_counter
+
+from amorsize.engine.safety import WITHOUT_PROCESSES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,6 +40,8 @@ def start_method() -> str:
 
 def refusal() -> str | None:
     """Return why this process cannot have a Pool, in words; None where it can."""
+    if sys.platform in WITHOUT_PROCESSES:
+        return f"{sys.platform} has no processes to start"
     if multiprocessing.current_process().daemon:
         return "this process is the worker of a Pool, which cannot start processes of its own"
     return None

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from itertools import chain, groupby, islice
 from math import inf
-from time import perf_counter, process_time, thread_time
+from time import perf_counter, process_time
 
-from amorsize.inline import LINE_OF_FOR, all_threads_s, call_each, call_each_starred
+from amorsize.inline import LINE_OF_FOR, all_threads_s, call_each, call_each_starred, thread_time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

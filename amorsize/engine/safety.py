@@ -44,6 +44,8 @@ THREADS_THAT_SURVIVE = (b"jemalloc_bg_thd",)
 """Names of threads that a library's own pthread_atfork handlers stop around a fork. Arrow brings jemalloc's, and pandas
 loads Arrow."""
 
+WITHOUT_PROCESSES = ("emscripten", "wasi", "ios", "tvos", "watchos", "android")
+
 cores_are_taken = False
 """Whether workers are running for a call of this process, or this process is one of them (it inherits the value)."""
 

@@ -20,12 +20,12 @@ Nothing in here needs a particular platform.
 from __future__ import annotations
 
 from _contextvars import copy_context
-from time import perf_counter, thread_time
+from time import perf_counter
 
 from amorsize.engine import modes, safety
 from amorsize.engine.bare import Threads
 from amorsize.engine.hands import Hand, Lock, Roll
-from amorsize.inline import Timings, Work
+from amorsize.inline import Timings, Work, thread_time
 from amorsize.records import Evidence
 
 TYPE_CHECKING = False

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from itertools import islice
-from time import perf_counter, thread_time
+from time import perf_counter
 
+from amorsize.inline import thread_time
 from amorsize.records import Evidence
 
 TYPE_CHECKING = False

@@ -188,7 +188,8 @@ def _own(path: str, is_kind: Callable[[int], bool]) -> os.stat_result | None:
     if not is_kind(found.st_mode):
         wanted = "directory" if is_kind is stat.S_ISDIR else "file"
         raise StoreUnusable(f"{path} is no {wanted} of its own: remove it")
-    if sys.platform != "win32":  # there, a user's own directories are protected by their access lists
+    # On Windows a user's own directories are protected by their access lists; WebAssembly's systems have no users.
+    if sys.platform != "win32" and hasattr(os, "geteuid"):
         if found.st_uid != os.geteuid():
             raise StoreUnusable(
                 f"{path} belongs to user {found.st_uid}, not to {os.geteuid()}: have AMORSIZE_CACHE_DIR name another"

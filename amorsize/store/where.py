@@ -67,8 +67,8 @@ def nearest(directory: str) -> str:
 def temporary_directory(environ: "Mapping[str, str]") -> str:
     """Return this user's own directory on the local disk, for where the cache directory will not do."""
     root = next((environ[name] for name in ("TMPDIR", "TEMP", "TMP") if environ.get(name)), "/tmp")
-    if sys.platform == "win32":
-        return os.path.join(root, "amorsize")  # a user's own already
+    if sys.platform == "win32" or not hasattr(os, "geteuid"):  # a user's own already; in WebAssembly there are none
+        return os.path.join(root, "amorsize")
     return os.path.join(root, f"amorsize-{os.geteuid()}")
 
 

@@ -54,13 +54,11 @@ FLAGS = {
 }  # fmt: skip
 """Settings that a new interpreter gets by a letter, as often as the setting says."""
 
-WITHOUT_PROCESSES = ("emscripten", "wasi", "ios", "tvos", "watchos", "android")
-
 
 def refusal() -> str | None:
     """Return why no interpreter can be launched here, in words; None where one can."""
     executable = sys.executable
-    if sys.platform in WITHOUT_PROCESSES:
+    if sys.platform in safety.WITHOUT_PROCESSES:
         return f"{sys.platform} has no processes to start"
     if getattr(sys, "frozen", False):
         return "this program is frozen: its executable is no interpreter that could be launched"
