@@ -12,7 +12,7 @@ import marshal
 import sys
 import types
 import typing
-from types import CodeType
+from types import CodeType, FunctionType
 from weakref import WeakKeyDictionary
 
 import cloudpickle.cloudpickle
@@ -136,6 +136,8 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle ships n
         if type(obj) in _BY_NAME_WAYS and not _is_found(obj):
             return _BY_NAME_WAYS[type(obj)](obj)
         if not isinstance(obj, type):
+            if isinstance(obj, FunctionType) and type(obj) is not FunctionType:
+                return NotImplemented  # it passes for what it wraps (wrapt), which cloudpickle would send in its place
             return super().reducer_override(obj)
         number = _number_of.get(obj)
         if number is not None and self._is_told(number):

@@ -68,6 +68,35 @@ def test_fields_without_a_default_have_none_there(fresh_python: Callable[..., st
     assert fresh_python("-c", FEED + FIELDS) == expected
 
 
+# ---- what passes for something else
+
+
+class Doubled:
+    """A wrapper of a function that passes for it, as wrapt's do."""
+
+    def __init__(self, func: Callable[[int], int]) -> None:
+        self.func = func
+
+    def __getattribute__(self, name: str) -> Any:
+        own = object.__getattribute__
+        return own(self, name) if name in ("func", "__reduce_ex__") else getattr(own(self, "func"), name)
+
+    def __call__(self, x: int) -> int:
+        return 2 * self.func(x)
+
+    def __reduce_ex__(self, _: object) -> Any:
+        if self.func(0):
+            raise NotImplementedError("object proxy must define __reduce__()")
+        return Doubled, (self.func,)
+
+
+def test_a_wrapper_that_passes_for_its_function_is_not_sent_as_that_function(feed: Feed) -> None:
+    same, more = Doubled(lambda x: x), Doubled(lambda x: x + 1)
+    assert feed(lambda x: same(x), [1, 2]) == [2, 4]
+    with pytest.raises(BackendUnavailable, match="object proxy"):
+        feed(lambda x: more(x), [1, 2])
+
+
 # ---- what cloudpickle refuses
 
 
