@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 REGISTRY = "__warningregistry__"
 """Where modules have noted what was shown of them."""
 
+ITS_MODULES = "warnings", "_py_warnings"
+"""Where Python has what shows warnings; since 3.14, in the latter."""
+
 NOTHING = (None, b"")
 
 _noted: list[Noted] = []
@@ -38,7 +41,7 @@ def are_kept() -> bool:
     warnings: Any = sys.modules.get("warnings")
     if not _can_be_noted(warnings):
         return False
-    is_own = getattr(warnings._showwarnmsg_impl, "__globals__", None) is warnings.__dict__
+    is_own = getattr(warnings._showwarnmsg_impl, "__module__", None) in ITS_MODULES
     return warnings.showwarning is not warnings._showwarning_orig or not is_own
 
 

@@ -6,6 +6,7 @@ import array
 import collections
 import enum
 import math
+import pickle
 from typing import Any
 
 import pytest
@@ -178,7 +179,7 @@ def test_a_trial_raises_what_pickling_raises_and_says_what_sending_costs() -> No
     send_s, n_bytes = trial([{"a": b"x" * 1000}])
     assert send_s is not None
     assert n_bytes >= 1000
-    with pytest.raises((TypeError, AttributeError)):
+    with pytest.raises((TypeError, AttributeError, pickle.PicklingError)):
         trial([lambda: None])
 
 

@@ -3,6 +3,7 @@
 slots: it makes classes without, and an object that has no `__dict__` here would have one there, and could not come back
 enums: it makes members anew from their values, without aliases and without what `__init__` or `__new__` gives them
 deletions: it sets attributes of the class that has come before, where what was deleted since would stay
+annotations: since Python 3.14 a function makes them, which it leaves out
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ _given: WeakKeyDictionary[type, set[str]] = WeakKeyDictionary()
 def whole(kind: Any, reduced: tuple[Any, ...]) -> tuple[Any, ...]:  # Any: as cloudpickle gives it
     """Return how to make a class: what cloudpickle says, and what it leaves out."""
     make, arguments, (attributes, _), *rest, _ = reduced
+    attributes = {**_annotations(kind), **attributes}
     members: dict[str, dict[str, object]] = {}
     if make is _make_enum:
         plans = _plans(kind)
@@ -47,6 +49,15 @@ def whole(kind: Any, reduced: tuple[Any, ...]) -> tuple[Any, ...]:  # Any: as cl
         if slots or arguments[2] == kind.__bases__:  # a NamedTuple sets its own
             arguments[3]["__slots__"] = tuple(slots)
     return make, arguments, (attributes, members), *rest, fill
+
+
+def _annotations(kind: Any) -> dict[str, object]:
+    if kind.__dict__.get("__annotate_func__") is None:
+        return {}
+    try:
+        return {"__annotations__": kind.__annotations__}
+    except Exception:  # of a name that is not known yet, or whatever code is there; given up: the annotations
+        return {}
 
 
 def fill(made: Any, state: tuple[dict[str, Any], dict[str, dict[str, object]]]) -> None:
