@@ -106,6 +106,7 @@ class Adviser:
         """
         began_s, self._feeds, self._n_ahead = perf_counter(), feeds, n_ahead
         self._cpu_share.look(timings)
+        self.clearance.renew()
         self._shown = {**unlike(results, self.knowledge), **self._shown, **needs(timings, self.knowledge.profile)}
         plan = self._plan(n_left, timings)
         while plan.is_parallel and not self.clearance.covers(plan.backend):

@@ -47,7 +47,8 @@ class Clearance:
     def __init__(self, func: Callable[..., object], options: Options) -> None:
         self._func = func
         self._options = options
-        self._looked_at: dict[str, int] = {}  # and how many native threads there were
+        self._looked_at: set[str] = set()
+        self._n_native: int | None = None  # when a fork was looked at
         self._no_fork: str | None = None
         self.stays: str | None = "AMORSIZE_DISABLE is set" if options.disabled else None
         self.start_method = "spawn" if options.start_method == "spawn" else "fork"
@@ -67,12 +68,14 @@ class Clearance:
         return self.stays is None and self.no_threads is None
 
     def covers(self, backend: str) -> bool:
-        """Tell whether such workers have been looked at, and for a fork, whether no item has left threads since: a
-        library starts its own with the first work that it is given."""
-        n_before = self._looked_at.get(backend)
-        if n_before is None or backend != "process" or self.start_method != "fork":
-            return n_before is not None
-        return (n_native() or 0) <= n_before
+        """Tell whether such workers have been looked at."""
+        return backend in self._looked_at
+
+    def renew(self) -> None:
+        """Have a fork looked at again where items have left native threads since: a library starts its own with the
+        first work that it is given."""
+        if self._n_native is not None and (n_native() or 0) > self._n_native:
+            self._looked_at.discard("process")
 
     def look(self, backend: str, name: str, results: Sequence[object], sample: Sample) -> tuple[str | None, str | None]:
         """Find out whether such workers may join: this process and what the function shares, with such items, decide.
@@ -97,7 +100,7 @@ class Clearance:
             refusal = self._processes_refused(reached, results, sample)
         else:
             refusal = self.no_threads or (None if is_asked else thread_refusal())
-        self._looked_at[backend] = n_native() or 0
+        self._looked_at.add(backend)
         if refusal is None:
             how = self.start_method if backend == "process" else backend
             handle, lost, warning = objection(reached, name, how, sample, is_asked=is_asked)
@@ -113,11 +116,14 @@ class Clearance:
     def _processes_refused(self, reached: Reach, results: Sequence[object], sample: Sample) -> str | None:
         """Settle how processes are started, and have those that are forked know what they may have to send; return why
         none can be."""
+        from amorsize.engine import safety
+
         if self._options.initializer is not None:  # which is where a worker is told where to log
             reached = reached.replace(loggers=())
         shared = (None, None) if self._options.forces_workers else (self._func, reached)
         self.start_method, self._no_fork, refusal = how_to_start(self._options.start_method, *shared)
         if self.start_method == "fork":
+            self._n_native = safety.n_looked_at
             inherit(results, sample())
         return refusal
 

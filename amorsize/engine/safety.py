@@ -65,6 +65,9 @@ ENDED_S = 0.005
 _surviving: tuple[list[str], int] = [], 0
 """The native threads that were last looked at, and how many of them survive a fork, the caller not counted."""
 
+n_looked_at = 1
+"""How many native threads there were when this was last asked."""
+
 _n_that_stay = 1
 """How many native threads were left the last time that they were waited for: for these, nobody waits again."""
 
@@ -180,6 +183,7 @@ def _greenlets() -> str | None:
 def _other_threads() -> str | None:
     """Refuse where other threads live: a lock that one of them holds would stay locked in the child for ever. Those of
     ours that rest end first, and with them what functions have kept in them: its destructors may hold locks, too."""
+    global n_looked_at
     if (bare := loaded("amorsize.engine.bare")) is not None:  # else none was started
         bare.settle()
         bare.shutdown()
@@ -191,6 +195,7 @@ def _other_threads() -> str | None:
     n_native = alive.n_native()
     if n_native is None:
         return "/proc does not tell how many native threads are alive"
+    n_looked_at = n_native
     if n_native > 1:
         n_native = _without_the_ending(n_native, 1 + _surviving_threads())
     return None if n_native == 1 else f"{n_native - 1} native threads are alive that do not belong to a known BLAS pool"
