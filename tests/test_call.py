@@ -408,7 +408,7 @@ def test_other_threads_forbid_forks_and_fresh_interpreters_take_over_where_they_
     thread = threading.Thread(target=done.wait)
     thread.start()
     try:
-        assert set(whose.pmap([20_000] * 200)) == {os.getpid()}
+        assert set(whose.pmap([60_000] * 200)) == {os.getpid()}
         assert "threads are alive" in report(whose).reason
         assert os.getpid() not in whose.pmap([20_000] * 20, isolate=True)
         with pytest.warns(AmorsizeWarning, match="although workers were to run it"):
@@ -515,7 +515,8 @@ def test_what_a_signals_handler_raises_while_a_function_is_looked_at_is_raised(m
 @pytest.mark.needs_fork
 def test_a_warning_that_is_an_error_comes_with_the_results(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(errors, "_warned", set())
-    monkeypatch.setattr(Job, "shortage", property(lambda _: "no room", lambda *_: None), raising=False)
+    told = property(lambda job: "no room" if job.n_started else None, lambda *_: None)
+    monkeypatch.setattr(Job, "shortage", told, raising=False)
     with pytest.raises(AmorsizeWarning, match="no room") as caught:
         pmap(abs, range(300), backend="process", n_jobs=2)
     assert vars(caught.value)["finished"] == {x: x for x in range(300)}

@@ -134,7 +134,7 @@ def test_in_a_browser_every_call_is_the_loop(fresh_python: Callable[..., str]) -
     told = fresh_python("-W", "error", "-W", "ignore::amorsize.AmorsizeWarning", "-c", IN_A_BROWSER).splitlines()
     assert told[:5] == ["True True serial"] * 5
     assert told[5] == "emscripten has no threads to start"
-    assert told[6].startswith("isolate=True keeps items out of this process, but emscripten")
+    assert told[6].startswith("timeout=5 keeps items out of this process, but emscripten")
 
 
 FUNCTIONS = {

@@ -47,7 +47,8 @@ def test_a_killed_worker_is_told_for_amorsize_and_for_a_peer(tmp_path: Path) -> 
     assert done.returncode == 0, done.stderr
     ours, peers = json.loads((tmp_path / "found.json").read_text())["cells"]
     assert ours["said"] == "WorkerDied, says how it died, names the item"
-    assert peers["said"] == "BrokenProcessPool, not how it died, not the item"
+    assert peers["said"].startswith("BrokenProcessPool, ")  # since Python 3.15 it says how
+    assert peers["said"].endswith("how it died, not the item")
     assert ours["said"] in done.stdout
     assert peers["said"] in done.stdout
     assert ours["seconds"] > 0

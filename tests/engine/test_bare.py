@@ -466,6 +466,7 @@ if child:
 
 
 @pytest.mark.needs_fork
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_the_child_of_a_task_that_has_forked_does_not_rest() -> None:
     children: list[int] = []
     done(bare.Threads(), lambda: children.append(os.fork()))
