@@ -203,7 +203,7 @@ def warn_of_hidden(names: "Iterable[str]", func: object, n_filled: int) -> None:
 
     called = getattr(func, "__qualname__", "the function")
     warn_once(
-        f"{hidden}= is an option here and stays unknown to {called}, which has an argument of that name: map "
+        f"{hidden}= is an option here and not passed on to {called}, which has an argument of that name: map "
         f"functools.partial({called}, {hidden}=...) to give it that, or say .options({hidden}=...).pmap(items) to "
         "give the option and see no warning"
     )
