@@ -4,7 +4,8 @@ import operator
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Mapping
+    from types import CodeType
     from typing import Any, SupportsIndex, TypeGuard
 
 BACKENDS = ("auto", "serial", "process", "thread")
@@ -155,11 +156,16 @@ CHECKS: "dict[str, Callable[[object], object]]" = {
 }
 
 
-def _unknown(name: str, func: object) -> "TypeError":
+def _code_of(func: object) -> "CodeType | None":
     from types import CodeType
 
     code = getattr(getattr(func, "__func__", func), "__code__", None)
-    if isinstance(code, CodeType) and name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]:
+    return code if isinstance(code, CodeType) else None
+
+
+def _unknown(name: str, func: object) -> "TypeError":
+    code = _code_of(func)
+    if code is not None and name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]:
         called = code.co_name if code.co_name.isidentifier() else "func"
         by_position = "an iterable for it by position, or " if name in code.co_varnames[: code.co_argcount] else ""
         return TypeError(
@@ -177,18 +183,15 @@ def _unknown(name: str, func: object) -> "TypeError":
 
 def _later_arguments(func: object, n_filled: int) -> tuple[str, ...]:
     """Return the names of a function's arguments that have defaults, beyond the first ones that an item fills."""
-    from types import CodeType
-
-    n_filled += hasattr(func, "__self__")
-    func = getattr(func, "__func__", func)
-    code, defaults = getattr(func, "__code__", None), getattr(func, "__defaults__", None) or ()
-    if not isinstance(code, CodeType):
+    code, defaults = _code_of(func), getattr(func, "__defaults__", None) or ()
+    if code is None:
         return ()
+    n_filled += hasattr(func, "__self__")
     n = code.co_argcount
     return (*code.co_varnames[max(n - len(defaults), n_filled) : n], *(getattr(func, "__kwdefaults__", None) or ()))
 
 
-def warn_of_hidden(names: "Iterable[str]", func: object, n_filled: int) -> None:
+def warn_of_hidden(names: "Collection[str]", func: object, n_filled: int) -> None:
     """Warn of an option of a call that has the name of an argument, which its caller may have wanted to give.
 
     Args:
@@ -196,7 +199,7 @@ def warn_of_hidden(names: "Iterable[str]", func: object, n_filled: int) -> None:
         func: the function.
         n_filled: arguments that each item fills.
     """
-    hidden = next(filter(set(names).__contains__, _later_arguments(func, n_filled)), None)
+    hidden = next((name for name in _later_arguments(func, n_filled) if name in names), None)
     if hidden is None:
         return
     from amorsize.errors import warn_once
